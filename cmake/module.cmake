@@ -1,0 +1,68 @@
+# jobmill_module(<folder> LINK <modules and libraries>)
+# Every src/<folder>/**.cc becomes jobmill_<folder>; every *_test.cc becomes a case of its test
+# program. The LINK list is the module's allowed dependencies: tools/check_layers.py reads it and
+# fails if a file includes a module that is not named there.
+set(JOBMILL_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+
+# Applies to every target of ours, so that one binary is never half instrumented.
+if(JOBMILL_SANITIZE)
+  add_compile_options(-fsanitize=${JOBMILL_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${JOBMILL_SANITIZE})
+  if(JOBMILL_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+  if(JOBMILL_SANITIZE MATCHES "thread")
+    add_compile_options(-Wno-tsan)  # g++ 12 warns of fences that Asio has and TSan cannot model
+  endif()
+endif()
+
+function(jobmill_test name)
+  cmake_parse_arguments(ARG "" "LABELS" "SOURCES;LINK" ${ARGN})
+  add_executable(${name}_test ${ARG_SOURCES})
+  target_link_libraries(${name}_test PRIVATE ${ARG_LINK} jobmill_testing)
+  target_compile_options(${name}_test PRIVATE ${JOBMILL_WARNINGS})
+  add_test(NAME ${name} COMMAND ${name}_test)
+  if(ARG_LABELS)
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
+  endif()
+endfunction()
+
+function(jobmill_module name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cc")
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  set(vectors ${tests})
+  list(FILTER vectors INCLUDE REGEX "_vectors_test\\.cc$")
+  list(FILTER tests EXCLUDE REGEX "_vectors_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+
+  set(links "")
+  foreach(dep IN LISTS ARG_LINK)
+    if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/src/${dep}")
+      list(APPEND links jobmill_${dep})
+    else()
+      list(APPEND links ${dep})
+    endif()
+  endforeach()
+
+  if(sources)
+    add_library(jobmill_${name} STATIC ${sources})
+    set(scope PUBLIC)
+    target_compile_options(jobmill_${name} PRIVATE ${JOBMILL_WARNINGS})
+  else()
+    add_library(jobmill_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(jobmill_${name} ${scope} "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(jobmill_${name} ${scope} ${links})
+
+  if(JOBMILL_TESTS)
+    if(tests)
+      jobmill_test(${name} SOURCES ${tests} LINK jobmill_${name})
+    endif()
+    if(vectors)  # a label of their own: ctest -L vectors
+      jobmill_test(${name}_vectors SOURCES ${vectors} LINK jobmill_${name} LABELS vectors)
+    endif()
+  endif()
+endfunction()

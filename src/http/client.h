@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "http/message.h"
+
+namespace jobmill::http {
+
+struct ClientRequest {
+  std::string method = "GET";
+  std::string url;
+  Headers headers;
+  std::string body;
+  Duration timeout = std::chrono::seconds(3);
+  bool verify_tls = true;
+  bool follow_redirects = false;              // at most 10
+  std::string connect_to;                     // "host:port" to connect to instead; Host stays
+  std::size_t max_response_bytes = 32u << 20;
+  // Client certificate and CA, PEM texts; empty: none, the system's CAs.
+  std::string tls_cert, tls_key, tls_ca;
+};
+
+// Unavailable: could not connect, or the connection broke (the message names the URL without its
+// query and credentials); Timeout; Exhausted: the answer is too large. Any status is an answer.
+using ClientResult = Result<Response>;
+
+// Keeps connections open between requests. Safe from any thread.
+class Client {
+ public:
+  Client();   // starts one thread (libcurl's multi interface)
+  ~Client();  // unanswered requests end with Unavailable
+
+  // `done` is called on the client's thread; it must only post.
+  void send(ClientRequest request, std::function<void(ClientResult)> done);
+
+  // On the caller's thread, with a connection from a small pool.
+  ClientResult fetch(const ClientRequest& request);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jobmill::http

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "http/message.h"
+#include "net/event_loop.h"
+
+namespace jobmill::http {
+
+// The right to answer one request, once, from any thread. Copies share that right; a second
+// answer is dropped. If all copies go without an answer, the client gets 500.
+class Responder {
+ public:
+  struct Sink {
+    virtual ~Sink() = default;
+    virtual void send(Response response) = 0;       // from any thread; the first call counts
+    virtual void on_gone(std::function<void()> fn) = 0;
+  };
+
+  explicit Responder(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {}
+  void send(Response response) const { sink_->send(std::move(response)); }
+
+  // Called (on the loop thread) if the client closes before it was answered: a long poll's end.
+  void on_gone(std::function<void()> fn) const { sink_->on_gone(std::move(fn)); }
+
+ private:
+  std::shared_ptr<Sink> sink_;
+};
+
+// Called on the loop thread; must not block.
+using Handler = std::function<void(Request, Responder)>;
+
+struct ServerLimits {
+  std::size_t header_bytes = 16u << 10;
+  std::size_t body_bytes = 4u << 20;
+  Duration idle_timeout = std::chrono::seconds(75);     // between requests
+  Duration request_timeout = std::chrono::seconds(30);  // for the whole request to arrive
+  std::size_t connections = 10'000;
+  // Larger bodies for some requests; returns the limit for method and target.
+  std::function<std::size_t(std::string_view method, std::string_view target)> body_limit;
+};
+
+// HTTP/1.1 with keep-alive, pipelining answered in order, chunked request bodies and
+// Expect: 100-continue. What cannot be parsed is answered with a problem+json and closed:
+// 400 malformed, 408 too slow, 413 body, 431 header, 501 transfer coding, 505 version.
+// HEAD is answered as GET without the body.
+class Server {
+ public:
+  Server(net::EventLoop& loop, Handler handler, ServerLimits limits = {});
+  ~Server();  // closes everything; call on the loop thread or after the loop has ended
+
+  // "127.0.0.1:8000", "[::1]:8000", ":0" (loopback, free port). The real address, or why not
+  // (Conflict: in use).
+  Result<std::string> listen(const std::string& address);
+
+  // No new connections; idle ones close now, the others after their answer.
+  void stop_accepting();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace jobmill::http

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace jobmill::jobs {
+
+// AWAITING and PROCESSED belong to features that come later (limiters, batches, external jobs);
+// the matrix of requestable transitions knows them already.
+enum class JobState { Awaiting, Scheduled, Enqueued, Processing, Processed, Succeeded, Failed, Deleted };
+
+std::string_view to_string(JobState state);                     // "ENQUEUED"
+std::optional<JobState> job_state(std::string_view text);       // any case
+
+// Whether a user may ask for this change (API, dashboard, filters). What the engine itself may do
+// (release, crash, retry) is not in this table.
+bool transition_allowed(JobState from, JobState to);
+
+inline constexpr std::string_view kDefaultQueue = "default";
+inline constexpr int kDefaultRetries = 10;
+inline constexpr int kDefaultMaxCrashes = 3;
+inline constexpr int kMaxPriority = 9;
+inline constexpr std::size_t kMaxLabels = 3;
+inline constexpr std::size_t kMaxLabelBytes = 45;
+inline constexpr std::size_t kMaxPayloadBytes = 1u << 20;
+
+// What a producer asks for.
+struct JobSpec {
+  std::string id;                      // empty: a new UUIDv7; no UUID: its UUIDv5 in our namespace
+  std::string kind;
+  int v = 1;                           // version of the arguments
+  std::string args = "[]";             // JSON: an array, or an object for the named form
+  std::string name;                    // shown to people; {0}, {1} are arguments, {meta.key} metadata
+  std::string queue{kDefaultQueue};
+  int priority = 0;                    // 0..9, higher first within its queue
+  std::optional<TimePoint> run_at;     // in the future: SCHEDULED, else ENQUEUED
+  std::optional<Duration> delay;       // the same, measured by the store's clock; excludes run_at
+  std::vector<std::string> labels;     // at most 3, distinct, 45 characters each
+  std::optional<int> retries;          // none: the server's default
+  int max_crashes = kDefaultMaxCrashes;
+  std::string meta;                    // JSON object, or empty
+  std::string created_by;              // who asked, for people
+  std::int64_t count = 1;              // that many jobs; {i} in name, labels and string arguments
+};
+
+// A job as the store keeps it.
+struct Job {
+  std::string id;                      // UUID text
+  std::string kind;
+  int v = 1;
+  std::string args;                    // JSON
+  std::string name;
+  std::string queue;
+  int priority = 0;
+  JobState state = JobState::Enqueued;
+  int version = 1;                     // grows by one with each event
+  std::optional<TimePoint> run_at;     // SCHEDULED only
+  std::vector<std::string> labels;
+  std::optional<int> retries;
+  int attempt = 0;                     // runs so far, crashes and releases not counted
+  int failures = 0;                    // since the last manual requeue; feeds the back-off
+  int crashes = 0;
+  int max_attempts = kDefaultRetries + 1;
+  int max_crashes = kDefaultMaxCrashes;
+  std::string recurring_id;            // empty: not made by a recurring job
+  std::string meta;
+  std::string created_by;
+  TimePoint created_at{};
+  TimePoint updated_at{};
+};
+
+// One line of a job's history. `data` is a JSON object with the fields of its state (reason,
+// scheduledAt, serverId, message …), as docs/jobs.md lists them.
+struct JobEvent {
+  JobState state = JobState::Enqueued;
+  TimePoint at{};
+  std::string data = "{}";
+};
+
+}  // namespace jobmill::jobs

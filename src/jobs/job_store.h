@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "jobs/job.h"
+#include "jobs/recurring.h"
+
+namespace jobmill::jobs {
+
+struct Inserted {
+  std::string id;
+  JobState state = JobState::Enqueued;
+  bool created = true;  // false: a job of this id existed already and was left as it is
+};
+
+struct InsertResult {
+  std::vector<Inserted> jobs;  // one per spec; of a spec with `count` the first 10
+  std::int64_t created = 0;
+};
+
+// What a worker tells of itself. Empty lists mean: all.
+struct WorkerSpec {
+  std::string name;
+  std::vector<std::string> tags;
+  std::vector<std::string> queues;  // in this order, the first one first
+  std::vector<std::string> kinds;
+  int concurrency = 1;              // slots
+  std::string version;
+  std::string host;
+  std::int64_t pid = 0;
+  std::string runtime;
+  int prefetch = 0;
+  std::string generation;
+  std::string replica;              // JOBMILL_REPLICA of a process that a server started
+};
+
+// `run` claims; `quiet` claims no more and works on; `stop` also unregisters when it is idle.
+enum class WorkerState { Run, Quiet, Stop };
+std::string_view to_string(WorkerState state);
+std::optional<WorkerState> worker_state(std::string_view text);
+
+struct Worker {
+  std::string id;
+  WorkerSpec spec;
+  WorkerState state = WorkerState::Run;
+  TimePoint first_beat{};
+  TimePoint last_beat{};
+  int occupied = 0;                        // jobs it holds now
+  std::optional<TimePoint> latest_start;   // start of the job that it took last, of those it holds
+  std::optional<TimePoint> drain_until;
+};
+
+struct Registration {
+  std::string worker_id;
+  Duration lease{};
+  Duration beat{};
+};
+
+// A job under a lease. `lock_token` is the fencing token: every settlement must carry it.
+struct ClaimedJob {
+  Job job;
+  std::string lock_token;
+};
+
+struct ClaimRequest {
+  std::string worker_id;
+  int limit = 1;
+  std::vector<std::string> queues;  // empty: as registered
+  std::vector<std::string> kinds;
+  Duration wait{};                  // how long to wait for the first job; 0: not at all
+};
+
+struct Claimed {
+  std::vector<ClaimedJob> jobs;
+  WorkerState state = WorkerState::Run;
+};
+
+struct Lease {
+  std::string job_id;
+  std::string lock_token;
+};
+
+struct Cancel {
+  std::string job_id;
+  std::string reason;  // deleted | lost
+};
+
+struct BeatAnswer {
+  std::vector<Cancel> cancel;
+  WorkerState state = WorkerState::Run;
+  std::optional<TimePoint> drain_until;
+  Duration lease{};
+};
+
+enum class RetryRule { Default, Never, After };
+
+struct Failure {
+  std::string type;
+  std::string message;
+  std::string cause_type;
+  std::string cause_message;
+  std::string stack;
+  RetryRule retry = RetryRule::Default;
+  Duration after{};  // with RetryRule::After
+};
+
+struct Settlement {
+  enum class Kind { Complete, Fail, Release };
+  Kind kind = Kind::Complete;
+  std::string job_id;
+  std::string lock_token;
+  Failure failure;     // Fail
+  std::string reason;  // Release
+};
+
+// What became of one settlement. Conflict: the lease was lost, nothing was changed.
+struct Settled {
+  std::string job_id;
+  Status status;
+  JobState state = JobState::Succeeded;
+  std::optional<TimePoint> run_at;  // of the retry
+};
+
+// How a worker's process ended. Counted apart from failures.
+struct Crash {
+  int signal = 0;
+  int exit_code = 0;
+  std::string detail;  // for people: last lines of its stderr, …
+};
+
+struct JobQuery {
+  std::optional<JobState> state;
+  std::string queue;      // empty: all
+  int limit = 20;         // 1..1000
+  std::string after;      // `next` of the page before
+};
+
+struct JobPage {
+  std::vector<Job> items;
+  std::string next;       // empty: this was the last page
+};
+
+struct QueueStats {
+  std::string queue;
+  int priority = 0;                       // rank in the configured order
+  std::int64_t enqueued = 0;
+  std::int64_t scheduled = 0;
+  std::int64_t processing = 0;
+  std::optional<TimePoint> oldest;        // when its oldest ENQUEUED job was enqueued
+  bool paused = false;
+};
+
+// What changed, told after the commit. Empty queues: any. Called from the commit thread, so it
+// must only post.
+struct Change {
+  std::vector<std::string> ready_queues;  // these have new claimable jobs
+  bool workers = false;                   // a worker came, went, or changed its occupation or state
+  bool due = false;                       // the earliest due instant may have moved
+};
+
+// Where jobs live between enqueue and deletion. One implementation per database, and one over the
+// worker protocol (wire/); all are held to tests/conformance/job_store.cc.
+//
+// Every call is one transaction: when it returns without error, the change survives a crash of
+// the process and loss of power. Calls block until then; they are safe from many threads.
+// `now` is the caller's clock; a store that lives behind a server or in a database with a clock of
+// its own judges by that one and ignores it.
+//
+// Errors: InvalidArgument (names the field), NotFound, Conflict (lease lost, version or transition
+// conflict; re-read), Exhausted (a limit, or the disk is full), Unavailable (try again later).
+class JobStore {
+ public:
+  virtual ~JobStore() = default;
+
+  // --- producers -----------------------------------------------------------------------------
+  // All or nothing. The error's message names the index of the offending spec.
+  virtual Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now) = 0;
+
+  // --- workers -------------------------------------------------------------------------------
+  virtual Result<Registration> announce(const WorkerSpec& worker, TimePoint now) = 0;
+
+  // Hands up to `limit` ready jobs to one worker: queues in the worker's order, then priority,
+  // then the order of enqueueing. Takes nothing for a worker that is not in state Run: the check
+  // and the claim are one transaction. NotFound: the worker is gone and must announce itself again.
+  virtual Result<Claimed> claim(const ClaimRequest& request, TimePoint now) = 0;
+
+  // Renews the worker's lease and learns what to cancel: jobs of `running` that were deleted or
+  // are no longer held by it. NotFound as for claim.
+  virtual Result<BeatAnswer> beat(std::string_view worker_id, std::span<const Lease> running,
+                                  TimePoint now) = 0;
+
+  // One transaction; each item has its own outcome. A stale token is Conflict and changes nothing;
+  // repeating a settlement that was accepted is Conflict too, since the lease ended with it.
+  virtual Result<std::vector<Settled>> settle(std::span<const Settlement> settlements,
+                                              TimePoint now) = 0;
+
+  // Unregisters; what it still holds is released: back to ENQUEUED, no attempt consumed.
+  virtual Status leave(std::string_view worker_id, TimePoint now) = 0;
+
+  // --- control -------------------------------------------------------------------------------
+  virtual Result<Job> get(std::string_view id) = 0;      // a UUID, or the text it was made from
+  virtual Result<std::vector<JobEvent>> history(std::string_view id) = 0;
+  virtual Result<JobPage> list(const JobQuery& query) = 0;
+  virtual Status requeue(std::string_view id, TimePoint now) = 0;
+  virtual Status remove(std::string_view id, std::string_view reason, TimePoint now) = 0;
+  virtual Result<std::vector<Worker>> workers(TimePoint now) = 0;  // those whose lease lives
+  virtual Result<std::vector<QueueStats>> queues(TimePoint now) = 0;
+
+  // Jobs in SCHEDULED whose run_at <= until. Empty queue: all.
+  virtual Result<std::int64_t> scheduled_until(std::string_view queue, TimePoint until) = 0;
+
+  virtual Result<bool> put_recurring(const RecurringSpec& spec, TimePoint now) = 0;  // true: new
+  virtual Result<std::vector<RecurringJob>> recurring() = 0;
+  virtual Status remove_recurring(std::string_view id, TimePoint now) = 0;
+  virtual Result<std::string> trigger_recurring(std::string_view id, TimePoint now) = 0;  // job id
+};
+
+// What only the owner of the store does: maintenance, and the commands of the autoscaler.
+// (The wire has no part in it.)
+class JobStoreOwner : public JobStore {
+ public:
+  using Listener = std::function<void(const Change&)>;
+  virtual void on_change(Listener listener) = 0;  // once, before the first other call
+
+  // A mark that every claim checks in its own transaction: after this returned, a worker set to
+  // Quiet takes nothing more. NotFound: the worker is gone.
+  virtual Status set_worker_state(std::string_view worker_id, WorkerState state,
+                                  std::optional<TimePoint> drain_until, TimePoint now) = 0;
+
+  // The process is dead: its jobs go back at once, counted as crashes.
+  virtual Status worker_died(std::string_view worker_id, const Crash& crash, TimePoint now) = 0;
+
+  // Maintenance; each is idempotent and works in pages, returning how many rows it touched.
+  virtual Result<std::int64_t> promote_due(TimePoint now) = 0;    // SCHEDULED -> ENQUEUED
+  virtual Result<std::int64_t> rescue(TimePoint now) = 0;         // workers whose lease ran out
+  virtual Result<std::int64_t> expire(TimePoint now) = 0;         // retention
+  virtual Result<std::int64_t> plan_recurring(TimePoint now) = 0; // keeps one run ahead
+
+  // The earliest instant at which one of the four has something to do; none: never.
+  virtual Result<std::optional<TimePoint>> next_chore(TimePoint now) = 0;
+
+  // The next SCHEDULED job's run_at later than `after`, so that time-driven metrics can be waited
+  // for. Empty queue: all.
+  virtual Result<std::optional<TimePoint>> next_due(std::string_view queue, TimePoint after) = 0;
+};
+
+}  // namespace jobmill::jobs
