@@ -35,7 +35,7 @@ function(jobmill_module name)
   set(vectors ${tests})
   list(FILTER vectors INCLUDE REGEX "_vectors_test\\.cc$")
   list(FILTER tests EXCLUDE REGEX "_vectors_test\\.cc$")
-  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
 
   set(links "")
   foreach(dep IN LISTS ARG_LINK)
