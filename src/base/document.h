@@ -21,10 +21,10 @@ struct Node {
   struct Member;
 
   Kind kind = Kind::Null;
-  std::string text;           // a scalar as it was written (strings: their value)
-  std::vector<Node> items;    // Array
+  std::string text;             // a scalar as it was written (strings: their value)
+  std::vector<Node> items;      // Array
   std::vector<Member> members;  // Object, in the order written; keys are unique
-  int line = 0;               // 1-based; 0 = made by a program
+  int line = 0;                 // 1-based; 0 = made by a program
   int column = 0;
 
   bool is(Kind k) const { return kind == k; }
@@ -42,8 +42,8 @@ struct Node {
 
   // Scalars. Nothing when the kind is another one or the text does not fit.
   std::optional<bool> as_bool() const;
-  std::optional<std::int64_t> as_int() const;   // Integer only
-  std::optional<double> as_double() const;      // Integer or Number
+  std::optional<std::int64_t> as_int() const;         // Integer only
+  std::optional<double> as_double() const;            // Integer or Number
   std::optional<std::string_view> as_string() const;  // String only
 
   // For programs that write documents.
@@ -58,7 +58,8 @@ struct Node {
 struct Node::Member {
   std::string key;
   Node value;
-  int line = 0;
+  int line = 0;  // of the key
+  int column = 0;
 };
 
 std::string_view to_string(Node::Kind kind);  // "string", "integer", … as in messages for users
@@ -80,9 +81,9 @@ Result<Node> parse_json(std::string_view text, const DocumentLimits& limits = {}
 // InvalidArgument with line and column in the message.
 Result<std::vector<Node>> parse_yaml(std::string_view text, const DocumentLimits& limits = {});
 
-std::string to_json(const Node& node);                // one line, no blanks
-std::string to_json_pretty(const Node& node);         // two blanks an indent
+std::string to_json(const Node& node);         // one line, no blanks
+std::string to_json_pretty(const Node& node);  // two blanks an indent
 std::string to_yaml(const Node& node);
-std::string json_quote(std::string_view text);        // "…" with escapes
+std::string json_quote(std::string_view text);  // "…" with escapes
 
 }  // namespace jobmill
