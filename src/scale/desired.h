@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "scale/rule.h"
+#include "scale/scaler.h"
+
+namespace jobmill::scale {
+
+// What one trigger said, as a decision sees it. An error makes it no vote, never a zero.
+struct Reading {
+  std::string name;    // of the trigger, else its type
+  std::string metric;  // "s1-metric-api-count"
+  MetricType type = MetricType::AverageValue;
+  std::int64_t target_milli = 0;
+  double value = 0;
+  std::int64_t value_milli = 0;  // the value as the HPA sees it, three decimals
+  bool active = false;
+  Duration age{};
+  std::string error;
+  bool operator==(const Reading&) const = default;
+};
+
+// How fast a direction may go: `count` replicas, or `count` percent, within a period.
+struct RatePolicy {
+  enum class Type { Pods, Percent };
+  Type type = Type::Pods;
+  int count = 0;
+  Duration period{};
+  bool operator==(const RatePolicy&) const = default;
+};
+
+// One direction of `behavior`, with its unset parts filled.
+struct RateRules {
+  enum class Select { Max, Min, Disabled };
+  Duration window{};
+  Select select = Select::Max;
+  std::vector<RatePolicy> policies;
+  bool operator==(const RateRules&) const = default;
+
+  static RateRules up_defaults();    // window 0, Max, [Pods 4/15 s, Percent 100/15 s]
+  static RateRules down_defaults();  // window 300 s, Max, [Percent 100/15 s]
+};
+
+// A number that was asked for, and the time until which nothing newer replaced it.
+struct Recommendation {
+  TimePoint until{};
+  int replicas = 0;
+  bool operator==(const Recommendation&) const = default;
+};
+
+// A change of size that policies count: positive added, negative removed.
+struct ScaleEvent {
+  TimePoint at{};
+  int change = 0;
+  bool operator==(const ScaleEvent&) const = default;
+};
+
+struct DesiredInput {
+  TimePoint now{};
+  int current = 0;  // what the target wants to be
+  int status = 0;   // replicas that exist
+  int ready = 0;
+  int min = 1;
+  int max = 100;
+  double tolerance = 0.1;
+  bool step_limit = false;     // max(2 x current, 4) a step, where no behavior is written
+  bool window_raises = false;  // the plain HPA takes the highest of the window even above current
+  Duration down_window = std::chrono::seconds(300);  // where no scaleDown is written
+  std::optional<RateRules> up;                       // as far as behavior is written
+  std::optional<RateRules> down;
+  bool up_disabled = false;    // paused-scale-out
+  bool down_disabled = false;  // paused-scale-in
+  std::vector<Reading> readings;
+  std::vector<Recommendation> recommendations;
+  std::vector<ScaleEvent> events;
+  bool operator==(const DesiredInput&) const = default;
+};
+
+struct Proposal {
+  int replicas = 0;
+  double ratio = 0;
+  bool tolerated = false;  // within the tolerance: the size is kept
+};
+
+// What one reading asks for. Nothing if it failed, or its target is not positive.
+std::optional<Proposal> propose(const Reading& reading, int current, int status, int ready,
+                                double tolerance);
+
+struct Desired {
+  int replicas = 0;
+  Rule rule = Rule::None;             // the last rule that changed the number
+  std::optional<int> recommendation;  // to be remembered for the windows; none: nothing was asked
+  std::optional<TimePoint> next_check;
+  bool disabled = false;       // at zero with min > 0: not this function's affair
+  bool out_of_bounds = false;  // current was outside [min, max]; metrics were not looked at
+};
+
+// The arithmetic of the HorizontalPodAutoscaler (autoscaling/v2) for external metrics: the highest
+// proposal, windows, policies, bounds. `without` leaves one rule out, to say what it changed.
+Desired desired(const DesiredInput& input, Rule without = Rule::None);
+
+}  // namespace jobmill::scale
