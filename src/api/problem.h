@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "http/message.h"
+
+namespace jobmill::api {
+
+struct FieldError {
+  std::string field;
+  std::string reason;
+};
+
+// An answer that says why not (RFC 9457). `code` is for programs, `detail` for people.
+struct Problem {
+  int status = 400;
+  std::string_view code = "invalid_argument";
+  std::string detail{};
+  std::string parameter{};           // the one parameter that is wrong
+  std::vector<FieldError> errors{};  // the fields of the body that are wrong
+  std::string job_id{};
+};
+
+http::Response to_response(const Problem& problem);
+
+// An engine's error as a problem.
+Problem to_problem(const Error& error);
+http::Response to_response(const Error& error);
+
+http::Response json_response(int status, std::string body);
+http::Response no_content();  // 204
+
+}  // namespace jobmill::api

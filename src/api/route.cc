@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/route.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+#include <cassert>
+#include <optional>
+
+#include "api/problem.h"
+
+namespace jobmill::api {
+namespace {
+
+std::vector<std::string_view> segments(std::string_view path) {
+  std::vector<std::string_view> parts;
+  while (!path.empty()) {
+    path.remove_prefix(1);  // the slash
+    const auto end = std::min(path.find('/'), path.size());
+    parts.push_back(path.substr(0, end));
+    path.remove_prefix(end);
+  }
+  return parts;
+}
+
+bool is_name(std::string_view segment) { return segment.starts_with('{'); }
+
+// The parameters, if the pattern fits. Literals are compared decoded, as any client may encode.
+std::optional<Parameters> fit(const std::vector<std::string_view>& pattern,
+                              const std::vector<std::string>& path) {
+  if (pattern.size() != path.size()) return std::nullopt;
+  Parameters found;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (is_name(pattern[i]) && !path[i].empty())
+      found.emplace_back(pattern[i].substr(1, pattern[i].size() - 2), path[i]);
+    else if (pattern[i] != path[i])
+      return std::nullopt;
+  }
+  return found;
+}
+
+std::optional<std::vector<std::string>> decoded_segments(std::string_view target) {
+  if (!target.starts_with('/')) return std::nullopt;
+  std::vector<std::string> parts;
+  for (const std::string_view raw : segments(target.substr(0, target.find('?')))) {
+    auto part = http::url_decode(raw);
+    if (!part) return std::nullopt;
+    parts.push_back(*std::move(part));
+  }
+  return parts;
+}
+
+// Of two patterns that fit one path, that one with fewer names is meant.
+bool more_exact(const Parameters& a, const Match& best) {
+  return best.route == nullptr || a.size() < best.path.size();
+}
+
+std::string_view served_as(std::string_view method) { return method == "HEAD" ? "GET" : method; }
+
+}  // namespace
+
+const std::string& Call::parameter(std::string_view name) const {
+  const auto found = std::ranges::find(path, name, &Parameters::value_type::first);
+  assert(found != path.end());  // the pattern names it
+  return found->second;
+}
+
+Match match(std::span<const Route> routes, std::string_view method, std::string_view target) {
+  Match best;
+  const auto path = decoded_segments(target);
+  if (!path) return best;
+  for (const Route& route : routes) {
+    auto parameters = fit(segments(route.pattern), *path);
+    if (!parameters) continue;
+    if (std::ranges::find(best.allowed, route.method) == best.allowed.end())
+      best.allowed.push_back(route.method);
+    if (route.method != served_as(method) || !more_exact(*parameters, best)) continue;
+    best.route = &route;
+    best.path = *std::move(parameters);
+  }
+  return best;
+}
+
+http::Response no_route(const Match& match, const http::Request& request) {
+  if (match.allowed.empty())
+    return to_response(
+        Problem{.status = 404, .code = "not_found", .detail = "nothing is at " + request.path});
+  const std::string allowed = fmt::format("{}", fmt::join(match.allowed, ", "));
+  auto response = to_response(
+      Problem{.status = 405,
+              .code = "method_not_allowed",
+              .detail = fmt::format("{} takes {}, not {}", request.path, allowed, request.method)});
+  response.headers.set("Allow", allowed);
+  return response;
+}
+
+void answer(ApiContext& context, http::Responder responder, std::function<http::Response()> work) {
+  context.pool.post(
+      [responder = std::move(responder), work = std::move(work)] { responder.send(work()); });
+}
+
+std::size_t body_limit(std::string_view method, std::string_view target, std::size_t usual) {
+  const bool insert = method == "POST" && target.substr(0, target.find('?')) == "/v1/jobs";
+  return insert ? std::max(usual, kInsertBodyBytes) : usual;
+}
+
+}  // namespace jobmill::api

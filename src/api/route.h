@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "http/message.h"
+#include "http/server.h"
+#include "jobs/job_store.h"
+#include "net/event_loop.h"
+
+// One table for all requests: a route is a method, a pattern, what the caller must be allowed to
+// do, and a function. Whoever serves them checks the scope before it calls the handler.
+namespace jobmill::api {
+
+class ControlPlane;
+class Waiters;
+
+// What the handlers work with. All of it outlives every call.
+struct ApiContext {
+  jobs::JobStoreOwner& store;  // blocks: only on the pool
+  ThreadPool& pool;
+  net::EventLoop& loop;
+  const Clock& clock;
+  Log& log;
+  Waiters& waiters;                           // requests that are held until something happens
+  std::string token_key;                      // random, secret: signs the tokens of workers
+  Duration lease = std::chrono::seconds(30);  // as the store was opened with
+  bool latency_in_seconds = false;            // /api/metrics/jobs/enqueued without `unit`
+  ControlPlane* control = nullptr;  // manifests and decisions; null where there is no autoscaler
+};
+
+enum class Scope : unsigned {
+  None = 0,  // also without credentials
+  Read = 1,
+  Produce = 2,
+  Work = 4,
+  Operate = 8,
+  Admin = 16,
+};
+
+// Who asks, as the credentials told.
+struct Identity {
+  std::string name;       // for `createdBy`; empty: nobody had to say
+  unsigned scopes = 0;    // Scope bits
+  std::string worker_id;  // set by a worker's token: it speaks for this worker only
+
+  bool may(Scope scope) const {
+    const auto wanted = static_cast<unsigned>(scope);
+    return (scopes & wanted) == wanted || (scopes & static_cast<unsigned>(Scope::Admin)) != 0;
+  }
+};
+
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+// One request on its way to its answer.
+struct Call {
+  http::Request request;
+  http::Responder responder;
+  Identity identity;
+  Parameters path;  // decoded values of the pattern's {names}
+
+  const std::string& parameter(std::string_view name) const;  // of the path; must be there
+};
+
+// Called on the loop thread; must not block.
+using Handler = void (*)(ApiContext& context, Call call);
+
+struct Route {
+  std::string_view method;
+  std::string_view pattern;  // "/v1/jobs/{id}/complete"; a {name} is one segment, not empty
+  Scope scope;
+  Handler handler;
+};
+
+struct Match {
+  const Route* route = nullptr;
+  Parameters path;
+  std::vector<std::string_view> allowed;  // without a route: methods that this path knows
+};
+
+// Finds the route of a request. Segments are compared before they are decoded, so that a value may
+// hold an encoded slash. Literal segments win over {names}. HEAD is served by GET's route.
+Match match(std::span<const Route> routes, std::string_view method, std::string_view target);
+
+// The answer when there is no route: 404, or 405 with Allow.
+http::Response no_route(const Match& match, const http::Request& request);
+
+// Runs `work` on the pool and sends what it returns.
+void answer(ApiContext& context, http::Responder responder, std::function<http::Response()> work);
+
+std::span<const Route> worker_routes();     // /v1/workers, settlements of /v1/jobs/{id}
+std::span<const Route> jobs_routes();       // /v1/jobs
+std::span<const Route> recurring_routes();  // /v1/recurring
+std::span<const Route> queues_routes();     // /v1/queues
+std::span<const Route> metrics_routes();    // /api/metrics
+std::span<const Route> manifest_routes();   // /v1/manifests, /v1/scale; they need `control`
+
+// Bodies of POST /v1/jobs may be larger than others; for ServerLimits::body_limit.
+inline constexpr std::size_t kInsertBodyBytes = 32u << 20;
+std::size_t body_limit(std::string_view method, std::string_view target, std::size_t usual);
+
+}  // namespace jobmill::api
