@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,7 @@ struct ClaimRequest {
   std::vector<std::string> queues;  // empty: as registered
   std::vector<std::string> kinds;
   Duration wait{};                  // how long to wait for the first job; 0: not at all
+  std::stop_token stop{};           // ends the wait early: nothing is claimed after it fired
 };
 
 struct Claimed {
