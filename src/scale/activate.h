@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "base/clock.h"
@@ -26,7 +25,6 @@ struct ActivateInput {
   Duration initial_cooldown{};
   TimePoint created{};
   std::optional<TimePoint> last_active;
-  bool operator==(const ActivateInput&) const = default;
 };
 
 enum class Truth { True, False, Unknown };
@@ -37,7 +35,6 @@ std::string_view to_string(Truth truth);
 struct Verdict {
   Truth status = Truth::Unknown;
   std::string_view reason;
-  bool operator==(const Verdict&) const = default;
 };
 
 struct Activation {
@@ -57,7 +54,6 @@ struct Activation {
   bool paused = false;
   Rule rule = Rule::None;               // what held a step back
   std::optional<TimePoint> next_check;  // end of a cooldown
-  bool operator==(const Activation&) const = default;
 };
 
 // KEDA's decision table of one check: between zero (or idle) and the size at which the HPA

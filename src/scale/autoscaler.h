@@ -14,11 +14,10 @@
 #include "manifest/object.h"
 #include "scale/decision.h"
 #include "scale/scaler.h"
+#include "scale/spec.h"
 #include "scale/target.h"
 
 namespace jobmill::scale {
-
-struct ScaledObjectSpec;
 
 // A line of status.conditions.
 struct Condition {
@@ -50,7 +49,7 @@ struct ScaleStatus {
 // knows no clock. It is told samples, replicas and objects, each with the time, and answers with
 // actions at tick(). Owned by one thread.
 //
-//   autoscaler.put(key, spec, origin, triggers, now);
+//   autoscaler.put(spec, origin, triggers, now);
 //   for (;;) {
 //     Autoscaler::Actions actions = autoscaler.tick(now);   // after each call below, and at next()
 //     ... carry them out; answers come back by sample() and replicas() ...
@@ -61,7 +60,6 @@ class Autoscaler {
 
   // What is known of an object beyond its spec.
   struct Origin {
-    manifest::Texts annotations;
     std::int64_t generation = 1;
     TimePoint created{};
     std::optional<TimePoint> last_active;  // from before a restart
@@ -108,8 +106,8 @@ class Autoscaler {
   Autoscaler& operator=(const Autoscaler&) = delete;
 
   // Adds an object, or replaces it: a new generation or other annotations are checked at once.
-  void put(const Key& key, const ScaledObjectSpec& spec, Origin origin,
-           std::vector<Trigger> triggers, TimePoint now);
+  void put(const ScaledObjectSpec& spec, const Origin& origin, std::vector<Trigger> triggers,
+           TimePoint now);
   void remove(const Key& key);
 
   // The answer to a read. If the scaler could not be built again, that error is the answer.

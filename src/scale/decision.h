@@ -20,12 +20,6 @@ enum class DecisionKind { Activate, Up, Down, Zero, Steady, Blocked, Paused, Err
 
 std::string_view to_string(DecisionKind kind);
 
-// When and in which order the two functions run: Direct runs both at each evaluation and goes
-// straight from zero to N; Keda runs each at its own clock, as KEDA and the HPA do.
-enum class Semantics { Direct, Keda };
-
-std::string_view to_string(Semantics semantics);
-
 // Everything a decision looks at. decide() reads nothing else, so a stored input can be decided
 // again, or decided differently: what if the window were shorter?
 struct DecisionInput {
@@ -34,11 +28,11 @@ struct DecisionInput {
   Semantics semantics = Semantics::Direct;
   bool run_activate = true;  // Keda runs one of the two at a time
   bool run_desired = true;
-  ActivateInput activate;  // bounds, cooldowns, annotations, activity
-  DesiredInput desired;    // readings, rules, memory
+  ActivateInput activate;       // bounds, cooldowns, annotations, activity
+  DesiredInput desired;         // readings, rules, memory
+  std::optional<int> pause_at;  // paused-replicas that are still to be set
   int draining = 0;
   int busy = 0;  // replicas that run a job
-  bool operator==(const DecisionInput&) const = default;
 };
 
 // The record of one decision: what was seen, what was decided, which rule limited it.

@@ -3,14 +3,13 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "scale/rule.h"
 #include "scale/scaler.h"
+#include "scale/spec.h"
 
 namespace jobmill::scale {
 
@@ -25,42 +24,18 @@ struct Reading {
   bool active = false;
   Duration age{};
   std::string error;
-  bool operator==(const Reading&) const = default;
-};
-
-// How fast a direction may go: `count` replicas, or `count` percent, within a period.
-struct RatePolicy {
-  enum class Type { Pods, Percent };
-  Type type = Type::Pods;
-  int count = 0;
-  Duration period{};
-  bool operator==(const RatePolicy&) const = default;
-};
-
-// One direction of `behavior`, with its unset parts filled.
-struct RateRules {
-  enum class Select { Max, Min, Disabled };
-  Duration window{};
-  Select select = Select::Max;
-  std::vector<RatePolicy> policies;
-  bool operator==(const RateRules&) const = default;
-
-  static RateRules up_defaults();    // window 0, Max, [Pods 4/15 s, Percent 100/15 s]
-  static RateRules down_defaults();  // window 300 s, Max, [Percent 100/15 s]
 };
 
 // A number that was asked for, and the time until which nothing newer replaced it.
 struct Recommendation {
   TimePoint until{};
   int replicas = 0;
-  bool operator==(const Recommendation&) const = default;
 };
 
 // A change of size that policies count: positive added, negative removed.
 struct ScaleEvent {
   TimePoint at{};
   int change = 0;
-  bool operator==(const ScaleEvent&) const = default;
 };
 
 struct DesiredInput {
@@ -70,29 +45,30 @@ struct DesiredInput {
   int ready = 0;
   int min = 1;
   int max = 100;
-  double tolerance = 0.1;
+  double tolerance = 0.1;      // where behavior names no other
   bool step_limit = false;     // max(2 x current, 4) a step, where no behavior is written
   bool window_raises = false;  // the plain HPA takes the highest of the window even above current
   Duration down_window = std::chrono::seconds(300);  // where no scaleDown is written
-  std::optional<RateRules> up;                       // as far as behavior is written
-  std::optional<RateRules> down;
-  bool up_disabled = false;    // paused-scale-out
-  bool down_disabled = false;  // paused-scale-in
+  std::optional<ScalingRules> up;    // behavior with its defaults; none: not limited
+  std::optional<ScalingRules> down;  // none: only the window
+  bool up_disabled = false;          // paused-scale-out
+  bool down_disabled = false;        // paused-scale-in
   std::vector<Reading> readings;
   std::vector<Recommendation> recommendations;
   std::vector<ScaleEvent> events;
-  bool operator==(const DesiredInput&) const = default;
 };
 
 struct Proposal {
   int replicas = 0;
-  double ratio = 0;
+  double ratio = 0;        // of the value to what the target allows
   bool tolerated = false;  // within the tolerance: the size is kept
 };
 
 // What one reading asks for. Nothing if it failed, or its target is not positive.
-std::optional<Proposal> propose(const Reading& reading, int current, int status, int ready,
-                                double tolerance);
+std::optional<Proposal> propose(const Reading& reading, const DesiredInput& input);
+
+// Whether the reading is no vote: its read failed, or nothing can be held against its target.
+bool failed(const Reading& reading);
 
 struct Desired {
   int replicas = 0;
