@@ -47,13 +47,13 @@ struct Activation {
     RaiseToMin,
   };
   Step step = Step::None;
-  std::optional<int> replicas;  // to set; none: the target is left alone
+  std::optional<int> replicas{};  // to set; none: the target is left alone
   bool touch_last_active = false;
   Verdict ready;
-  std::optional<Verdict> active;  // none: unchanged
+  std::optional<Verdict> active{};  // none: unchanged
   bool paused = false;
-  Rule rule = Rule::None;               // what held a step back
-  std::optional<TimePoint> next_check;  // end of a cooldown
+  Rule rule = Rule::None;                 // what held a step back
+  std::optional<TimePoint> next_check{};  // end of a cooldown
 };
 
 // KEDA's decision table of one check: between zero (or idle) and the size at which the HPA

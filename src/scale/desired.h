@@ -72,9 +72,9 @@ bool failed(const Reading& reading);
 
 struct Desired {
   int replicas = 0;
-  Rule rule = Rule::None;             // the last rule that changed the number
-  std::optional<int> recommendation;  // to be remembered for the windows; none: nothing was asked
-  std::optional<TimePoint> next_check;
+  Rule rule = Rule::None;               // the last rule that changed the number
+  std::optional<int> recommendation{};  // to be remembered for the windows; none: nothing was asked
+  std::optional<TimePoint> next_check{};
   bool disabled = false;       // at zero with min > 0: not this function's affair
   bool out_of_bounds = false;  // current was outside [min, max]; metrics were not looked at
 };
