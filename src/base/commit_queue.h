@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+
+namespace jobmill {
+
+// Group commit: one thread takes all that waits, runs it as one transaction with one sync, then
+// completes all. What was completed without error is durable.
+//
+//   Status status = queue.run([&] { return insert(row); });
+//
+// Who comes while a transaction is written joins the next one; nothing waits for a timer, and an
+// idle queue neither wakes up nor opens a transaction. The destructor runs what still waits.
+class CommitQueue {
+ public:
+  // How the owner of the resource opens and closes one transaction. Called by the queue's thread.
+  struct Transaction {
+    std::function<Status()> begin;
+    std::function<Status()> commit;
+    std::function<void()> rollback;
+    std::function<Status()> save;     // a savepoint before one item
+    std::function<Status()> release;  // the item is good
+    std::function<Status()> undo;     // back to the savepoint; an error: the transaction is lost
+    // Grows with each row written. It tells whether an item that failed has written before, so
+    // that most items need no savepoint.
+    std::function<std::uint64_t()> written;
+  };
+
+  // An item that fails must not spoil the others of its transaction. Savepoint: whatever it wrote
+  // is undone. ChecksFirst: it judges before it writes, and pays nothing; should it fail after it
+  // wrote (a full disk), all items of the transaction get that error.
+  enum class Mode { ChecksFirst, Savepoint };
+
+  // Runs in the transaction, on the queue's thread.
+  using Work = std::function<Status()>;
+  // Runs after the commit, on the queue's thread, in the order of the items, before the waiting
+  // caller returns. The error is the work's own or the commit's. Must not block.
+  using Done = std::function<void(const Status&)>;
+
+  explicit CommitQueue(Transaction transaction);
+  ~CommitQueue();
+  CommitQueue(const CommitQueue&) = delete;
+  CommitQueue& operator=(const CommitQueue&) = delete;
+
+  // Returns at once; safe from any thread, also from a Work or Done.
+  void submit(Work work, Done done, Mode mode = Mode::ChecksFirst);
+
+  // Waits for the outcome. Not from the queue's own thread.
+  Status run(const Work& work, const Done& done = {}, Mode mode = Mode::ChecksFirst);
+
+  bool on_queue_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
+
+ private:
+  struct Item {
+    Work work;
+    Done done;
+    Mode mode = Mode::ChecksFirst;
+    Status status;
+  };
+
+  void serve();
+  void commit(std::vector<Item>& batch);
+  std::size_t run_transaction(std::vector<Item>& batch, std::size_t first);
+  bool run_item(Item& item);
+  void add(Item item);
+
+  const Transaction transaction_;
+  std::mutex mutex_;  // guards the next two
+  std::vector<Item> waiting_;
+  bool stopping_ = false;
+  std::condition_variable arrived_;
+  std::thread thread_;
+};
+
+}  // namespace jobmill

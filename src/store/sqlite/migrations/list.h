@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "store/sqlite/migrations.h"
+
+namespace jobmill::sqlite {
+
+// One line per file of this folder; migrations.cc has them in order.
+extern const Migration kJobsMigration;
+
+}  // namespace jobmill::sqlite

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/sqlite_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "store/sqlite/migrations.h"
+
+namespace jobmill::sqlite {
+namespace {
+
+// The locking mode keeps the index of the log in our memory and other processes out; nobody else
+// may open the file anyway. The larger log makes for fewer checkpoints, each of which syncs twice.
+constexpr char kPragmas[] = R"sql(
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  PRAGMA wal_autocheckpoint = 4000;
+  PRAGMA journal_size_limit = 67108864;
+  PRAGMA cache_size = -16384;
+  PRAGMA secure_delete = OFF;
+  PRAGMA temp_store = MEMORY;
+)sql";
+
+}  // namespace
+
+// A lock that the kernel takes back however the process ends. The file holds the pid of the holder
+// for whoever comes second, and stays: removing it would let two processes lock two files.
+class SqliteFile::Lock {
+ public:
+  static Result<std::unique_ptr<Lock>> take(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return fail(Code::Unavailable, "cannot open " + path + ": " + std::strerror(errno));
+    auto lock = std::make_unique<Lock>(fd);
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      return fail(Code::Conflict, path + ": in use by process " + lock->holder());
+    }
+    lock->write_holder();
+    return lock;
+  }
+
+  explicit Lock(int fd) : fd_(fd) {}
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() { ::close(fd_); }
+
+ private:
+  std::string holder() const {
+    char pid[32] = {};
+    const auto size = ::pread(fd_, pid, sizeof pid - 1, 0);
+    const std::string text(pid, size > 0 ? static_cast<std::size_t>(size) : 0);
+    return text.empty() ? "unknown" : text;
+  }
+
+  // Only for the message of a second process, so that a full disk need not stop the first.
+  void write_holder() const {
+    const std::string pid = std::to_string(::getpid());
+    if (::ftruncate(fd_, 0) == 0) (void)!::pwrite(fd_, pid.data(), pid.size(), 0);
+  }
+
+  int fd_;
+};
+
+SqliteFile::SqliteFile(std::unique_ptr<Lock> lock, Database db)
+    : lock_(std::move(lock)),
+      db_(std::move(db)),
+      queue_(std::make_unique<CommitQueue>(transactions())) {}
+
+SqliteFile::~SqliteFile() = default;
+
+CommitQueue::Transaction SqliteFile::transactions() {
+  return {.begin = [this] { return db_.use("BEGIN IMMEDIATE").run(); },
+          .commit = [this] { return db_.use("COMMIT").run(); },
+          .rollback =
+              [this] {
+                // Some errors, a full disk among them, have ended the transaction already.
+                if (db_.in_transaction()) (void)db_.exec("ROLLBACK");
+                for (const auto& listener : rolled_back_) listener();
+              },
+          .save = [this] { return db_.use("SAVEPOINT item").run(); },
+          .release = [this] { return db_.use("RELEASE item").run(); },
+          .undo = [this]() -> Status {
+            TRY_VOID(db_.use("ROLLBACK TO item").run());
+            return db_.use("RELEASE item").run();
+          },
+          .written = [this] { return static_cast<std::uint64_t>(db_.total_changes()); }};
+}
+
+Result<std::unique_ptr<SqliteFile>> SqliteFile::open(const std::string& path) {
+  std::unique_ptr<Lock> lock;
+  if (path != ":memory:") {
+    TRY(lock, Lock::take(path + ".lock"));
+  }
+  TRY(auto db, Database::open(path));
+  TRY_VOID(db.exec(kPragmas));
+  TRY_VOID(migrate(db));
+  return std::unique_ptr<SqliteFile>(new SqliteFile(std::move(lock), std::move(db)));
+}
+
+template <>
+Result<void> SqliteFile::run<void>(const std::function<Status(Database&)>& work,
+                                   CommitQueue::Mode mode) {
+  return queue_->run([&] { return work(db_); }, {}, mode);
+}
+
+}  // namespace jobmill::sqlite

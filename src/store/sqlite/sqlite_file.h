@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/commit_queue.h"
+#include "base/result.h"
+#include "store/sqlite/sqlite.h"
+
+namespace jobmill::sqlite {
+
+// The one SQLite file of a control server: one connection, used by one thread, which commits all
+// that waits with one sync (WAL, synchronous=FULL). The stores share it, each with its own tables.
+//
+//   return file.run<std::int64_t>([&](Database& db) -> Result<std::int64_t> { … });
+//
+// Reads go the same way as writes, so that each sees what was confirmed before it.
+class SqliteFile {
+ public:
+  // `path` may be ":memory:". Makes the file, takes its lock and migrates it. Conflict: another
+  // process holds it, and the message names its pid.
+  static Result<std::unique_ptr<SqliteFile>> open(const std::string& path);
+  ~SqliteFile();
+
+  CommitQueue& queue() { return *queue_; }
+
+  // Only inside a work of the queue, or before the first one.
+  Database& db() { return db_; }
+
+  // Called on the queue's thread after a transaction was rolled back: what was remembered of it in
+  // memory must be read again. Before the first work.
+  void on_rollback(std::function<void()> listener) { rolled_back_.push_back(std::move(listener)); }
+
+  // One item of the next transaction, waited for. `work` must judge before it writes, or ask for a
+  // savepoint; see CommitQueue.
+  template <class T>
+  Result<T> run(const std::function<Result<T>(Database&)>& work,
+                CommitQueue::Mode mode = CommitQueue::Mode::ChecksFirst) {
+    std::optional<Result<T>> result;
+    const Status status = queue_->run(
+        [&]() -> Status {
+          result = work(db_);
+          if (!*result) return result->error();
+          return {};
+        },
+        {}, mode);
+    if (!status) return status.error();
+    return std::move(*result);
+  }
+
+ private:
+  class Lock;
+  SqliteFile(std::unique_ptr<Lock> lock, Database db);
+
+  std::unique_ptr<Lock> lock_;  // gone last
+  Database db_;
+  std::vector<std::function<void()>> rolled_back_;
+  std::unique_ptr<CommitQueue> queue_;
+
+  CommitQueue::Transaction transactions();
+};
+
+template <>
+Result<void> SqliteFile::run<void>(const std::function<Status(Database&)>& work,
+                                   CommitQueue::Mode mode);
+
+}  // namespace jobmill::sqlite
