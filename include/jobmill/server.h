@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The control server inside an application:
+//
+//   #include "jobmill/jobs.h"
+//   #include "jobmill/server.h"
+//
+//   jobmill::Server server({.data = "/var/lib/shop", .http = "127.0.0.1:8000"});
+//   std::jthread serving([&](std::stop_token stop) { server.run(stop); });
+//   jobmill::Client client(server.store());       // no socket between them
+//   client.enqueue(SendMail, "bob@example.org", 3);
+//
+// It owns the data folder (one SQLite file), the HTTP API, the maintenance of jobs and, if
+// manifests are applied, the autoscaler and its local processes. One server per data folder.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace jobmill {
+
+class Store;  // jobmill/jobs.h: what Client and Worker are made with
+
+// Named as the flags of `jobmill serve`; the defaults are the same.
+struct ServerOptions {
+  struct User {
+    std::string name;
+    std::string password;
+    std::string role = "admin";  // viewer: reads; operator: also works with jobs; admin: everything
+  };
+
+  std::string data;                        // empty: $STATE_DIRECTORY, else ./.jobmill
+  std::string store = "sqlite:";           // sqlite: (in DATA) or sqlite:PATH
+  std::string http = "127.0.0.1:8000";     // port 0 picks a free one
+  std::vector<User> users;                 // none: everyone on loopback is admin
+  std::vector<std::string> hosts;          // further names that a Host header may have on loopback
+  std::vector<std::string> filename;       // manifests applied at start: files, folders
+  std::vector<std::pair<std::string, std::string>> image{{"postgres", "off"}};  // NAME=COMMAND…
+  std::vector<std::pair<std::string, std::string>> service;                     // NAME[:PORT]=ADDR
+  std::string log_format = "text";         // text, json
+  std::string log_level = "info";          // debug, info, warn, error
+  std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
+  std::optional<std::chrono::milliseconds> drain_limit;  // scale.drain_limit: none = no limit
+};
+
+// Safe to use from several threads, except that run() is called once.
+class Server {
+ public:
+  // Opens the store and binds the listeners; nothing is served before run(). Throws
+  // jobmill::Error (code: data_in_use, address_in_use, invalid_argument, configuration,
+  // storage_unavailable …) with a message that names the thing and the way out.
+  explicit Server(ServerOptions options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // For clients and workers of this process.
+  std::shared_ptr<Store> store();
+
+  // The real address of the HTTP listener: "127.0.0.1:8000".
+  std::string http_address() const;
+
+  // Serves until the token fires, then drains: no new work, local workers finish within `grace`,
+  // everything accepted is on disk when it returns. Call it on a thread that lives as long as the
+  // server: local processes end with the thread that started them.
+  void run(std::stop_token stop);
+
+  // Reads users and manifests again (SIGHUP). From any thread.
+  void reload();
+
+  struct Impl;  // the control server; for the jobmill program itself
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jobmill

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/api_client.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include <fmt/core.h>
+
+namespace jobmill::app {
+namespace {
+
+constexpr std::string_view kDefaultUrl = "http://127.0.0.1:8000";
+
+std::optional<Output> output_of(std::string_view text) {
+  if (text.empty() || text == "table" || text == "wide") return Output::Table;
+  if (text == "json") return Output::Json;
+  if (text == "yaml") return Output::Yaml;
+  if (text == "name") return Output::Name;
+  return std::nullopt;
+}
+
+int exit_of(int status) {
+  if (status == 401 || status == 403) return kPermission;
+  if (status == 503 || status == 429) return kTemporary;
+  if (status == 400 || status == 413 || status == 422) return kBadInput;
+  return kFailed;
+}
+
+Node make_problem(int status, std::string_view title, std::string_view detail) {
+  Node problem = Node::object();
+  problem.set("type", Node::string("about:blank"));
+  problem.set("title", Node::string(title));
+  problem.set("status", Node::integer(status));
+  problem.set("detail", Node::string(detail));
+  return problem;
+}
+
+std::string detail_of(const Node& problem) {
+  for (const char* key : {"detail", "title"})
+    if (const Node* text = problem.find(key); text != nullptr && text->is_string()) return text->text;
+  return "the server gave no reason";
+}
+
+}  // namespace
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  return value != nullptr ? value : "";
+}
+
+Result<std::string> read_text_file(const std::string& path, std::size_t limit) {
+  std::ifstream file;
+  std::istream* in = &std::cin;
+  if (path != "-") {
+    file.open(path, std::ios::binary);
+    if (!file) return fail(Code::NotFound, "cannot read " + path);
+    in = &file;
+  }
+  std::string text(limit + 1, '\0');
+  in->read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in->bad()) return fail(Code::NotFound, "cannot read " + path);
+  text.resize(static_cast<std::size_t>(in->gcount()));
+  if (text.size() > limit) return fail(Code::Exhausted, path + " is larger than " + std::to_string(limit >> 20) + " MiB");
+  return text;
+}
+
+int complain(int exit, std::string_view text) {
+  fmt::print(stderr, "jobmill: {}\n", text);
+  return exit;
+}
+
+std::optional<ApiClient> ApiClient::from(const Arguments& arguments) {
+  ApiClient client;
+  client.url_ = arguments.get("server", environment("JOBMILL_URL"));
+  if (client.url_.empty()) client.url_ = kDefaultUrl;
+  while (client.url_.ends_with('/')) client.url_.pop_back();
+
+  const auto output = output_of(arguments.get("output"));
+  if (!output) {
+    complain(kUsage, "unknown --output '" + arguments.get("output") + "'; use table, json, yaml or name");
+    return std::nullopt;
+  }
+  client.output_ = *output;
+  client.namespace_ = arguments.get("namespace", "default");
+
+  std::string user = arguments.get("user", environment("JOBMILL_USER"));
+  std::string password = environment("JOBMILL_PASSWORD");
+  if (arguments.has("password-file")) {
+    auto text = read_text_file(arguments.get("password-file"), 64u << 10);
+    if (!text) {
+      complain(kUsage, text.error().message);
+      return std::nullopt;
+    }
+    password = *std::move(text);
+    while (password.ends_with('\n') || password.ends_with('\r')) password.pop_back();
+  }
+  const std::string token = arguments.get("token", environment("JOBMILL_TOKEN"));
+  if (!token.empty())
+    client.authorization_ = "Bearer " + token;
+  else if (!user.empty())
+    client.authorization_ = http::basic_authorization(user, password);
+  client.client_ = std::make_shared<http::Client>();
+  return client;
+}
+
+Refusal ApiClient::unreachable(const Error& error) const {
+  const std::string detail =
+      fmt::format("no answer from {} ({}); start a server with `jobmill dev`, or name one with --server", url_,
+                  error.message);
+  return {kUnreachable, make_problem(0, "server unreachable", detail)};
+}
+
+Reply ApiClient::request(const std::string& method, const std::string& path, std::string body) {
+  http::ClientRequest request;
+  request.method = method;
+  request.url = url_ + path;
+  request.timeout = std::chrono::seconds(60);
+  request.headers.set("Accept", "application/json");
+  if (!authorization_.empty()) request.headers.set("Authorization", authorization_);
+  if (!body.empty()) request.headers.set("Content-Type", "application/json");
+  request.body = std::move(body);
+
+  const auto answer = client_->fetch(request);
+  if (!answer) return {.refusal = unreachable(answer.error()), .document = {}};
+  auto document = answer->body.empty() ? Result<Node>(Node::object()) : parse_json(answer->body, {.bytes = 64u << 20, .depth = 100, .nodes = 10'000'000});
+  if (answer->status >= 200 && answer->status < 300 && document) return {.refusal = {}, .document = *std::move(document)};
+  if (!document || !document->is_object())
+    document = make_problem(answer->status, "unexpected answer", fmt::format("{} answered with status {}", url_, answer->status));
+  return {.refusal = Refusal{exit_of(answer->status), *std::move(document)}, .document = {}};
+}
+
+int ApiClient::refused(const Reply& reply) const {
+  const Refusal& refusal = *reply.refusal;
+  if (output_ == Output::Json) {
+    fmt::print(stderr, "{}\n", to_json(refusal.problem));
+    return refusal.exit;
+  }
+  complain(refusal.exit, detail_of(refusal.problem));
+  if (const Node* errors = refusal.problem.find("errors"); errors != nullptr)
+    for (const Node& error : errors->items) {
+      const Node* field = error.find("field");
+      const Node* reason = error.find("reason");
+      fmt::print(stderr, "  {}: {}\n", field != nullptr ? field->text : "", reason != nullptr ? reason->text : "");
+    }
+  return refusal.exit;
+}
+
+}  // namespace jobmill::app

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "app/command_line.h"
+#include "base/document.h"
+#include "http/client.h"
+
+namespace jobmill::app {
+
+// Why a request of the command line failed: what to print and how to exit.
+struct Refusal {
+  int exit = kFailed;
+  Node problem;  // RFC 9457
+};
+
+// What the server said: a document, or a refusal.
+struct Reply {
+  std::optional<Refusal> refusal;
+  Node document;
+  explicit operator bool() const { return !refusal; }
+};
+
+enum class Output { Table, Json, Yaml, Name };
+
+// The control server as the command line sees it. Commands talk to the server only, never to its
+// files.
+class ApiClient {
+ public:
+  // Where the server is, who we are and how to print, by flags and environment.
+  // A usage error is printed; none then.
+  static std::optional<ApiClient> from(const Arguments& arguments);
+
+  Reply get(const std::string& path) { return request("GET", path, {}); }
+  Reply post(const std::string& path, const Node& body) { return request("POST", path, to_json(body)); }
+  Reply remove(const std::string& path) { return request("DELETE", path, {}); }
+
+  // Prints why, as one line or, with --output json, as a problem; returns the exit code.
+  int refused(const Reply& reply) const;
+
+  Output output() const { return output_; }
+  const std::string& ns() const { return namespace_; }
+  const std::string& url() const { return url_; }
+
+ private:
+  Reply request(const std::string& method, const std::string& path, std::string body);
+  Refusal unreachable(const Error& error) const;
+
+  std::string url_;
+  std::string authorization_;
+  std::string namespace_;
+  Output output_ = Output::Table;
+  std::shared_ptr<http::Client> client_;
+};
+
+// One line on stderr: "jobmill: <text>"; returns `exit`.
+int complain(int exit, std::string_view text);
+
+std::string environment(const char* name);  // empty when unset
+Result<std::string> read_text_file(const std::string& path, std::size_t limit = 4u << 20);
+
+}  // namespace jobmill::app

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/command_line.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
+#include "app/version.h"
+
+namespace jobmill::app {
+namespace {
+
+constexpr std::array kServerFlags{
+    Flag{"--server", "URL", "the control server (JOBMILL_URL, default http://127.0.0.1:8000)"},
+    Flag{"--user", "NAME", "user for Basic authentication (JOBMILL_USER)"},
+    Flag{"--password-file", "FILE", "file with the user's password (else JOBMILL_PASSWORD)"},
+    Flag{"--token", "TOKEN", "bearer token (JOBMILL_TOKEN)"},
+    Flag{"-o,--output", "FORMAT", "table, json, yaml or name"},
+    Flag{"-n,--namespace", "NAMESPACE", "namespace of the objects (default: default)"},
+};
+
+bool repeats(std::string_view text) { return text.ends_with("…"); }
+
+std::string long_name(std::string_view name) {
+  const auto at = name.find("--");
+  return std::string(name.substr(at + 2));
+}
+
+// Where one invocation's values go. CLI11 keeps pointers into it.
+struct Values {
+  std::map<std::string, std::vector<std::string>> flags;
+  std::map<std::string, bool> switches;
+  std::map<std::string, std::vector<std::string>> positional;
+  std::vector<std::string> order;
+};
+
+void add_flag(CLI::App& app, const Flag& flag, Values& values) {
+  const std::string name = long_name(flag.name);
+  if (std::string_view(flag.value).empty()) {
+    app.add_flag(flag.name, values.switches[name], flag.help);
+    return;
+  }
+  std::string type(flag.value);
+  CLI::Option* option = app.add_option(flag.name, values.flags[name], flag.help);
+  if (repeats(type)) {
+    type.resize(type.size() - std::string_view("…").size());
+    option->expected(1)->take_all();
+    option->allow_extra_args(false);
+  } else {
+    option->expected(1)->take_last();
+  }
+  option->type_name(type);
+}
+
+// "KIND [ARGS]" -> a required and an optional one; "ID…" takes one or more.
+void add_positionals(CLI::App& app, std::string_view text, Values& values) {
+  std::istringstream words{std::string(text)};
+  for (std::string word; words >> word;) {
+    const bool optional = word.front() == '[';
+    if (optional) word = word.substr(1, word.size() - 2);
+    const bool many = repeats(word);
+    if (many) word.resize(word.size() - std::string_view("…").size());
+    values.order.push_back(word);
+    CLI::Option* option = app.add_option(word, values.positional[word]);
+    option->required(!optional)->expected(1, many ? 100'000 : 1)->type_name("");
+  }
+}
+
+Arguments collect(const Values& values) {
+  Arguments arguments;
+  for (const auto& [name, given] : values.flags)
+    if (!given.empty()) arguments.flags[name] = given;
+  for (const auto& [name, given] : values.switches)
+    if (given) arguments.flags[name] = {"true"};
+  for (const std::string& name : values.order)
+    for (const std::string& value : values.positional.at(name)) arguments.positional.push_back(value);
+  return arguments;
+}
+
+constexpr std::string_view noun_help(std::string_view noun) {
+  if (noun == "job") return "background jobs";
+  if (noun == "queue") return "queues of background jobs";
+  if (noun == "server") return "workers that are registered now";
+  if (noun == "scale") return "what the autoscaler decided, and why";
+  return "";
+}
+
+struct Bound {
+  const Command* command;
+  CLI::App* app;
+  std::unique_ptr<Values> values;
+};
+
+Bound bind(CLI::App& root, const Command& command) {
+  CLI::App* parent = &root;
+  std::istringstream words{std::string(command.path)};
+  std::vector<std::string> path;
+  for (std::string word; words >> word;) path.push_back(word);
+  for (std::size_t i = 0; i + 1 < path.size(); ++i) {
+    CLI::App* next = parent->get_subcommand_no_throw(path[i]);
+    if (next == nullptr) {
+      next = parent->add_subcommand(path[i], std::string(noun_help(path[i])));
+      next->require_subcommand(1);
+    }
+    parent = next;
+  }
+  CLI::App* app = parent->add_subcommand(path.back(), command.help);
+  auto values = std::make_unique<Values>();
+  add_positionals(*app, command.positional, *values);
+  for (const Flag& flag : command.flags) add_flag(*app, flag, *values);
+  if (command.talks_to_server)
+    for (const Flag& flag : kServerFlags) add_flag(*app, flag, *values);
+  return {&command, app, std::move(values)};
+}
+
+int usage_error(const Program& program, const CLI::ParseError& error) {
+  std::string text = error.what();
+  std::ranges::replace(text, '\n', ' ');
+  fmt::print(stderr, "{0}: {1}; `{0} --help` lists the commands\n", program.name, text);
+  return kUsage;
+}
+
+}  // namespace
+
+std::string Arguments::get(std::string_view flag, std::string_view fallback) const {
+  const auto it = flags.find(flag);
+  return it == flags.end() ? std::string(fallback) : it->second.back();
+}
+
+std::vector<std::string> Arguments::all(std::string_view flag) const {
+  const auto it = flags.find(flag);
+  return it == flags.end() ? std::vector<std::string>() : it->second;
+}
+
+int run_command_line(const Program& program, int argc, char** argv) {
+  CLI::App root{program.description, program.name};
+  root.set_version_flag("--version", std::string(kVersion));
+  root.require_subcommand(1);
+
+  std::vector<Bound> bound;
+  for (const Command& command : program.commands) bound.push_back(bind(root, command));
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    CLI::App* app = &root;  // the innermost command that was named
+    while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+    fmt::print("{}", app->help());
+    return kOk;
+  } catch (const CLI::CallForVersion&) {
+    fmt::print("{}\n", kVersion);
+    return kOk;
+  } catch (const CLI::ParseError& error) {
+    return usage_error(program, error);
+  }
+  const auto chosen = std::ranges::find_if(bound, [](const Bound& b) { return b.app->parsed(); });
+  return chosen->command->run(collect(*chosen->values));
+}
+
+}  // namespace jobmill::app

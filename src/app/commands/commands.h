@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+
+#include "app/command_line.h"
+
+// The commands of each file; commands.cc joins them to one table.
+namespace jobmill::app {
+
+extern const std::array<Command, 2> kServeCommands;
+extern const std::array<Command, 6> kJobCommands;
+extern const std::array<Command, 2> kQueueCommands;
+extern const std::array<Command, 4> kManifestCommands;
+extern const std::array<Command, 1> kScaleCommands;
+extern const std::array<Command, 2> kDoctorCommands;
+
+}  // namespace jobmill::app

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/front_door.h"
+
+#include <fmt/core.h>
+
+#include "api/problem.h"
+#include "app/version.h"
+#include "http/guard.h"
+
+namespace jobmill::app {
+namespace {
+
+std::vector<api::Route> all_routes() {
+  std::vector<api::Route> routes;
+  for (const auto part : {api::worker_routes(), api::jobs_routes(), api::recurring_routes(), api::queues_routes(),
+                          api::metrics_routes(), api::manifest_routes()})
+    routes.insert(routes.end(), part.begin(), part.end());
+  return routes;
+}
+
+}  // namespace
+
+FrontDoor::FrontDoor(api::ApiContext& context, const api::Authenticator& authenticator)
+    : context_(context), authenticator_(authenticator), routes_(all_routes()) {}
+
+void FrontDoor::allow_hosts(std::set<std::string> hosts) {
+  std::lock_guard lock(mutex_);
+  hosts_ = std::move(hosts);
+}
+
+bool FrontDoor::refuse_foreign(const http::Request& request, const http::Responder& responder) {
+  std::lock_guard lock(mutex_);
+  const auto reason = http::foreign_request(request, loopback_, hosts_);
+  if (reason) responder.send(api::forbidden(*reason));
+  return reason.has_value();
+}
+
+void FrontDoor::serve(http::Request request, http::Responder responder) {
+  if (request.path == "/health" || request.path.starts_with("/health/"))
+    return responder.send(api::json_response(200, fmt::format(R"({{"status":"UP","version":"{}"}})", kVersion)));
+  if (refuse_foreign(request, responder)) return;
+
+  const auto identity = authenticator_.identify(request);
+  if (!identity) return responder.send(api::unauthenticated());
+  api::Match match = api::match(routes_, request.method, request.target);
+  if (match.route == nullptr) return responder.send(api::no_route(match, request));
+  if (match.route->scope != api::Scope::None && !identity->may(match.route->scope))
+    return responder.send(api::forbidden(fmt::format("{} may not {} {}", identity->name.empty() ? "this token" : identity->name, request.method, request.path)));
+  match.route->handler(context_, {std::move(request), std::move(responder), *identity, std::move(match.path)});
+}
+
+}  // namespace jobmill::app

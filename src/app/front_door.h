@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/auth.h"
+#include "api/route.h"
+#include "http/server.h"
+
+namespace jobmill::app {
+
+// Where every HTTP request comes in, from a socket or from a trigger of this process: is it allowed
+// here, which route is it, who asks, may he. Runs on the loop thread.
+class FrontDoor {
+ public:
+  FrontDoor(api::ApiContext& context, const api::Authenticator& authenticator);
+
+  void serve(http::Request request, http::Responder responder);
+
+  // Names besides loopback's that a Host header may have: applied Services, and `hosts:`.
+  // From any thread.
+  void allow_hosts(std::set<std::string> hosts);
+
+  // Whether the listener is reached by this machine only: then Host is checked.
+  void set_loopback(bool loopback) { loopback_ = loopback; }
+
+ private:
+  bool refuse_foreign(const http::Request& request, const http::Responder& responder);
+
+  api::ApiContext& context_;
+  const api::Authenticator& authenticator_;
+  std::vector<api::Route> routes_;
+  bool loopback_ = true;
+  std::mutex mutex_;  // guards hosts_
+  std::set<std::string> hosts_;
+};
+
+}  // namespace jobmill::app

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/serve.h"
+
+#include <cstdio>
+#include <memory>
+
+#include <fmt/core.h>
+
+#include "app/api_client.h"
+#include "app/config.h"
+#include "app/notify.h"
+#include "app/signals.h"
+#include "jobmill/jobs.h"
+
+namespace jobmill::app {
+namespace {
+
+void print_ready(const Server& server) {
+  fmt::print("jobmill ready http={} amqp=off amqps=off admin=off admin-http=off identity=off\n", server.http_address());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int exit_of(std::string_view code) {
+  if (code == "data_in_use") return kDataInUse;
+  if (code == "configuration" || code == "unsupported") return kConfiguration;
+  if (code == "invalid_argument") return kBadInput;
+  return kFailed;
+}
+
+int serve_until_signal(const Arguments& arguments, const std::function<void(const Server&)>& ready) {
+  const auto options = server_options(arguments, [](const char* name) { return environment(name); });
+  if (!options) return complain(kConfiguration, options.error().message);
+  try {
+    Server server(*options);
+    Signals signals([&server] { server.reload(); });
+    print_ready(server);
+    if (ready) ready(server);
+    std::fflush(stdout);
+    notify_supervisor("READY=1");
+    server.run(signals.token());
+    return kOk;
+  } catch (const jobmill::Error& error) {
+    return complain(exit_of(error.code), error.what());
+  }
+}
+
+}  // namespace jobmill::app
