@@ -26,32 +26,28 @@ class TimeZone {
     std::chrono::sys_seconds begin;
     std::chrono::sys_seconds end;
     std::chrono::seconds offset;
+    std::chrono::seconds offset_before;  // of the period that `begin` ended
+
+    // Wall times that do not exist because clocks were put forward at `begin`, or that come twice
+    // because they were put back.
+    std::chrono::seconds gap() const { return offset - offset_before; }
+    std::chrono::seconds overlap() const { return offset_before - offset; }
   };
 
-  // How a wall time maps to instants. In a gap (clocks were put forward over it) there is none, in
-  // an overlap (clocks were put back) there are two; `first` and `second` are the periods before
-  // and after the change. For a unique time only `first` has a meaning.
-  struct Local {
-    enum class Kind { Unique, Gap, Overlap };
-    Kind kind;
-    Period first;
-    Period second;
-  };
-
-  TimeZone();  // UTC
+  TimeZone() = default;  // UTC, also on a machine without a tz database
 
   // InvalidArgument, naming the zone, when the database has no such zone.
   static Result<TimeZone> find(std::string_view name);
 
   const std::string& name() const;
   Period period(std::chrono::sys_seconds at) const;
-  Local local(LocalSeconds wall) const;
 
   bool operator==(const TimeZone&) const = default;
 
  private:
   explicit TimeZone(const date::time_zone* zone) : zone_(zone) {}
-  const date::time_zone* zone_;  // lives in the database, until the process ends
+  const date::time_zone* zone_ =
+      nullptr;  // null: UTC. Lives in the database until the process ends
 };
 
 }  // namespace jobmill
