@@ -41,12 +41,12 @@ struct AuthBlock {
   };
 
   std::vector<std::string> modes;  // as written
-  std::optional<ApiKey> api_key;
-  std::optional<Basic> basic;
-  std::optional<Tls> tls;
-  std::optional<std::string> bearer;
-  std::optional<Custom> custom;
-  std::optional<OAuth> oauth;
+  std::optional<ApiKey> api_key{};
+  std::optional<Basic> basic{};
+  std::optional<Tls> tls{};
+  std::optional<std::string> bearer{};
+  std::optional<Custom> custom{};
+  std::optional<OAuth> oauth{};
 };
 
 // The rows of the block, for the tables of triggers that have it.

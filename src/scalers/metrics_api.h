@@ -34,7 +34,8 @@ struct MetricsApiTrigger {
   ValueFormat format = ValueFormat::Json;
   std::string value_location;
   bool unsafe_ssl = false;
-  Duration timeout{0};  // zero: the default of all triggers
+  Duration timeout{0};          // zero: the default of all triggers
+  bool from_endpoints = false;  // aggregateFromKubeServiceEndpoints
   AuthBlock auth;
   Duration longest_wait{};  // of a waiting read: pollingInterval, at most 25 s
 };

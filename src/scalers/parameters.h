@@ -91,9 +91,15 @@ class Parameters {
   Status status() const;  // one error that names the type and every complaint
 
  private:
+  struct Given {
+    std::string value;
+    bool printable;  // from the metadata, so it is no secret
+  };
+
   const Parameter& row(std::string_view name) const;
-  std::optional<std::string> given(const Parameter& parameter) const;
-  std::optional<std::string> value(const Parameter& parameter);  // given or default; may complain
+  std::optional<Given> given(const Parameter& parameter) const;
+  std::optional<Given> value(const Parameter& parameter);  // given or default; may complain
+  void refuse(Flaw flaw, const Parameter& parameter, const Given& text, std::string_view wish);
 
   const scale::TriggerSpec& spec_;
   std::span<const Parameter> table_;

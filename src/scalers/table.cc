@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scalers/table.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include "scalers/cron.h"
+#include "scalers/jobs.h"
+#include "scalers/metrics_api.h"
+
+namespace jobmill::scalers {
+namespace {
+
+struct ScalerType {
+  std::string_view name;
+  std::span<const Parameter> (*parameters)();
+  Result<std::unique_ptr<scale::Scaler>> (*make)(const scale::TriggerSpec&, const ScalerContext&);
+};
+
+// To add a trigger type: write scalers/<name>.{h,cc}, add its line here, and its page to
+// docs/triggers/. Nothing else knows the list.
+constexpr std::array kScalers{
+    ScalerType{"cron", cron_parameters, make_cron},
+    ScalerType{"jobs", jobs_parameters, make_jobs},
+    ScalerType{"metrics-api", metrics_api_parameters, make_metrics_api},
+};
+
+constexpr auto kNames = [] {
+  std::array<std::string_view, kScalers.size()> names{};
+  std::ranges::transform(kScalers, names.begin(), &ScalerType::name);
+  return names;
+}();
+
+const ScalerType* find(std::string_view name) {
+  const auto found = std::ranges::find(kScalers, name, &ScalerType::name);
+  return found == kScalers.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<scale::Scaler>> make_scaler(const scale::TriggerSpec& spec,
+                                                   const ScalerContext& context) {
+  if (const ScalerType* type = find(spec.type)) return type->make(spec, context);
+  return fail(Code::Unsupported,
+              fmt::format("trigger {} has a type that this version does not know: {} (it knows {})",
+                          spec.index, spec.type, fmt::join(kNames, ", ")));
+}
+
+std::span<const std::string_view> scaler_types() { return kNames; }
+
+std::span<const Parameter> scaler_parameters(std::string_view type) {
+  const ScalerType* found = find(type);
+  return found ? found->parameters() : std::span<const Parameter>();
+}
+
+}  // namespace jobmill::scalers
