@@ -26,6 +26,7 @@ Waiters::~Waiters() { loop_.cancel(gather_timer_); }
 
 void Waiters::changed(const jobs::Change& change) {
   ++changes_;
+  idle_.clear();
   const bool ready = !change.ready_queues.empty() || (!change.workers && !change.due);
   if (ready) {
     any_ready_ = changes_;
@@ -70,6 +71,15 @@ void Waiters::end_claim(std::string_view worker_id) {
            Wake::Superseded);
 }
 
+void Waiters::keep_idle(const std::string& worker_id, Idle idle) {
+  if (idle.changes == changes_) idle_.insert_or_assign(worker_id, std::move(idle));
+}
+
+const Waiters::Idle* Waiters::idle(const std::string& worker_id, std::string_view body) const {
+  const auto found = idle_.find(worker_id);
+  return found != idle_.end() && found->second.body == body ? &found->second : nullptr;
+}
+
 void Waiters::remove(Id id) { entries_.erase(id); }
 
 void Waiters::stop() {
@@ -101,7 +111,7 @@ void Waiters::wake_claimers(const std::vector<std::string>& queues) {
       Wake::Look);
 }
 
-// Readers, and quiet claimers: only a change of their worker's state lets those go on.
+// For readers, and for quiet claimers: those go on when the state of their worker changes.
 void Waiters::gather() {
   if (gathering_) return;
   gathering_ = true;

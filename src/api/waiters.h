@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "jobs/job_store.h"
@@ -51,8 +53,22 @@ class Waiters {
   void wake_next(const std::string& group);
   void end_claim(std::string_view worker_id);  // the worker has left
 
+  // An idle worker asks again and again. As long as nothing has changed since its last look, it
+  // parks without asking the store, so an idle system runs no statement.
+  struct Idle {
+    std::string body;            // of its request: the same again
+    jobs::ClaimRequest request;  // what that says
+    Claimer claimer;
+    std::uint64_t changes = 0;  // before it looked
+  };
+  void keep_idle(const std::string& worker_id, Idle idle);
+  const Idle* idle(const std::string& worker_id, std::string_view body) const;
+
   // Called soon after any change; many changes in a row wake once.
   Id watch(Function wake);
+
+  // Wakes readers and quiet claimers, soon.
+  void gather();
 
   void remove(Id id);  // its client is gone, or its time is up; nothing is called
 
@@ -71,7 +87,6 @@ class Waiters {
   template <class Which>
   void fire_all(Which which, Wake wake);
   void wake_claimers(const std::vector<std::string>& queues);
-  void gather();
 
   net::EventLoop& loop_;
   std::uint64_t changes_ = 0;
@@ -82,7 +97,8 @@ class Waiters {
   bool stopping_ = false;
   bool gathering_ = false;
   net::EventLoop::TimerId gather_timer_ = 0;
-  std::map<Id, Entry> entries_;  // in the order of arrival
+  std::map<Id, Entry> entries_;                 // in the order of arrival
+  std::unordered_map<std::string, Idle> idle_;  // by worker; empty after a change
 };
 
 }  // namespace jobmill::api

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "api/job_json.h"
+#include "api/problem.h"
+#include "api/route.h"
+#include "jobs/job_template.h"
+
+// What producers and people ask of jobs.
+namespace jobmill::api {
+namespace {
+
+constexpr std::size_t kMostSpecs = 100'000;
+constexpr DocumentLimits kInsertLimits{.bytes = kInsertBodyBytes, .depth = 100, .nodes = 4'000'000};
+
+// --- insert -------------------------------------------------------------------------------------
+
+struct Insert {
+  std::vector<jobs::JobSpec> specs;
+  bool listed = false;  // came as {"jobs": […]}
+
+  // One job is answered as an object, several as a list.
+  bool many() const { return listed || specs.front().count; }
+};
+
+void read_list(JsonBody& body, Insert& insert) {
+  auto in = body.reader();
+  insert.listed = true;
+  if (const Node* list = in.array("jobs")) {
+    if (list->items.size() > kMostSpecs) in.wrong("jobs", "holds more than 100,000");
+    for (std::size_t i = 0; i < list->items.size() && body.errors().empty(); ++i)
+      read_spec({list->items[i], fmt::format("jobs[{}]", i), body.errors()},
+                insert.specs.emplace_back());
+  }
+  in.close();
+}
+
+Insert read_insert(JsonBody& body) {
+  Insert insert;
+  if (body.root().find("jobs") != nullptr) {
+    read_list(body, insert);
+  } else {
+    read_spec(body.reader(), insert.specs.emplace_back());
+  }
+  return insert;
+}
+
+// The first spec that can never be stored, as its problem. The store found one; it knows all specs
+// by their index, but its error is for people.
+std::optional<Problem> offender(const Insert& insert) {
+  for (std::size_t i = 0; i < insert.specs.size(); ++i) {
+    const auto compiled = jobs::JobTemplate::compile(insert.specs[i]);
+    if (compiled) continue;
+    Problem problem = to_problem(compiled.error());
+    if (compiled.error().code == Code::Exhausted)
+      problem.status = 413, problem.code = "payload_too_large";
+    if (insert.listed) problem.parameter = fmt::format("jobs[{}]", i);
+    return problem;
+  }
+  return std::nullopt;
+}
+
+http::Response insert_error(const Insert& insert, const Error& error) {
+  const bool refused = error.code == Code::InvalidArgument || error.code == Code::Exhausted;
+  const auto problem = refused ? offender(insert) : std::nullopt;
+  return to_response(problem.value_or(to_problem(error)));
+}
+
+http::Response inserted_response(const Insert& insert, const jobs::InsertResult& result) {
+  JsonWriter json;
+  if (!insert.many()) {
+    write_inserted(json, result.jobs.front());
+  } else {
+    json.object().key("jobs").array();
+    for (const jobs::Inserted& job : result.jobs) write_inserted(json, job);
+    json.end().member("count", result.created).end();
+  }
+  const bool existed = result.created == 0 && !result.jobs.empty();
+  return json_response(existed ? 200 : 201, std::move(json).text());
+}
+
+http::Response insert_jobs(ApiContext& context, const Call& call) {
+  JsonBody body(call.request, kInsertLimits);
+  Insert insert = read_insert(body);
+  if (auto problem = body.problem()) return to_response(*problem);
+  for (jobs::JobSpec& spec : insert.specs) spec.created_by = call.identity.name;
+  auto result = context.store.insert(insert.specs, context.clock.now());
+  return result ? inserted_response(insert, *result) : insert_error(insert, result.error());
+}
+
+void post_jobs(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, call] { return insert_jobs(context, call); });
+}
+
+// --- list and get -------------------------------------------------------------------------------
+
+http::Response bad_parameter(std::string_view name, std::string reason) {
+  return to_response(Problem{.detail = fmt::format("{}: {}", name, reason),
+                             .parameter = std::string(name),
+                             .errors = {{std::string(name), reason}}});
+}
+
+// The first parameter that none of `known` is.
+std::optional<http::Response> unknown_parameter(const http::Request& request,
+                                                const std::vector<std::string_view>& known) {
+  for (const auto& [name, value] : request.query) {
+    if (std::ranges::find(known, name) != known.end()) continue;
+    const std::string_view meant = nearest(name, known);
+    return bad_parameter(name, meant.empty()
+                                   ? "unknown parameter"
+                                   : fmt::format("unknown parameter; did you mean '{}'?", meant));
+  }
+  return std::nullopt;
+}
+
+std::optional<int> limit_of(std::string_view text) {
+  int limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return limit >= 1 && limit <= 1000 ? std::optional(limit) : std::nullopt;
+}
+
+http::Response page_response(const jobs::JobPage& page) {
+  JsonWriter json;
+  json.object().key("items").array();
+  for (const jobs::Job& job : page.items) write_job(json, job);
+  json.end();
+  if (!page.next.empty()) json.member("next", page.next);
+  json.end();
+  return json_response(200, std::move(json).text());
+}
+
+http::Response list_jobs(ApiContext& context, const http::Request& request) {
+  if (auto unknown = unknown_parameter(request, {"state", "queue", "limit", "after"}))
+    return *std::move(unknown);
+  jobs::JobQuery query;
+  query.queue = request.parameter("queue").value_or("");
+  query.after = request.parameter("after").value_or("");
+  if (const auto state = request.parameter("state")) {
+    query.state = jobs::job_state(*state);
+    if (!query.state) return bad_parameter("state", "no such state");
+  }
+  if (const auto limit = request.parameter("limit")) {
+    const auto number = limit_of(*limit);
+    if (!number) return bad_parameter("limit", "expected an integer from 1 to 1000");
+    query.limit = *number;
+  }
+  auto page = context.store.list(query);
+  return page ? page_response(*page) : to_response(page.error());
+}
+
+void get_jobs(ApiContext& context, Call call) {
+  answer(context, call.responder,
+         [&context, request = std::move(call.request)] { return list_jobs(context, request); });
+}
+
+// The job's object with its history as one more member.
+http::Response with_history(const jobs::Job& job, const std::vector<jobs::JobEvent>& history) {
+  JsonWriter job_json;
+  write_job(job_json, job);
+  std::string text = std::move(job_json).text();
+  text.pop_back();
+  JsonWriter events;
+  events.array();
+  for (const jobs::JobEvent& event : history) write_event(events, event);
+  events.end();
+  return json_response(200, text + ",\"history\":" + std::move(events).text() + "}");
+}
+
+http::Response one_job(ApiContext& context, const std::string& id, bool history) {
+  auto job = context.store.get(id);
+  if (!job) return to_response(job.error());
+  if (history) {
+    auto events = context.store.history(id);
+    return events ? with_history(*job, *events) : to_response(events.error());
+  }
+  JsonWriter json;
+  write_job(json, *job);
+  return json_response(200, std::move(json).text());
+}
+
+void get_job(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, call] {
+    if (auto unknown = unknown_parameter(call.request, {"history"})) return *std::move(unknown);
+    const auto wanted = call.request.parameter("history");
+    return one_job(context, call.parameter("id"), wanted && *wanted != "0");
+  });
+}
+
+// --- changes ------------------------------------------------------------------------------------
+
+http::Response changed(const Status& status, const std::string& job_id) {
+  if (status) return no_content();
+  Problem problem = to_problem(status.error());
+  if (status.error().code == Code::Conflict) problem.code = "illegal_transition";
+  problem.job_id = job_id;
+  return to_response(problem);
+}
+
+void delete_job(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, call] {
+    JsonBody body(call.request);
+    std::string reason;
+    auto in = body.reader();
+    in.text("reason", reason);
+    in.close();
+    if (auto problem = body.problem()) return to_response(*problem);
+    const std::string& id = call.parameter("id");
+    return changed(context.store.remove(id, reason, context.clock.now()), id);
+  });
+}
+
+void post_requeue(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, call] {
+    JsonBody body(call.request);
+    body.reader().close();
+    if (auto problem = body.problem()) return to_response(*problem);
+    const std::string& id = call.parameter("id");
+    return changed(context.store.requeue(id, context.clock.now()), id);
+  });
+}
+
+constexpr std::array kRoutes{
+    Route{"POST", "/v1/jobs", Scope::Produce, post_jobs},
+    Route{"GET", "/v1/jobs", Scope::Read, get_jobs},
+    Route{"GET", "/v1/jobs/{id}", Scope::Read, get_job},
+    Route{"DELETE", "/v1/jobs/{id}", Scope::Operate, delete_job},
+    Route{"POST", "/v1/jobs/{id}/requeue", Scope::Operate, post_requeue},
+};
+
+}  // namespace
+
+std::span<const Route> jobs_routes() { return kRoutes; }
+
+}  // namespace jobmill::api

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "api/job_json.h"
+#include "api/problem.h"
+#include "api/route.h"
+#include "api/waiters.h"
+#include "api/waiting_claim.h"
+#include "api/worker_token.h"
+#include "base/duration.h"
+
+// Workers and the settlement of what they ran.
+namespace jobmill::api {
+namespace {
+
+constexpr int kProtocol = 1;
+constexpr int kMostSlots = 100'000;
+
+// A worker's token speaks for that worker only.
+bool speaks_for(const Identity& identity, std::string_view worker_id) {
+  return identity.worker_id.empty() || identity.worker_id == worker_id;
+}
+
+http::Response not_yours() {
+  return to_response(
+      Problem{.status = 403, .code = "forbidden", .detail = "this token is another worker's"});
+}
+
+http::Response worker_error(const Error& error) {
+  Problem problem = to_problem(error);
+  if (error.code == Code::NotFound) problem.status = 410, problem.code = "worker_gone";
+  return to_response(problem);
+}
+
+// --- registration -------------------------------------------------------------------------------
+
+http::Response protocol_unsupported() {
+  JsonWriter json;
+  json.object()
+      .member("type", "about:blank")
+      .member("title", "Upgrade Required")
+      .member("status", 426)
+      .member("detail", "this server speaks version 1 of the worker protocol")
+      .member("code", "protocol_unsupported")
+      .key("supported")
+      .array()
+      .value(kProtocol)
+      .end()
+      .end();
+  auto response = json_response(426, std::move(json).text());
+  response.headers.set("Content-Type", "application/problem+json");
+  return response;
+}
+
+int read_worker(ObjectReader in, jobs::WorkerSpec& spec) {
+  int protocol = kProtocol;
+  in.text("name", spec.name, Field::Required);
+  in.texts("tags", spec.tags);
+  in.texts("queues", spec.queues);
+  in.texts("kinds", spec.kinds);
+  in.integer("concurrency", spec.concurrency, 1, kMostSlots);
+  in.text("version", spec.version);
+  in.integer("protocol", protocol, 0, 1'000'000);
+  in.text("host", spec.host);
+  in.integer("pid", spec.pid);
+  in.text("runtime", spec.runtime);
+  in.integer("prefetch", spec.prefetch, 0, kMostSlots);
+  in.text("generation", spec.generation);
+  in.text("replica", spec.replica);
+  in.close();
+  return protocol;
+}
+
+http::Response registered(const ApiContext& context, const jobs::Registration& registration) {
+  JsonWriter json;
+  json.object()
+      .member("worker_id", registration.worker_id)
+      .raw_member("lease_s", seconds_json(registration.lease))
+      .raw_member("beat_s", seconds_json(registration.beat))
+      .member("token", worker_token(context.token_key, registration.worker_id))
+      .member("server_time", format_instant(context.clock.now()))
+      .end();
+  return json_response(201, std::move(json).text());
+}
+
+http::Response register_worker(ApiContext& context, const http::Request& request) {
+  JsonBody body(request);
+  jobs::WorkerSpec spec;
+  const int protocol = read_worker(body.reader(), spec);
+  if (auto problem = body.problem()) return to_response(*problem);
+  if (protocol != kProtocol) return protocol_unsupported();
+  auto registration = context.store.announce(spec, context.clock.now());
+  return registration ? registered(context, *registration) : to_response(registration.error());
+}
+
+void post_worker(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, request = std::move(call.request)] {
+    return register_worker(context, request);
+  });
+}
+
+void delete_worker(ApiContext& context, Call call) {
+  const std::string id = call.parameter("id");
+  if (!speaks_for(call.identity, id)) return call.responder.send(not_yours());
+  answer(context, call.responder, [&context, id] {
+    const Status left = context.store.leave(id, context.clock.now());
+    context.loop.post([&context, id] { context.waiters.end_claim(id); });
+    return left ? no_content() : to_response(left.error());
+  });
+}
+
+// --- reading ------------------------------------------------------------------------------------
+
+void get_workers(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context] {
+    auto workers = context.store.workers(context.clock.now());
+    if (!workers) return to_response(workers.error());
+    JsonWriter json;
+    json.array();
+    for (const jobs::Worker& worker : *workers) write_worker(json, worker);
+    json.end();
+    return json_response(200, std::move(json).text());
+  });
+}
+
+void get_worker(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, id = call.parameter("id")] {
+    auto workers = context.store.workers(context.clock.now());
+    if (!workers) return to_response(workers.error());
+    const auto worker = std::ranges::find(*workers, id, &jobs::Worker::id);
+    if (worker == workers->end()) return to_response(fail(Code::NotFound, "no worker " + id));
+    JsonWriter json;
+    write_worker(json, *worker);
+    return json_response(200, std::move(json).text());
+  });
+}
+
+// --- claim and beat -----------------------------------------------------------------------------
+
+void post_claim(ApiContext& context, Call call) {
+  if (!speaks_for(call.identity, call.parameter("id"))) return call.responder.send(not_yours());
+  claim(context, std::move(call));
+}
+
+std::vector<jobs::Lease> read_leases(JsonBody& body) {
+  std::vector<jobs::Lease> leases;
+  auto in = body.reader();
+  if (const Node* running = in.array("running"))
+    for (std::size_t i = 0; i < running->items.size(); ++i) {
+      ObjectReader item(running->items[i], fmt::format("running[{}]", i), body.errors());
+      jobs::Lease& lease = leases.emplace_back();
+      item.text("id", lease.job_id, Field::Required);
+      item.text("lock_token", lease.lock_token, Field::Required);
+      item.close();
+    }
+  // What a worker says of itself; only its leases decide anything.
+  std::optional<double> ignored;
+  in.number("mem", ignored);
+  in.number("cpu", ignored);
+  std::string state;
+  in.text("state", state);
+  if (!state.empty() && !jobs::worker_state(state))
+    in.wrong("state", "expected run, quiet or stop");
+  in.close();
+  return leases;
+}
+
+http::Response beaten(const jobs::BeatAnswer& beat) {
+  JsonWriter json;
+  json.object().key("cancel").array();
+  for (const jobs::Cancel& cancel : beat.cancel)
+    json.object().member("id", cancel.job_id).member("reason", cancel.reason).end();
+  json.end().member("state", to_string(beat.state));
+  if (beat.drain_until) json.member("drain_until", format_instant(*beat.drain_until));
+  json.raw_member("lease_s", seconds_json(beat.lease)).end();
+  return json_response(200, std::move(json).text());
+}
+
+void post_beat(ApiContext& context, Call call) {
+  const std::string id = call.parameter("id");
+  if (!speaks_for(call.identity, id)) return call.responder.send(not_yours());
+  answer(context, call.responder, [&context, id, request = std::move(call.request)] {
+    JsonBody body(request);
+    const auto leases = read_leases(body);
+    if (auto problem = body.problem()) return to_response(*problem);
+    auto beat = context.store.beat(id, leases, context.clock.now());
+    return beat ? beaten(*beat) : worker_error(beat.error());
+  });
+}
+
+// --- settlement ---------------------------------------------------------------------------------
+
+using Kind = jobs::Settlement::Kind;
+
+void read_retry(ObjectReader& in, jobs::Failure& failure, std::vector<FieldError>& errors) {
+  const Node* retry = in.any("retry");
+  if (retry == nullptr) return;
+  if (retry->is_object()) {
+    std::optional<double> seconds;
+    ObjectReader rule(*retry, in.path_of("retry"), errors);
+    rule.number("after_s", seconds);
+    rule.close();
+    if (!seconds) return rule.wrong("after_s", "is required");
+    if (*seconds > 1e9) return rule.wrong("after_s", "is too far away");
+    failure.retry = jobs::RetryRule::After;
+    failure.after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
+  } else if (retry->as_string() == "never") {
+    failure.retry = jobs::RetryRule::Never;
+  } else if (retry->as_string() != "default") {
+    in.wrong("retry", R"(expected "default", "never" or {"after_s": seconds})");
+  }
+}
+
+void read_failure(ObjectReader& in, jobs::Failure& failure, std::vector<FieldError>& errors) {
+  in.text("type", failure.type, Field::Required);
+  in.text("message", failure.message);
+  in.text("cause_type", failure.cause_type);
+  in.text("cause_message", failure.cause_message);
+  in.text("stack", failure.stack);
+  read_retry(in, failure, errors);
+}
+
+// The fields of one settlement beside its job's id; closes the reader.
+void read_settlement(ObjectReader& in, jobs::Settlement& settlement,
+                     std::vector<FieldError>& errors) {
+  in.text("lock_token", settlement.lock_token, Field::Required);
+  if (settlement.kind == Kind::Fail) read_failure(in, settlement.failure, errors);
+  if (settlement.kind == Kind::Release) in.text("reason", settlement.reason);
+  in.close();
+}
+
+Problem settle_problem(const Error& error, const std::string& job_id) {
+  Problem problem = to_problem(error);
+  if (error.code == Code::Conflict) problem.code = "lease_lost";
+  problem.job_id = job_id;
+  return problem;
+}
+
+void write_retry(JsonWriter& json, const jobs::Settled& settled) {
+  json.member("state", to_string(settled.state));
+  if (settled.run_at) json.member("run_at", format_instant(*settled.run_at));
+}
+
+http::Response settled_response(Kind kind, const jobs::Settled& settled) {
+  if (!settled.status) return to_response(settle_problem(settled.status.error(), settled.job_id));
+  if (kind != Kind::Fail) return no_content();
+  JsonWriter json;
+  json.object();
+  write_retry(json, settled);
+  json.end();
+  return json_response(200, std::move(json).text());
+}
+
+template <Kind kKind>
+void settle_one(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, call] {
+    JsonBody body(call.request);
+    jobs::Settlement settlement{.kind = kKind,
+                                .job_id = call.parameter("id"),
+                                .lock_token = {},
+                                .failure = {},
+                                .reason = {}};
+    auto in = body.reader();
+    read_settlement(in, settlement, body.errors());
+    if (auto problem = body.problem()) return to_response(*problem);
+    auto settled = context.store.settle({&settlement, 1}, context.clock.now());
+    return settled ? settled_response(kKind, settled->front()) : to_response(settled.error());
+  });
+}
+
+void read_settlements(JsonBody& body, ObjectReader& in, std::string_view name, Kind kind,
+                      std::vector<jobs::Settlement>& settlements) {
+  const Node* list = in.array(name);
+  if (list == nullptr) return;
+  for (std::size_t i = 0; i < list->items.size(); ++i) {
+    ObjectReader item(list->items[i], fmt::format("{}[{}]", name, i), body.errors());
+    jobs::Settlement& settlement = settlements.emplace_back();
+    settlement.kind = kind;
+    item.text("id", settlement.job_id, Field::Required);
+    read_settlement(item, settlement, body.errors());
+  }
+}
+
+void write_settled(JsonWriter& json, Kind kind, const jobs::Settled& settled) {
+  json.object().member("id", settled.job_id);
+  if (!settled.status) {
+    const Problem problem = settle_problem(settled.status.error(), settled.job_id);
+    json.member("status", problem.status).member("code", problem.code);
+  } else {
+    json.member("status", kind == Kind::Fail ? 200 : 204);
+    write_retry(json, settled);
+  }
+  json.end();
+}
+
+http::Response settle_many(ApiContext& context, const http::Request& request) {
+  JsonBody body(request);
+  auto in = body.reader();
+  std::vector<jobs::Settlement> settlements;
+  read_settlements(body, in, "complete", Kind::Complete, settlements);
+  read_settlements(body, in, "fail", Kind::Fail, settlements);
+  read_settlements(body, in, "release", Kind::Release, settlements);
+  in.close();
+  if (auto problem = body.problem()) return to_response(*problem);
+
+  auto settled = context.store.settle(settlements, context.clock.now());
+  if (!settled) return to_response(settled.error());
+  JsonWriter json;
+  json.object().key("results").array();
+  for (std::size_t i = 0; i < settled->size(); ++i)
+    write_settled(json, settlements[i].kind, (*settled)[i]);
+  json.end().end();
+  return json_response(200, std::move(json).text());
+}
+
+void post_settle(ApiContext& context, Call call) {
+  if (!speaks_for(call.identity, call.parameter("id"))) return call.responder.send(not_yours());
+  answer(context, call.responder,
+         [&context, request = std::move(call.request)] { return settle_many(context, request); });
+}
+
+constexpr std::array kRoutes{
+    Route{"POST", "/v1/workers", Scope::Work, post_worker},
+    Route{"GET", "/v1/workers", Scope::Read, get_workers},
+    Route{"GET", "/v1/workers/{id}", Scope::Read, get_worker},
+    Route{"DELETE", "/v1/workers/{id}", Scope::Work, delete_worker},
+    Route{"POST", "/v1/workers/{id}/claim", Scope::Work, post_claim},
+    Route{"POST", "/v1/workers/{id}/beat", Scope::Work, post_beat},
+    Route{"POST", "/v1/workers/{id}/settle", Scope::Work, post_settle},
+    Route{"POST", "/v1/jobs/{id}/complete", Scope::Work, settle_one<Kind::Complete>},
+    Route{"POST", "/v1/jobs/{id}/fail", Scope::Work, settle_one<Kind::Fail>},
+    Route{"POST", "/v1/jobs/{id}/release", Scope::Work, settle_one<Kind::Release>},
+};
+
+}  // namespace
+
+std::span<const Route> worker_routes() { return kRoutes; }
+
+}  // namespace jobmill::api
