@@ -21,7 +21,7 @@ namespace jobmill::jobs {
 class Chores {
  public:
   // Told of a chore that failed, for the log. The others go on.
-  using Complaint = std::function<void(std::string_view chore, const Error& error)>;
+  using Complaint = std::function<void(std::string_view chore, const Fault& error)>;
 
   explicit Chores(Complaint complaint = {}) : complaint_(std::move(complaint)) {}
 

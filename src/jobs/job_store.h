@@ -35,14 +35,14 @@ struct WorkerSpec {
   std::vector<std::string> tags;
   std::vector<std::string> queues;  // in this order, the first one first
   std::vector<std::string> kinds;
-  int concurrency = 1;              // slots
+  int concurrency = 1;  // slots
   std::string version;
   std::string host;
   std::int64_t pid = 0;
   std::string runtime;
   int prefetch = 0;
   std::string generation;
-  std::string replica;              // JOBMILL_REPLICA of a process that a server started
+  std::string replica;  // JOBMILL_REPLICA of a process that a server started
 };
 
 // `run` claims; `quiet` claims no more and works on; `stop` also unregisters when it is idle.
@@ -56,8 +56,8 @@ struct Worker {
   WorkerState state = WorkerState::Run;
   TimePoint first_beat{};
   TimePoint last_beat{};
-  int occupied = 0;                        // jobs it holds now
-  std::optional<TimePoint> latest_start;   // start of the job that it took last, of those it holds
+  int occupied = 0;                       // jobs it holds now
+  std::optional<TimePoint> latest_start;  // start of the job that it took last, of those it holds
   std::optional<TimePoint> drain_until;
 };
 
@@ -78,8 +78,8 @@ struct ClaimRequest {
   int limit = 1;
   std::vector<std::string> queues;  // empty: as registered
   std::vector<std::string> kinds;
-  Duration wait{};                  // how long to wait for the first job; 0: not at all
-  std::stop_token stop{};           // ends the wait early: nothing is claimed after it fired
+  Duration wait{};         // how long to wait for the first job; 0: not at all
+  std::stop_token stop{};  // ends the wait early: nothing is claimed after it fired
 };
 
 struct Claimed {
@@ -142,23 +142,23 @@ struct Crash {
 
 struct JobQuery {
   std::optional<JobState> state;
-  std::string queue;      // empty: all
-  int limit = 20;         // 1..1000
-  std::string after;      // `next` of the page before
+  std::string queue;  // empty: all
+  int limit = 20;     // 1..1000
+  std::string after;  // `next` of the page before
 };
 
 struct JobPage {
   std::vector<Job> items;
-  std::string next;       // empty: this was the last page
+  std::string next;  // empty: this was the last page
 };
 
 struct QueueStats {
   std::string queue;
-  int priority = 0;                       // rank in the configured order
+  int priority = 0;  // rank in the configured order
   std::int64_t enqueued = 0;
   std::int64_t scheduled = 0;
   std::int64_t processing = 0;
-  std::optional<TimePoint> oldest;        // when its oldest ENQUEUED job was enqueued
+  std::optional<TimePoint> oldest;  // when its oldest ENQUEUED job was enqueued
   bool paused = false;
 };
 
@@ -210,7 +210,7 @@ class JobStore {
   virtual Status leave(std::string_view worker_id, TimePoint now) = 0;
 
   // --- control -------------------------------------------------------------------------------
-  virtual Result<Job> get(std::string_view id) = 0;      // a UUID, or the text it was made from
+  virtual Result<Job> get(std::string_view id) = 0;  // a UUID, or the text it was made from
   virtual Result<std::vector<JobEvent>> history(std::string_view id) = 0;
   virtual Result<JobPage> list(const JobQuery& query) = 0;
   virtual Status requeue(std::string_view id, TimePoint now) = 0;
@@ -243,10 +243,10 @@ class JobStoreOwner : public JobStore {
   virtual Status worker_died(std::string_view worker_id, const Crash& crash, TimePoint now) = 0;
 
   // Maintenance; each is idempotent and works in pages, returning how many rows it touched.
-  virtual Result<std::int64_t> promote_due(TimePoint now) = 0;    // SCHEDULED -> ENQUEUED
-  virtual Result<std::int64_t> rescue(TimePoint now) = 0;         // workers whose lease ran out
-  virtual Result<std::int64_t> expire(TimePoint now) = 0;         // retention
-  virtual Result<std::int64_t> plan_recurring(TimePoint now) = 0; // keeps one run ahead
+  virtual Result<std::int64_t> promote_due(TimePoint now) = 0;     // SCHEDULED -> ENQUEUED
+  virtual Result<std::int64_t> rescue(TimePoint now) = 0;          // workers whose lease ran out
+  virtual Result<std::int64_t> expire(TimePoint now) = 0;          // retention
+  virtual Result<std::int64_t> plan_recurring(TimePoint now) = 0;  // keeps one run ahead
 
   // The earliest instant at which one of the four has something to do; none: never.
   virtual Result<std::optional<TimePoint>> next_chore(TimePoint now) = 0;

@@ -23,7 +23,7 @@ Code code_of(int rc) {
   }
 }
 
-Error error_of(sqlite3* db) {
+Fault error_of(sqlite3* db) {
   const int rc = sqlite3_extended_errcode(db);
   return fail(code_of(rc), std::string("storage: ") + sqlite3_errmsg(db));
 }

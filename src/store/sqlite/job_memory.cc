@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/job_memory.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "store/sqlite/lock_token.h"
+
+namespace jobmill::sqlite {
+namespace {
+
+using jobs::Worker;
+using jobs::WorkerState;
+
+std::int64_t second_of(TimePoint at) {
+  return std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count();
+}
+
+bool takes(std::span<const std::string> kinds, std::string_view kind) {
+  return kinds.empty() || std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+}
+
+template <class T>
+void keep_least(std::optional<T>& least, const std::optional<T>& other) {
+  if (other && (!least || *other < *least)) least = other;
+}
+
+}  // namespace
+
+void JobDelta::OfQueue::add_due(TimePoint at, std::int64_t count) {
+  scheduled += count;
+  taken |= count < 0;
+  if (!due.empty() && due.back().first == at) {
+    due.back().second += count;
+  } else {
+    due.emplace_back(at, count);
+  }
+}
+
+// --- by the commit thread ------------------------------------------------------------------------
+
+void JobMemory::clear_counts() {
+  std::lock_guard lock(mutex_);
+  lanes_.clear();
+  queues_.clear();
+  queue_ids_.clear();
+  oldest_succeeded_.reset();
+  oldest_deleted_.reset();
+  for (auto& [id, live] : workers_) live.held.clear();
+}
+
+Lane& JobMemory::add_lane(Lane lane) {
+  std::lock_guard lock(mutex_);
+  auto& siblings = queues_.at(lane.queue).lanes;
+  const auto place = std::find_if(siblings.begin(), siblings.end(), [&](std::int64_t id) {
+    return lanes_.at(id).priority < lane.priority;
+  });
+  siblings.insert(place, lane.id);
+  return lanes_.emplace(lane.id, std::move(lane)).first->second;
+}
+
+QueueCounts& JobMemory::add_queue(QueueCounts queue) {
+  std::lock_guard lock(mutex_);
+  queue_ids_.emplace(queue.name, queue.id);
+  return queues_.emplace(queue.id, std::move(queue)).first->second;
+}
+
+const Lane* JobMemory::lane(std::int64_t id) const {
+  const auto it = lanes_.find(id);
+  return it == lanes_.end() ? nullptr : &it->second;
+}
+
+const Lane* JobMemory::lane(std::int64_t queue, std::string_view kind, int priority) const {
+  for (const std::int64_t id : queues_.at(queue).lanes) {
+    const Lane& lane = lanes_.at(id);
+    if (lane.priority == priority && lane.kind == kind) return &lane;
+  }
+  return nullptr;
+}
+
+const QueueCounts* JobMemory::queue(std::int64_t id) const {
+  const auto it = queues_.find(id);
+  return it == queues_.end() ? nullptr : &it->second;
+}
+
+const QueueCounts* JobMemory::queue(std::string_view name) const {
+  const auto it = queue_ids_.find(name);
+  return it == queue_ids_.end() ? nullptr : &queues_.at(it->second);
+}
+
+void JobMemory::apply(const JobDelta& delta) {
+  std::lock_guard lock(mutex_);
+  for (const auto& [id, lane] : delta.lanes) apply_lane(id, lane);
+  for (const auto& [id, queue] : delta.queues) apply_queue(id, queue);
+  for (const JobDelta::Drop& drop : delta.drops) apply_drop(drop);
+  for (const JobDelta::Claim& claim : delta.claims) {
+    if (LiveWorker* live = find(claim.worker)) live->held.insert_or_assign(claim.job, claim.held);
+  }
+  keep_least(oldest_succeeded_, delta.succeeded);
+  keep_least(oldest_deleted_, delta.deleted);
+}
+
+void JobMemory::apply_lane(std::int64_t id, const JobDelta::OfLane& delta) {
+  Lane& lane = lanes_.at(id);
+  if (delta.taken) {
+    lane.oldest = delta.oldest;
+  } else if (lane.enqueued == 0) {
+    lane.oldest = delta.added;
+  }
+  lane.enqueued += delta.enqueued;
+}
+
+void JobMemory::apply_queue(std::int64_t id, const JobDelta::OfQueue& delta) {
+  QueueCounts& queue = queues_.at(id);
+  queue.scheduled += delta.scheduled;
+  queue.processing += delta.processing;
+  for (const auto& [at, count] : delta.due) {
+    const std::int64_t second = second_of(at);
+    const auto [it, created] = queue.due.try_emplace(second, DueSecond{0, at, at});
+    DueSecond& bucket = it->second;
+    bucket.count += count;
+    bucket.first = std::min(bucket.first, at);
+    bucket.last = std::max(bucket.last, at);
+    if (bucket.count == 0) queue.due.erase(it);
+    if (count > 0 && !delta.taken) keep_least(queue.next_due, std::optional(at));
+  }
+  if (delta.taken) queue.next_due = delta.next_due;
+}
+
+void JobMemory::apply_drop(const JobDelta::Drop& drop) {
+  LiveWorker* live = find_row(drop.worker_row);
+  if (live == nullptr) return;
+  live->held.erase(drop.job);
+  if (drop.deleted) live->cancelled.emplace(drop.job, "deleted");
+}
+
+void JobMemory::set_retention(std::optional<TimePoint> succeeded,
+                              std::optional<TimePoint> deleted) {
+  std::lock_guard lock(mutex_);
+  oldest_succeeded_ = succeeded;
+  oldest_deleted_ = deleted;
+}
+
+void JobMemory::hold(std::int64_t worker_row, const std::string& job, const Held& held) {
+  std::lock_guard lock(mutex_);
+  if (LiveWorker* live = find_row(worker_row)) live->held.insert_or_assign(job, held);
+}
+
+std::vector<JobMemory::Choice> JobMemory::choices(std::span<const std::string> queues,
+                                                  std::span<const std::string> kinds) const {
+  return find_choices(queues, kinds);
+}
+
+std::vector<JobMemory::Choice> JobMemory::find_choices(std::span<const std::string> queues,
+                                                       std::span<const std::string> kinds) const {
+  std::vector<Choice> found;
+  std::size_t rank = 0;
+  for (const QueueCounts* queue : chosen(queues)) {
+    int priority = -1;
+    for (const std::int64_t id : queue->lanes) {
+      const Lane& lane = lanes_.at(id);
+      if (lane.enqueued == 0 || !takes(kinds, lane.kind)) continue;
+      if (lane.priority != priority) ++rank;
+      priority = lane.priority;
+      found.push_back({id, rank});
+    }
+  }
+  return found;
+}
+
+std::vector<const QueueCounts*> JobMemory::chosen(std::span<const std::string> queues) const {
+  if (queues.empty()) return ordered();
+  std::vector<const QueueCounts*> found;
+  for (const std::string& name : queues) {
+    if (const QueueCounts* known = queue(name)) found.push_back(known);
+  }
+  return found;
+}
+
+// Those of the configured order first, then the others by name.
+std::vector<const QueueCounts*> JobMemory::ordered() const {
+  std::vector<const QueueCounts*> found;
+  for (const std::string& name : order_) {
+    if (const QueueCounts* known = queue(name)) found.push_back(known);
+  }
+  for (const auto& [name, id] : queue_ids_) {
+    if (std::find(order_.begin(), order_.end(), name) == order_.end()) {
+      found.push_back(&queues_.at(id));
+    }
+  }
+  return found;
+}
+
+// --- workers -------------------------------------------------------------------------------------
+
+LiveWorker* JobMemory::find(std::string_view id) {
+  const auto it = workers_.find(id);
+  return it == workers_.end() ? nullptr : &it->second;
+}
+
+LiveWorker* JobMemory::find_row(std::int64_t row) {
+  const auto it = worker_ids_.find(row);
+  return it == worker_ids_.end() ? nullptr : find(it->second);
+}
+
+void JobMemory::add_worker(LiveWorker live) {
+  std::lock_guard lock(mutex_);
+  const std::string id = live.worker.id;
+  worker_ids_.emplace(live.row, id);
+  workers_.emplace(id, std::move(live));
+}
+
+void JobMemory::remove_worker(std::string_view id) {
+  std::lock_guard lock(mutex_);
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return;
+  worker_ids_.erase(it->second.row);
+  workers_.erase(it);
+}
+
+Status JobMemory::set_state(std::string_view id, WorkerState state,
+                            std::optional<TimePoint> drain_until) {
+  std::lock_guard lock(mutex_);
+  LiveWorker* live = find(id);
+  if (live == nullptr) return fail(Code::NotFound, "unknown worker " + std::string(id));
+  live->worker.state = state;
+  live->worker.drain_until = drain_until;
+  return {};
+}
+
+std::optional<Worker> JobMemory::worker(std::string_view id) const {
+  std::lock_guard lock(mutex_);
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return std::nullopt;
+  return it->second.worker;
+}
+
+std::optional<std::int64_t> JobMemory::worker_row(std::string_view id) const {
+  std::lock_guard lock(mutex_);
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return std::nullopt;
+  return it->second.row;
+}
+
+std::vector<std::pair<std::string, Held>> JobMemory::held(std::string_view id) const {
+  std::lock_guard lock(mutex_);
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return {};
+  return {it->second.held.begin(), it->second.held.end()};
+}
+
+bool JobMemory::touch(std::string_view id, TimePoint now) {
+  std::lock_guard lock(mutex_);
+  LiveWorker* live = find(id);
+  if (live == nullptr) return false;
+  live->worker.last_beat = std::max(live->worker.last_beat, now);
+  return true;
+}
+
+std::optional<JobMemory::Beat> JobMemory::beat(std::string_view id,
+                                               std::span<const jobs::Lease> running, TimePoint now,
+                                               TimePoint unseen_since) {
+  std::lock_guard lock(mutex_);
+  LiveWorker* live = find(id);
+  if (live == nullptr) return std::nullopt;
+  live->worker.last_beat = std::max(live->worker.last_beat, now);
+
+  Beat beat;
+  beat.answer.state = live->worker.state;
+  beat.answer.drain_until = live->worker.drain_until;
+  for (const jobs::Lease& lease : running) {
+    const auto held = live->held.find(lease.job_id);
+    const auto token = lock_token(lease.lock_token);
+    if (held != live->held.end() && token && token->token == held->second.token) {
+      held->second.seen = now;
+      continue;
+    }
+    const auto reason = live->cancelled.find(lease.job_id);
+    beat.answer.cancel.push_back(
+        {lease.job_id, reason == live->cancelled.end() ? "lost" : reason->second});
+  }
+  // What was told, or is no longer run, needs no more telling.
+  std::erase_if(live->cancelled, [&](const auto& cancelled) {
+    return std::none_of(running.begin(), running.end(),
+                        [&](const jobs::Lease& lease) { return lease.job_id == cancelled.first; });
+  });
+  for (const auto& [job, held] : live->held) {
+    if (held.seen >= unseen_since) continue;
+    jobs::Settlement release;
+    release.kind = jobs::Settlement::Kind::Release;
+    release.job_id = job;
+    release.lock_token = to_text(LockToken{held.seq, held.token});
+    release.reason = "the worker does not know of it";
+    beat.forgotten.push_back(std::move(release));
+  }
+  return beat;
+}
+
+std::vector<std::string> JobMemory::expired(TimePoint deadline) const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> ids;
+  for (const auto& [id, live] : workers_) {
+    if (live.worker.last_beat <= deadline) ids.push_back(id);
+  }
+  return ids;
+}
+
+Worker JobMemory::describe(const LiveWorker& live) {
+  Worker worker = live.worker;
+  worker.occupied = static_cast<int>(live.held.size());
+  for (const auto& [job, held] : live.held) {
+    worker.latest_start = std::max(worker.latest_start.value_or(held.started), held.started);
+  }
+  return worker;
+}
+
+std::vector<Worker> JobMemory::workers(TimePoint deadline) const {
+  std::lock_guard lock(mutex_);
+  std::vector<Worker> found;
+  for (const auto& [id, live] : workers_) {
+    if (live.worker.last_beat > deadline) found.push_back(describe(live));
+  }
+  return found;
+}
+
+std::optional<TimePoint> JobMemory::oldest_beat() const {
+  std::lock_guard lock(mutex_);
+  std::optional<TimePoint> oldest;
+  for (const auto& [id, live] : workers_) {
+    keep_least(oldest, std::optional(live.worker.last_beat));
+  }
+  return oldest;
+}
+
+std::optional<TimePoint> JobMemory::last_beat(std::int64_t worker_row) const {
+  std::lock_guard lock(mutex_);
+  const auto it = worker_ids_.find(worker_row);
+  if (it == worker_ids_.end()) return std::nullopt;
+  return workers_.at(it->second).worker.last_beat;
+}
+
+// --- metrics -------------------------------------------------------------------------------------
+
+std::vector<jobs::QueueStats> JobMemory::stats() const {
+  std::lock_guard lock(mutex_);
+  std::vector<jobs::QueueStats> all;
+  for (const QueueCounts* queue : ordered()) {
+    jobs::QueueStats stats;
+    stats.queue = queue->name;
+    stats.priority = static_cast<int>(all.size());
+    stats.scheduled = queue->scheduled;
+    stats.processing = queue->processing;
+    for (const std::int64_t id : queue->lanes) {
+      const Lane& lane = lanes_.at(id);
+      stats.enqueued += lane.enqueued;
+      keep_least(stats.oldest, lane.oldest);
+    }
+    all.push_back(std::move(stats));
+  }
+  return all;
+}
+
+std::optional<TimePoint> JobMemory::next_due() const {
+  std::lock_guard lock(mutex_);
+  std::optional<TimePoint> next;
+  for (const auto& [id, queue] : queues_) keep_least(next, queue.next_due);
+  return next;
+}
+
+JobMemory::Scheduled JobMemory::scheduled_until(std::string_view name, TimePoint until) const {
+  std::lock_guard lock(mutex_);
+  Scheduled scheduled;
+  for (const auto& [id, queue] : queues_) {
+    if (!name.empty() && queue.name != name) continue;
+    for (const auto& [second, bucket] : queue.due) {
+      if (bucket.first > until) break;
+      if (bucket.last <= until) {
+        scheduled.count += bucket.count;
+      } else {
+        scheduled.partial.push_back(id);
+      }
+    }
+  }
+  return scheduled;
+}
+
+std::optional<TimePoint> JobMemory::oldest_succeeded() const {
+  std::lock_guard lock(mutex_);
+  return oldest_succeeded_;
+}
+
+std::optional<TimePoint> JobMemory::oldest_deleted() const {
+  std::lock_guard lock(mutex_);
+  return oldest_deleted_;
+}
+
+// --- waiting for work ----------------------------------------------------------------------------
+
+JobMemory::Look JobMemory::look(std::span<const std::string> queues,
+                                std::span<const std::string> kinds) const {
+  std::lock_guard lock(mutex_);
+  return {.ready = !find_choices(queues, kinds).empty(), .mark = mark_};
+}
+
+void JobMemory::wake() {
+  std::lock_guard lock(mutex_);
+  ++mark_;
+  woken_.notify_all();
+}
+
+bool JobMemory::wait(std::uint64_t mark, std::chrono::steady_clock::time_point until) const {
+  std::unique_lock lock(mutex_);
+  return woken_.wait_until(lock, until, [&] { return mark_ != mark; });
+}
+
+}  // namespace jobmill::sqlite

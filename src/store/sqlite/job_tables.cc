@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/job_tables.h"
+
+#include <algorithm>
+#include <cassert>
+#include <charconv>
+#include <limits>
+
+#include <fmt/core.h>
+
+#include "base/duration.h"
+#include "base/json_writer.h"
+#include "store/sqlite/lock_token.h"
+
+// The columns that row_of and job_of read, in their order.
+#define JOB_ROW                                                                         \
+  "j.seq, j.id, j.lane, j.state, j.version, j.run_at, j.place, j.attempt, j.failures, " \
+  "j.crashes, j.max_attempts, j.max_crashes, j.token, j.worker, j.waited, j.updated_at"
+#define JOB_ALL                                                                   \
+  JOB_ROW                                                                         \
+  ", j.v, j.name, j.labels, j.retries, j.recurring, j.created_by, j.created_at, " \
+  "p.args, p.meta"
+
+namespace jobmill::sqlite {
+namespace {
+
+using jobs::Job;
+using jobs::JobState;
+
+// The numbers that stand in the statements below.
+static_assert(static_cast<int>(JobState::Scheduled) == 1);
+static_assert(static_cast<int>(JobState::Enqueued) == 2);
+static_assert(static_cast<int>(JobState::Processing) == 3);
+static_assert(static_cast<int>(JobState::Succeeded) == 5);
+static_assert(static_cast<int>(JobState::Deleted) == 7);
+
+constexpr char kInsertJob[] = R"sql(
+  INSERT INTO job (id, lane, v, name, labels, state, version, run_at, place, attempt, failures,
+                   crashes, retries, max_attempts, max_crashes, waited, recurring, created_by,
+                   created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, 0, 0, 0, ?9, ?10, ?11, 0, ?12, ?13, ?14, ?14)
+)sql";
+constexpr char kInsertPayload[] = "INSERT INTO job_payload (seq, args, meta) VALUES (?1, ?2, ?3)";
+constexpr char kInsertEvent[] =
+    "INSERT INTO job_event (seq, n, state, at, data) VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr char kInsertReady[] =
+    "INSERT INTO job_ready (lane, place, seq, at) VALUES (?1, ?2, ?3, ?4)";
+constexpr char kInsertDue[] =
+    "INSERT INTO job_due (queue, run_at, seq, lane) VALUES (?1, ?2, ?3, ?4)";
+constexpr char kDeleteReady[] = "DELETE FROM job_ready WHERE lane = ?1 AND place = ?2";
+constexpr char kDeleteDue[] = "DELETE FROM job_due WHERE queue = ?1 AND run_at = ?2 AND seq = ?3";
+
+constexpr char kUpdateJob[] = R"sql(
+  UPDATE job SET state = ?2, version = ?3, run_at = ?4, place = ?5, attempt = ?6, failures = ?7,
+                 crashes = ?8, token = ?9, worker = ?10, waited = ?11, updated_at = ?12
+   WHERE seq = ?1
+)sql";
+
+constexpr char kFindById[] = "SELECT " JOB_ROW " FROM job j WHERE j.id = ?1";
+constexpr char kFindBySeq[] = "SELECT " JOB_ROW " FROM job j WHERE j.seq = ?1";
+constexpr char kAllBySeq[] =
+    "SELECT " JOB_ALL " FROM job j JOIN job_payload p ON p.seq = j.seq WHERE j.seq = ?1";
+constexpr char kAllById[] =
+    "SELECT " JOB_ALL " FROM job j JOIN job_payload p ON p.seq = j.seq WHERE j.id = ?1";
+constexpr char kHistory[] = "SELECT state, at, data FROM job_event WHERE seq = ?1 ORDER BY n";
+
+constexpr char kPageBySeq[] = "SELECT " JOB_ALL R"sql(
+    FROM job j JOIN job_payload p ON p.seq = j.seq
+   WHERE j.seq < ?1
+     AND (?2 = '' OR j.lane IN (SELECT l.id FROM lane l JOIN queue q ON q.id = l.queue
+                                 WHERE q.name = ?2))
+   ORDER BY j.seq DESC LIMIT ?3
+)sql";
+constexpr char kPageByState[] = "SELECT " JOB_ALL R"sql(
+    FROM job j JOIN job_payload p ON p.seq = j.seq
+   WHERE j.state = ?4 AND (j.updated_at, j.seq) < (?5, ?1)
+     AND (?2 = '' OR j.lane IN (SELECT l.id FROM lane l JOIN queue q ON q.id = l.queue
+                                 WHERE q.name = ?2))
+   ORDER BY j.updated_at DESC, j.seq DESC LIMIT ?3
+)sql";
+
+// Claims take a lane from its front, so what was taken is all up to the last place.
+constexpr char kFirstOfLane[] =
+    "SELECT place, seq FROM job_ready WHERE lane = ?1 ORDER BY place LIMIT ?2";
+constexpr char kTakeFront[] = "DELETE FROM job_ready WHERE lane = ?1 AND place <= ?2";
+constexpr char kOldest[] = "SELECT at FROM job_ready WHERE lane = ?1 ORDER BY place LIMIT 1";
+constexpr char kLastPlace[] =
+    "SELECT place FROM job_ready WHERE lane = ?1 ORDER BY place DESC LIMIT 1";
+constexpr char kFirstDue[] =
+    "SELECT run_at FROM job_due WHERE queue = ?1 AND run_at > ?2 ORDER BY run_at LIMIT 1";
+constexpr char kCountDue[] =
+    "SELECT count(*) FROM job_due WHERE queue = ?1 AND run_at >= ?2 AND run_at <= ?3";
+constexpr char kCountActive[] = R"sql(
+  SELECT count(*) FROM job
+   WHERE recurring = ?1 AND seq <> ?2
+     AND (state IN (0, 2, 3, 4) OR (state = 1 AND run_at <= ?3))
+)sql";
+
+constexpr char kAddEnqueued[] = "UPDATE lane SET enqueued = enqueued + ?2 WHERE id = ?1";
+constexpr char kAddCounts[] = R"sql(
+  UPDATE queue SET scheduled = scheduled + ?2, processing = processing + ?3 WHERE id = ?1
+)sql";
+constexpr char kInsertQueue[] = "INSERT INTO queue (name) VALUES (?1)";
+constexpr char kInsertLane[] = "INSERT INTO lane (queue, kind, priority) VALUES (?1, ?2, ?3)";
+
+// One page of due jobs of a queue, oldest first. Each statement of the page selects the same rows,
+// because job_due changes only in the last one.
+#define DUE_PAGE                                                                              \
+  "(SELECT lane, run_at, seq, row_number() OVER (ORDER BY run_at, seq) AS rank FROM job_due " \
+  "WHERE queue = ?1 AND run_at <= ?2 ORDER BY run_at, seq LIMIT ?3)"
+constexpr char kDuePage[] = "SELECT lane, run_at FROM " DUE_PAGE;
+constexpr char kPromoteReady[] =
+    "INSERT INTO job_ready (lane, place, seq, at) SELECT lane, ?4 + rank, seq, ?2 FROM " DUE_PAGE;
+constexpr char kPromoteJobs[] =
+    "UPDATE job SET state = 2, version = version + 1, run_at = NULL, place = ?4 + due.rank, "
+    "updated_at = ?2 FROM " DUE_PAGE " AS due WHERE job.seq = due.seq";
+constexpr char kPromoteEvents[] =
+    "INSERT INTO job_event (seq, n, state, at, data) SELECT j.seq, j.version, 2, ?2, '{}' "
+    "FROM " DUE_PAGE " AS due JOIN job j ON j.seq = due.seq";
+constexpr char kPromoted[] =
+    "DELETE FROM job_due WHERE queue = ?1 AND (run_at, seq) IN (SELECT run_at, seq FROM " DUE_PAGE
+    ")";
+
+constexpr char kRetirable[] =
+    "SELECT " JOB_ROW
+    " FROM job j WHERE j.state = 5 AND j.updated_at <= ?1 ORDER BY j.updated_at LIMIT ?2";
+constexpr char kPurgeable[] =
+    "SELECT seq FROM job WHERE state = 7 AND updated_at <= ?1 ORDER BY updated_at LIMIT ?2";
+constexpr char kPurgeJob[] = "DELETE FROM job WHERE seq = ?1";
+constexpr char kPurgePayload[] = "DELETE FROM job_payload WHERE seq = ?1";
+constexpr char kPurgeEvents[] = "DELETE FROM job_event WHERE seq = ?1";
+constexpr char kOldestIn[] =
+    "SELECT updated_at FROM job WHERE state = ?1 ORDER BY updated_at LIMIT 1";
+
+constexpr char kQueues[] = "SELECT id, name, scheduled, processing FROM queue";
+constexpr char kLanes[] = "SELECT id, queue, kind, priority, enqueued FROM lane";
+constexpr char kDueSeconds[] = R"sql(
+  SELECT queue, run_at / 1000000 AS second, count(*), min(run_at), max(run_at)
+    FROM job_due GROUP BY queue, second ORDER BY queue, second
+)sql";
+constexpr char kRunning[] = "SELECT " JOB_ROW " FROM job j WHERE j.state = 3";
+
+constexpr char kLabelSeparator = '\x1f';
+
+int small(std::int64_t number) { return static_cast<int>(number); }
+
+std::string_view view(const UuidBytes& id) { return {id.data(), id.size()}; }
+
+std::string join(const std::vector<std::string>& labels) {
+  std::string text;
+  for (const std::string& label : labels) {
+    if (!text.empty()) text += kLabelSeparator;
+    text += label;
+  }
+  return text;
+}
+
+std::vector<std::string> split(std::string_view text) {
+  std::vector<std::string> labels;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(kLabelSeparator), text.size());
+    labels.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return labels;
+}
+
+JobRow row_of(const Statement& row) {
+  JobRow job;
+  job.seq = row.number(0);
+  const auto id = row.blob(1);
+  std::copy_n(id.begin(), std::min(id.size(), job.id.size()), job.id.begin());
+  job.lane = row.number(2);
+  job.state = static_cast<JobState>(row.number(3));
+  job.version = small(row.number(4));
+  job.run_at = row.maybe_instant(5);
+  job.place = row.number(6);
+  job.attempt = small(row.number(7));
+  job.failures = small(row.number(8));
+  job.crashes = small(row.number(9));
+  job.max_attempts = small(row.number(10));
+  job.max_crashes = small(row.number(11));
+  job.token = row.number(12);
+  job.worker = row.number(13);
+  job.waited = Duration(row.number(14));
+  job.updated_at = row.instant(15);
+  return job;
+}
+
+// A list is continued after the last row of its page.
+std::string cursor_of(const Statement& row, bool by_state) {
+  const std::string seq = std::to_string(row.number(0));
+  return by_state ? fmt::format("{}.{}", row.number(15), seq) : seq;
+}
+
+struct Cursor {
+  std::int64_t updated_at = std::numeric_limits<std::int64_t>::max();
+  std::int64_t seq = std::numeric_limits<std::int64_t>::max();
+};
+
+std::optional<std::int64_t> whole(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+Result<Cursor> cursor(std::string_view text, bool by_state) {
+  if (text.empty()) return Cursor{};
+  const auto dot = text.find('.');
+  const auto seq = whole(by_state && dot != text.npos ? text.substr(dot + 1) : text);
+  const auto at = by_state ? whole(text.substr(0, dot)) : 0;
+  if (!seq || !at || by_state != (dot != text.npos)) {
+    return fail(Code::InvalidArgument, "after: not of this list");
+  }
+  return Cursor{*at, *seq};
+}
+
+}  // namespace
+
+JobTables::JobTables(Database& db, JobMemory& memory) : db_(db), memory_(memory) {}
+
+// --- loading -------------------------------------------------------------------------------------
+
+Status JobTables::load() {
+  memory_.clear_counts();
+  last_place_ = 0;
+  TRY_VOID(load_queues());
+  TRY_VOID(load_lanes());
+  TRY_VOID(load_due());
+  TRY_VOID(load_running());
+  return refresh_retention();
+}
+
+Status JobTables::load_queues() {
+  auto query = db_.use(kQueues);
+  for (;;) {
+    TRY(const bool row, query.step());
+    if (!row) return {};
+    QueueCounts queue;
+    queue.id = query.number(0);
+    queue.name = query.text(1);
+    queue.scheduled = query.number(2);
+    queue.processing = query.number(3);
+    memory_.add_queue(std::move(queue));
+  }
+}
+
+Status JobTables::load_lanes() {
+  auto query = db_.use(kLanes);
+  for (;;) {
+    TRY(const bool row, query.step());
+    if (!row) return {};
+    Lane lane;
+    lane.id = query.number(0);
+    lane.queue = query.number(1);
+    lane.kind = query.text(2);
+    lane.priority = small(query.number(3));
+    lane.enqueued = query.number(4);
+    auto first = db_.use(kOldest);
+    TRY(const bool some, first.bind(1, lane.id).step());
+    if (some) lane.oldest = first.instant(0);
+    auto last = db_.use(kLastPlace);
+    TRY(const bool placed, last.bind(1, lane.id).step());
+    if (placed) last_place_ = std::max(last_place_, last.number(0));
+    memory_.add_lane(std::move(lane));
+  }
+}
+
+Status JobTables::load_due() {
+  auto query = db_.use(kDueSeconds);
+  JobDelta delta;
+  for (;;) {
+    TRY(const bool row, query.step());
+    if (!row) break;
+    auto& due = delta.queues[query.number(0)].due;
+    // Two entries give the memory both ends of the second.
+    due.emplace_back(query.instant(3), query.number(2) - 1);
+    due.emplace_back(query.instant(4), 1);
+  }
+  memory_.apply(delta);
+  return {};
+}
+
+Status JobTables::load_running() {
+  auto query = db_.use(kRunning);
+  for (;;) {
+    TRY(const bool some, query.step());
+    if (!some) return {};
+    const JobRow row = row_of(query);
+    const TimePoint seen = memory_.last_beat(row.worker).value_or(row.updated_at);
+    memory_.hold(row.worker, row.id_text(), Held{row.seq, row.token, row.updated_at, seen});
+  }
+}
+
+Status JobTables::refresh_retention() {
+  const auto oldest = [&](JobState state) -> Result<std::optional<TimePoint>> {
+    auto query = db_.use(kOldestIn);
+    TRY(const bool some, query.bind(1, static_cast<int>(state)).step());
+    return some ? std::optional(query.instant(0)) : std::nullopt;
+  };
+  TRY(const auto succeeded, oldest(JobState::Succeeded));
+  TRY(const auto deleted, oldest(JobState::Deleted));
+  memory_.set_retention(succeeded, deleted);
+  return {};
+}
+
+// --- counters ------------------------------------------------------------------------------------
+
+Status JobTables::finish(JobDelta& delta) {
+  TRY_VOID(write_counters(delta));
+  TRY_VOID(look_up(delta));
+  memory_.apply(delta);
+  return {};
+}
+
+Status JobTables::write_counters(const JobDelta& delta) {
+  for (const auto& [id, lane] : delta.lanes) {
+    if (lane.enqueued == 0) continue;
+    TRY_VOID(db_.use(kAddEnqueued).bind(1, id).bind(2, lane.enqueued).run());
+  }
+  for (const auto& [id, queue] : delta.queues) {
+    if (queue.scheduled == 0 && queue.processing == 0) continue;
+    auto add = db_.use(kAddCounts);
+    TRY_VOID(add.bind(1, id).bind(2, queue.scheduled).bind(3, queue.processing).run());
+  }
+  return {};
+}
+
+// The heads of what was taken from.
+Status JobTables::look_up(JobDelta& delta) {
+  for (auto& [id, lane] : delta.lanes) {
+    if (!lane.taken) continue;
+    auto query = db_.use(kOldest);
+    TRY(const bool some, query.bind(1, id).step());
+    if (some) lane.oldest = query.instant(0);
+  }
+  for (auto& [id, queue] : delta.queues) {
+    if (!queue.taken) continue;
+    TRY(queue.next_due, next_due(id, TimePoint::min()));
+  }
+  return {};
+}
+
+// --- queues and lanes ----------------------------------------------------------------------------
+
+Result<std::int64_t> JobTables::queue(std::string_view name) {
+  if (const QueueCounts* known = memory_.queue(name)) return known->id;
+  TRY_VOID(db_.use(kInsertQueue).bind(1, name).run());
+  QueueCounts queue;
+  queue.id = db_.last_insert_rowid();
+  queue.name = std::string(name);
+  return memory_.add_queue(std::move(queue)).id;
+}
+
+Result<std::int64_t> JobTables::lane(std::string_view name, std::string_view kind, int priority) {
+  TRY(const std::int64_t queue_id, queue(name));
+  if (const Lane* known = memory_.lane(queue_id, kind, priority)) return known->id;
+  auto insert = db_.use(kInsertLane);
+  TRY_VOID(insert.bind(1, queue_id).bind(2, kind).bind(3, priority).run());
+  Lane lane;
+  lane.id = db_.last_insert_rowid();
+  lane.queue = queue_id;
+  lane.kind = std::string(kind);
+  lane.priority = priority;
+  return memory_.add_lane(std::move(lane)).id;
+}
+
+// --- one job -------------------------------------------------------------------------------------
+
+Result<std::int64_t> JobTables::insert(JobDelta& delta, const NewJob& job, TimePoint now) {
+  JobRow row;
+  row.id = uuid_bytes(job.id);
+  row.lane = job.lane;
+  row.version = 1;
+  row.run_at = job.run_at;
+  row.state = job.run_at ? JobState::Scheduled : JobState::Enqueued;
+  if (!job.run_at) row.place = ++last_place_;
+  const std::string labels = join(job.labels);
+
+  auto insert = db_.use(kInsertJob);
+  insert.bind_blob(1, view(row.id)).bind(2, job.lane).bind(3, job.spec->v).bind(4, job.name);
+  insert.bind(5, labels).bind(6, static_cast<int>(row.state)).bind(7, job.run_at);
+  if (row.place != 0) insert.bind(8, row.place);
+  if (job.spec->retries) insert.bind(9, *job.spec->retries);
+  insert.bind(10, job.max_attempts).bind(11, job.spec->max_crashes);
+  if (!job.recurring.empty()) insert.bind(12, job.recurring);
+  insert.bind(13, job.spec->created_by).bind(14, now);
+  TRY_VOID(insert.run());
+  row.seq = db_.last_insert_rowid();
+
+  auto payload = db_.use(kInsertPayload);
+  TRY_VOID(payload.bind(1, row.seq).bind(2, job.args).bind(3, job.spec->meta).run());
+  TRY_VOID(add_event(row, now, job.event));
+  TRY_VOID(enter(delta, row, now));
+  return row.seq;
+}
+
+Result<std::optional<JobRow>> JobTables::find(std::string_view id) {
+  const UuidBytes bytes = uuid_bytes(id);
+  auto query = db_.use(kFindById);
+  TRY(const bool some, query.bind_blob(1, view(bytes)).step());
+  return some ? std::optional(row_of(query)) : std::nullopt;
+}
+
+Result<std::optional<JobRow>> JobTables::find(std::int64_t seq) {
+  auto query = db_.use(kFindBySeq);
+  TRY(const bool some, query.bind(1, seq).step());
+  return some ? std::optional(row_of(query)) : std::nullopt;
+}
+
+// From the memory, which knows what each worker holds, so that no index over it is needed.
+Result<std::vector<JobRow>> JobTables::running(std::int64_t worker, std::string_view worker_id) {
+  std::vector<JobRow> rows;
+  for (const auto& [id, held] : memory_.held(worker_id)) {
+    TRY(const auto row, find(held.seq));
+    if (row && row->worker == worker) rows.push_back(*row);
+  }
+  return rows;
+}
+
+Status JobTables::move(JobDelta& delta, JobRow& row, JobState to, TimePoint now,
+                       std::string_view event, std::optional<TimePoint> run_at) {
+  TRY_VOID(leave(delta, row, to));
+  row.state = to;
+  row.version += 1;
+  row.run_at = run_at;
+  row.place = to == JobState::Enqueued ? ++last_place_ : 0;
+  row.updated_at = now;
+  TRY_VOID(update(row));
+  TRY_VOID(add_event(row, now, event));
+  return enter(delta, row, now);
+}
+
+Status JobTables::leave(JobDelta& delta, const JobRow& row, JobState to) {
+  const std::int64_t queue = memory_.lane(row.lane)->queue;
+  switch (row.state) {
+    case JobState::Enqueued: {
+      auto& lane = delta.lanes[row.lane];
+      lane.enqueued -= 1;
+      lane.taken = true;
+      return db_.use(kDeleteReady).bind(1, row.lane).bind(2, row.place).run();
+    }
+    case JobState::Scheduled:
+      delta.queues[queue].add_due(*row.run_at, -1);
+      return db_.use(kDeleteDue).bind(1, queue).bind(2, *row.run_at).bind(3, row.seq).run();
+    case JobState::Processing:
+      delta.queues[queue].processing -= 1;
+      delta.workers = true;
+      delta.drops.push_back({row.worker, row.id_text(), to == JobState::Deleted});
+      return {};
+    default:
+      return {};
+  }
+}
+
+Status JobTables::enter(JobDelta& delta, JobRow& row, TimePoint now) {
+  switch (row.state) {
+    case JobState::Enqueued:
+      return put_ready(delta, row, now);
+    case JobState::Scheduled:
+      return put_due(delta, row);
+    case JobState::Succeeded:
+      if (!delta.succeeded) delta.succeeded = now;
+      return {};
+    case JobState::Deleted:
+      if (!delta.deleted) delta.deleted = now;
+      return {};
+    default:
+      return {};
+  }
+}
+
+Status JobTables::put_ready(JobDelta& delta, JobRow& row, TimePoint now) {
+  auto& lane = delta.lanes[row.lane];
+  lane.enqueued += 1;
+  if (!lane.added) lane.added = now;
+  auto insert = db_.use(kInsertReady);
+  return insert.bind(1, row.lane).bind(2, row.place).bind(3, row.seq).bind(4, now).run();
+}
+
+Status JobTables::put_due(JobDelta& delta, const JobRow& row) {
+  const std::int64_t queue = memory_.lane(row.lane)->queue;
+  delta.queues[queue].add_due(*row.run_at, 1);
+  delta.due = true;
+  auto insert = db_.use(kInsertDue);
+  return insert.bind(1, queue).bind(2, *row.run_at).bind(3, row.seq).bind(4, row.lane).run();
+}
+
+// A claim sets token and worker; every other transition ends it.
+Status JobTables::update(const JobRow& row) {
+  const bool claimed = row.state == JobState::Processing;
+  auto update = db_.use(kUpdateJob);
+  update.bind(1, row.seq).bind(2, static_cast<int>(row.state)).bind(3, row.version);
+  update.bind(4, row.run_at).bind(6, row.attempt).bind(7, row.failures).bind(8, row.crashes);
+  if (row.place != 0) update.bind(5, row.place);
+  if (claimed) update.bind(9, row.token).bind(10, row.worker);
+  update.bind(11, row.waited.count()).bind(12, row.updated_at);
+  return update.run();
+}
+
+Status JobTables::add_event(const JobRow& row, TimePoint at, std::string_view data) {
+  auto insert = db_.use(kInsertEvent);
+  insert.bind(1, row.seq).bind(2, row.version).bind(3, static_cast<int>(row.state));
+  return insert.bind(4, at).bind(5, data).run();
+}
+
+// --- claims --------------------------------------------------------------------------------------
+
+Status JobTables::claim(JobDelta& delta, std::vector<std::int64_t> lanes, int limit,
+                        const Claimer& claimer, TimePoint now,
+                        std::vector<jobs::ClaimedJob>& claimed) {
+  TRY(const auto taken, first_of(lanes, limit));
+  TRY_VOID(take(delta, taken));
+  claimed.reserve(claimed.size() + taken.size());
+  for (const Taken& job : taken) {
+    TRY(auto started, start(delta, job, claimer, now));
+    claimed.push_back(std::move(started));
+  }
+  return {};
+}
+
+Result<std::vector<JobTables::Taken>> JobTables::first_of(const std::vector<std::int64_t>& lanes,
+                                                          int limit) {
+  std::vector<Taken> first;
+  for (const std::int64_t lane : lanes) {
+    auto query = db_.use(kFirstOfLane);
+    query.bind(1, lane).bind(2, limit);
+    for (;;) {
+      TRY(const bool some, query.step());
+      if (!some) break;
+      first.push_back({lane, query.number(0), query.number(1)});
+    }
+  }
+  std::sort(first.begin(), first.end(),
+            [](const Taken& a, const Taken& b) { return a.place < b.place; });
+  if (first.size() > static_cast<std::size_t>(limit)) {
+    first.resize(static_cast<std::size_t>(limit), Taken{});
+  }
+  return first;
+}
+
+Status JobTables::take(JobDelta& delta, const std::vector<Taken>& taken) {
+  std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> fronts;  // count, last place
+  for (const Taken& job : taken) {
+    auto& [count, last] = fronts[job.lane];
+    ++count;
+    last = job.place;
+  }
+  for (const auto& [id, front] : fronts) {
+    TRY_VOID(db_.use(kTakeFront).bind(1, id).bind(2, front.second).run());
+    auto& lane = delta.lanes[id];
+    lane.enqueued -= front.first;
+    lane.taken = true;
+    delta.queues[memory_.lane(id)->queue].processing += front.first;
+  }
+  return {};
+}
+
+Result<jobs::ClaimedJob> JobTables::start(JobDelta& delta, const Taken& taken,
+                                          const Claimer& claimer, TimePoint now) {
+  auto query = db_.use(kAllBySeq);
+  TRY(const bool some, query.bind(1, taken.seq).step());
+  if (!some) return fail(Code::Internal, fmt::format("no job {} of the claim table", taken.seq));
+  JobRow row = row_of(query);
+  jobs::ClaimedJob claimed{job_of(query), {}};
+
+  row.state = JobState::Processing;
+  row.version += 1;
+  row.attempt = row.failures + 1;
+  row.place = 0;
+  row.token = new_token();
+  row.worker = claimer.row;
+  row.waited = std::max(Duration::zero(), now - row.updated_at);
+  row.updated_at = now;
+  TRY_VOID(update(row));
+  TRY_VOID(add_event(row, now, fmt::format("{},\"attempt\":{}}}", claimer.event, row.attempt)));
+
+  Job& job = claimed.job;
+  job.state = row.state;
+  job.version = row.version;
+  job.attempt = row.attempt;
+  job.updated_at = now;
+  claimed.lock_token = to_text(LockToken{row.seq, row.token});
+  delta.claims.push_back({claimer.id, job.id, Held{row.seq, row.token, now, now}});
+  delta.workers = true;
+  return claimed;
+}
+
+// Never 0, and never negative, which its text could not carry.
+std::int64_t JobTables::new_token() { return static_cast<std::int64_t>(random_() >> 1) | 1; }
+
+// --- pages of maintenance ------------------------------------------------------------------------
+
+Result<std::int64_t> JobTables::promote(JobDelta& delta, std::int64_t queue, TimePoint now,
+                                        int page) {
+  std::int64_t count = 0;
+  auto due = db_.use(kDuePage);
+  due.bind(1, queue).bind(2, now).bind(3, page);
+  for (;;) {
+    TRY(const bool some, due.step());
+    if (!some) break;
+    auto& lane = delta.lanes[due.number(0)];
+    lane.enqueued += 1;
+    if (!lane.added) lane.added = now;
+    delta.queues[queue].add_due(due.instant(1), -1);
+    ++count;
+  }
+  if (count == 0) return 0;
+  for (const char* sql : {kPromoteReady, kPromoteJobs, kPromoteEvents, kPromoted}) {
+    auto statement = db_.use(sql);
+    statement.bind(1, queue).bind(2, now).bind(3, page);
+    if (sql == kPromoteReady || sql == kPromoteJobs) statement.bind(4, last_place_);
+    TRY_VOID(statement.run());
+  }
+  last_place_ += count;
+  return count;
+}
+
+Result<std::int64_t> JobTables::retire(JobDelta& delta, TimePoint before, TimePoint now, int page) {
+  std::vector<JobRow> rows;
+  {
+    auto query = db_.use(kRetirable);
+    query.bind(1, before).bind(2, page);
+    for (;;) {
+      TRY(const bool some, query.step());
+      if (!some) break;
+      rows.push_back(row_of(query));
+    }
+  }
+  for (JobRow& row : rows) {
+    TRY_VOID(move(delta, row, JobState::Deleted, now, R"({"reason":"retention"})"));
+  }
+  return static_cast<std::int64_t>(rows.size());
+}
+
+Result<std::int64_t> JobTables::purge(TimePoint before, int page) {
+  std::vector<std::int64_t> rows;
+  {
+    auto query = db_.use(kPurgeable);
+    query.bind(1, before).bind(2, page);
+    for (;;) {
+      TRY(const bool some, query.step());
+      if (!some) break;
+      rows.push_back(query.number(0));
+    }
+  }
+  for (const std::int64_t seq : rows) {
+    for (const char* sql : {kPurgeJob, kPurgePayload, kPurgeEvents}) {
+      TRY_VOID(db_.use(sql).bind(1, seq).run());
+    }
+  }
+  return static_cast<std::int64_t>(rows.size());
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+Job JobTables::job_of(const Statement& row) const {
+  const JobRow core = row_of(row);
+  const Lane& lane = *memory_.lane(core.lane);
+  Job job;
+  job.id = core.id_text();
+  job.kind = lane.kind;
+  job.queue = memory_.queue(lane.queue)->name;
+  job.priority = lane.priority;
+  job.state = core.state;
+  job.version = core.version;
+  job.run_at = core.run_at;
+  job.attempt = core.attempt;
+  job.failures = core.failures;
+  job.crashes = core.crashes;
+  job.max_attempts = core.max_attempts;
+  job.max_crashes = core.max_crashes;
+  job.updated_at = core.updated_at;
+  job.v = small(row.number(16));
+  job.name = row.text(17);
+  job.labels = split(row.view(18));
+  if (!row.null(19)) job.retries = small(row.number(19));
+  job.recurring_id = row.text(20);
+  job.created_by = row.text(21);
+  job.created_at = row.instant(22);
+  job.args = row.text(23);
+  job.meta = row.text(24);
+  return job;
+}
+
+Result<std::optional<Job>> JobTables::get(std::string_view id) {
+  const UuidBytes bytes = uuid_bytes(id);
+  auto query = db_.use(kAllById);
+  TRY(const bool some, query.bind_blob(1, view(bytes)).step());
+  return some ? std::optional(job_of(query)) : std::nullopt;
+}
+
+Result<std::vector<jobs::JobEvent>> JobTables::history(std::int64_t seq) {
+  auto query = db_.use(kHistory);
+  query.bind(1, seq);
+  std::vector<jobs::JobEvent> events;
+  for (;;) {
+    TRY(const bool some, query.step());
+    if (!some) return events;
+    events.push_back({static_cast<JobState>(query.number(0)), query.instant(1), query.text(2)});
+  }
+}
+
+Result<jobs::JobPage> JobTables::list(const jobs::JobQuery& query) {
+  const bool by_state = query.state.has_value();
+  TRY(const Cursor after, cursor(query.after, by_state));
+  auto page = db_.use(by_state ? kPageByState : kPageBySeq);
+  page.bind(1, after.seq).bind(2, query.queue).bind(3, query.limit + 1);
+  if (by_state) page.bind(4, static_cast<int>(*query.state)).bind(5, after.updated_at);
+  return read_page(page, query.limit, by_state);
+}
+
+// One row more than asked for tells whether there is a next page.
+Result<jobs::JobPage> JobTables::read_page(Statement& query, int limit, bool by_state) const {
+  jobs::JobPage page;
+  std::string last;
+  for (;;) {
+    TRY(const bool some, query.step());
+    if (!some) return page;
+    if (page.items.size() == static_cast<std::size_t>(limit)) {
+      page.next = last;
+      return page;
+    }
+    page.items.push_back(job_of(query));
+    last = cursor_of(query, by_state);
+  }
+}
+
+Result<std::int64_t> JobTables::count_due(std::int64_t queue, TimePoint from, TimePoint until) {
+  auto query = db_.use(kCountDue);
+  TRY([[maybe_unused]] const bool row, query.bind(1, queue).bind(2, from).bind(3, until).step());
+  return query.number(0);
+}
+
+Result<std::optional<TimePoint>> JobTables::next_due(std::int64_t queue, TimePoint after) {
+  auto query = db_.use(kFirstDue);
+  TRY(const bool some, query.bind(1, queue).bind(2, after).step());
+  return some ? std::optional(query.instant(0)) : std::nullopt;
+}
+
+Result<int> JobTables::count_active(std::string_view recurring, std::int64_t except,
+                                    TimePoint now) {
+  auto query = db_.use(kCountActive);
+  query.bind(1, recurring).bind(2, except);
+  TRY([[maybe_unused]] const bool row, query.bind(3, now).step());
+  return small(query.number(0));
+}
+
+}  // namespace jobmill::sqlite

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "jobs/job.h"
+#include "jobs/job_store.h"
+#include "store/sqlite/job_memory.h"
+#include "store/sqlite/sqlite.h"
+#include "store/sqlite/uuid.h"
+
+namespace jobmill::sqlite {
+
+// What the engine decides by and changes of a job; the rest of its row never changes.
+struct JobRow {
+  std::int64_t seq = 0;
+  UuidBytes id{};
+  std::int64_t lane = 0;
+  jobs::JobState state = jobs::JobState::Enqueued;
+  int version = 0;
+  std::optional<TimePoint> run_at;
+  std::int64_t place = 0;
+  int attempt = 0;
+  int failures = 0;
+  int crashes = 0;
+  int max_attempts = 0;
+  int max_crashes = 0;
+  std::int64_t token = 0;
+  std::int64_t worker = 0;
+  Duration waited{};
+  TimePoint updated_at{};
+
+  std::string id_text() const { return uuid_text({id.data(), id.size()}); }
+};
+
+// A job about to be written.
+struct NewJob {
+  std::int64_t lane = 0;
+  const jobs::JobSpec* spec = nullptr;
+  std::string id;  // canonical
+  std::string name;
+  std::vector<std::string> labels;
+  std::string args;
+  int max_attempts = 1;
+  std::optional<TimePoint> run_at;  // in the future: SCHEDULED
+  std::string recurring;
+  std::string_view event = "{}";
+};
+
+// The statements of the job tables and what follows from each for the memory. Only inside a work of
+// the commit queue; each call adds what it changed to the work's delta, and finish() must end it.
+class JobTables {
+ public:
+  JobTables(Database& db, JobMemory& memory);
+
+  // Reads the memory anew; at the start and after a rollback.
+  Status load();
+
+  // Counters of what the delta changed; then the memory has it, too.
+  Status finish(JobDelta& delta);
+
+  Result<std::int64_t> lane(std::string_view queue, std::string_view kind, int priority);
+
+  Result<std::int64_t> insert(JobDelta& delta, const NewJob& job, TimePoint now);
+  Result<std::optional<JobRow>> find(std::string_view id);  // canonical
+  Result<std::optional<JobRow>> find(std::int64_t seq);
+  Result<std::vector<JobRow>> running(std::int64_t worker, std::string_view worker_id);
+
+  // One transition with its event: the row, the claim table, the due table, the counters. `row`
+  // holds the old state; counts changed in it (failures …) are written along.
+  Status move(JobDelta& delta, JobRow& row, jobs::JobState to, TimePoint now,
+              std::string_view event, std::optional<TimePoint> run_at = std::nullopt);
+
+  struct Claimer {
+    std::int64_t row = 0;
+    std::string id;
+    std::string event;  // of the claim, up to the attempt's number
+  };
+  // The first jobs of lanes of equal rank, in the order of enqueueing.
+  Status claim(JobDelta& delta, std::vector<std::int64_t> lanes, int limit, const Claimer& claimer,
+               TimePoint now, std::vector<jobs::ClaimedJob>& claimed);
+
+  // One page each: SCHEDULED -> ENQUEUED, SUCCEEDED -> DELETED, DELETED -> gone.
+  Result<std::int64_t> promote(JobDelta& delta, std::int64_t queue, TimePoint now, int page);
+  Result<std::int64_t> retire(JobDelta& delta, TimePoint before, TimePoint now, int page);
+  Result<std::int64_t> purge(TimePoint before, int page);
+  Status refresh_retention();
+
+  Result<std::optional<jobs::Job>> get(std::string_view id);
+  Result<std::vector<jobs::JobEvent>> history(std::int64_t seq);
+  // Newest first; with a state the ones that came to it last first.
+  Result<jobs::JobPage> list(const jobs::JobQuery& query);
+
+  Result<std::int64_t> count_due(std::int64_t queue, TimePoint from, TimePoint until);
+  Result<std::optional<TimePoint>> next_due(std::int64_t queue, TimePoint after);
+  Result<int> count_active(std::string_view recurring, std::int64_t except, TimePoint now);
+
+ private:
+  struct Taken {
+    std::int64_t lane;
+    std::int64_t place;
+    std::int64_t seq;
+  };
+
+  Status load_queues();
+  Status load_lanes();
+  Status load_due();
+  Status load_running();
+  Status look_up(JobDelta& delta);
+  Status write_counters(const JobDelta& delta);
+  Result<std::int64_t> queue(std::string_view name);
+  Status leave(JobDelta& delta, const JobRow& row, jobs::JobState to);
+  Status enter(JobDelta& delta, JobRow& row, TimePoint now);
+  Status put_ready(JobDelta& delta, JobRow& row, TimePoint now);
+  Status put_due(JobDelta& delta, const JobRow& row);
+  Status update(const JobRow& row);
+  Status add_event(const JobRow& row, TimePoint at, std::string_view data);
+  Result<std::vector<Taken>> first_of(const std::vector<std::int64_t>& lanes, int limit);
+  Status take(JobDelta& delta, const std::vector<Taken>& taken);
+  Result<jobs::ClaimedJob> start(JobDelta& delta, const Taken& taken, const Claimer& claimer,
+                                 TimePoint now);
+  jobs::Job job_of(const Statement& row) const;
+  Result<jobs::JobPage> read_page(Statement& query, int limit, bool by_state) const;
+  std::int64_t new_token();
+
+  Database& db_;
+  JobMemory& memory_;
+  std::int64_t last_place_ = 0;
+  std::mt19937_64 random_{std::random_device{}()};
+};
+
+}  // namespace jobmill::sqlite

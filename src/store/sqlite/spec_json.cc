@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/spec_json.h"
+
+#include <concepts>
+#include <vector>
+
+#include "base/document.h"
+#include "base/json_writer.h"
+
+namespace jobmill::sqlite {
+namespace {
+
+void write(JsonWriter& json, std::string_view key, const std::vector<std::string>& texts) {
+  json.key(key).array();
+  for (const std::string& text : texts) json.value(text);
+  json.end();
+}
+
+void write(JsonWriter& json, const jobs::JobSpec& job) {
+  json.object()
+      .member("kind", job.kind)
+      .member("v", job.v)
+      .member("args", job.args)
+      .member("name", job.name)
+      .member("queue", job.queue)
+      .member("priority", job.priority)
+      .member("max_crashes", job.max_crashes)
+      .member("meta", job.meta)
+      .member("created_by", job.created_by);
+  write(json, "labels", job.labels);
+  if (job.retries) json.member("retries", *job.retries);
+  json.end();
+}
+
+void read(const Node& node, std::string_view key, std::string& out) {
+  const Node* found = node.find(key);
+  if (found != nullptr && found->as_string()) out = *found->as_string();
+}
+
+template <std::integral T>
+void read(const Node& node, std::string_view key, T& out) {
+  const Node* found = node.find(key);
+  if (found != nullptr && found->as_int()) out = static_cast<T>(*found->as_int());
+}
+
+void read(const Node& node, std::string_view key, std::vector<std::string>& out) {
+  const Node* found = node.find(key);
+  if (found == nullptr) return;
+  for (const Node& item : found->items) out.emplace_back(item.as_string().value_or(""));
+}
+
+jobs::JobSpec job_spec(const Node& node) {
+  jobs::JobSpec job;
+  read(node, "kind", job.kind);
+  read(node, "v", job.v);
+  read(node, "args", job.args);
+  read(node, "name", job.name);
+  read(node, "queue", job.queue);
+  read(node, "priority", job.priority);
+  read(node, "max_crashes", job.max_crashes);
+  read(node, "meta", job.meta);
+  read(node, "created_by", job.created_by);
+  read(node, "labels", job.labels);
+  if (node.find("retries") != nullptr) read(node, "retries", job.retries.emplace());
+  return job;
+}
+
+}  // namespace
+
+std::string to_json(const jobs::WorkerSpec& spec) {
+  JsonWriter json;
+  json.object()
+      .member("name", spec.name)
+      .member("concurrency", spec.concurrency)
+      .member("version", spec.version)
+      .member("host", spec.host)
+      .member("pid", spec.pid)
+      .member("runtime", spec.runtime)
+      .member("prefetch", spec.prefetch)
+      .member("generation", spec.generation)
+      .member("replica", spec.replica);
+  write(json, "tags", spec.tags);
+  write(json, "queues", spec.queues);
+  write(json, "kinds", spec.kinds);
+  return std::move(json.end()).text();
+}
+
+Result<jobs::WorkerSpec> worker_spec(std::string_view json) {
+  TRY(const Node node, parse_json(json));
+  jobs::WorkerSpec spec;
+  read(node, "name", spec.name);
+  read(node, "concurrency", spec.concurrency);
+  read(node, "version", spec.version);
+  read(node, "host", spec.host);
+  read(node, "pid", spec.pid);
+  read(node, "runtime", spec.runtime);
+  read(node, "prefetch", spec.prefetch);
+  read(node, "generation", spec.generation);
+  read(node, "replica", spec.replica);
+  read(node, "tags", spec.tags);
+  read(node, "queues", spec.queues);
+  read(node, "kinds", spec.kinds);
+  return spec;
+}
+
+std::string to_json(const jobs::RecurringSpec& spec) {
+  JsonWriter json;
+  json.object()
+      .member("id", spec.id)
+      .member("schedule", spec.schedule)
+      .member("zone", spec.zone)
+      .member("dst", spec.dst)
+      .member("missed", static_cast<int>(spec.missed))
+      .member("missed_within", spec.missed_within.count())
+      .member("missed_max", spec.missed_max)
+      .member("max_concurrent", spec.max_concurrent)
+      .member("created_by", spec.created_by)
+      .key("job");
+  write(json, spec.job);
+  return std::move(json.end()).text();
+}
+
+Result<jobs::RecurringSpec> recurring_spec(std::string_view json) {
+  TRY(const Node node, parse_json(json));
+  jobs::RecurringSpec spec;
+  int missed = static_cast<int>(spec.missed);
+  std::int64_t within = 0;
+  read(node, "id", spec.id);
+  read(node, "schedule", spec.schedule);
+  read(node, "zone", spec.zone);
+  read(node, "dst", spec.dst);
+  read(node, "missed", missed);
+  read(node, "missed_within", within);
+  read(node, "missed_max", spec.missed_max);
+  read(node, "max_concurrent", spec.max_concurrent);
+  read(node, "created_by", spec.created_by);
+  if (const Node* job = node.find("job")) spec.job = job_spec(*job);
+  spec.missed = static_cast<jobs::Missed>(missed);
+  spec.missed_within = Duration(within);
+  return spec;
+}
+
+}  // namespace jobmill::sqlite
