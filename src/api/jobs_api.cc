@@ -63,7 +63,7 @@ std::optional<Problem> offender(const Insert& insert) {
   return std::nullopt;
 }
 
-http::Response insert_error(const Insert& insert, const Error& error) {
+http::Response insert_error(const Insert& insert, const Fault& error) {
   const bool refused = error.code == Code::InvalidArgument || error.code == Code::Exhausted;
   const auto problem = refused ? offender(insert) : std::nullopt;
   return to_response(problem.value_or(to_problem(error)));

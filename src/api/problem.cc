@@ -63,7 +63,7 @@ http::Response to_response(const Problem& problem) {
   return response;
 }
 
-Problem to_problem(const Error& error) {
+Problem to_problem(const Fault& error) {
   switch (error.code) {
     case Code::InvalidArgument:
       return {.status = 400, .code = "invalid_argument", .detail = error.message};
@@ -88,7 +88,7 @@ Problem to_problem(const Error& error) {
   return {.status = 500, .code = "internal", .detail = "something went wrong inside the server"};
 }
 
-http::Response to_response(const Error& error) { return to_response(to_problem(error)); }
+http::Response to_response(const Fault& error) { return to_response(to_problem(error)); }
 
 http::Response json_response(int status, std::string body) {
   http::Response response{.status = status, .headers = {}, .body = std::move(body)};

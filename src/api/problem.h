@@ -28,8 +28,8 @@ struct Problem {
 http::Response to_response(const Problem& problem);
 
 // An engine's error as a problem.
-Problem to_problem(const Error& error);
-http::Response to_response(const Error& error);
+Problem to_problem(const Fault& error);
+http::Response to_response(const Fault& error);
 
 http::Response json_response(int status, std::string body);
 http::Response no_content();  // 204

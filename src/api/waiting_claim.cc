@@ -16,7 +16,7 @@ using Wake = Waiters::Wake;
 constexpr int kMostJobs = 1000;
 constexpr std::int64_t kLongestWaitMs = 30'000;
 
-http::Response worker_gone(const Error& error) {
+http::Response worker_gone(const Fault& error) {
   return to_response(Problem{.status = 410, .code = "worker_gone", .detail = error.message});
 }
 
@@ -124,7 +124,7 @@ class WaitingClaim : public std::enable_shared_from_this<WaitingClaim> {
     wait();
   }
 
-  void fail(const Error& error) {
+  void fail(const Fault& error) {
     if (done_) return;
     if (!claimer_.group.empty()) context_.waiters.wake_next(claimer_.group);
     send(error.code == Code::NotFound ? worker_gone(error) : to_response(error));

@@ -29,7 +29,7 @@ http::Response not_yours() {
       Problem{.status = 403, .code = "forbidden", .detail = "this token is another worker's"});
 }
 
-http::Response worker_error(const Error& error) {
+http::Response worker_error(const Fault& error) {
   Problem problem = to_problem(error);
   if (error.code == Code::NotFound) problem.status = 410, problem.code = "worker_gone";
   return to_response(problem);
@@ -232,7 +232,7 @@ void read_settlement(ObjectReader& in, jobs::Settlement& settlement,
   in.close();
 }
 
-Problem settle_problem(const Error& error, const std::string& job_id) {
+Problem settle_problem(const Fault& error, const std::string& job_id) {
   Problem problem = to_problem(error);
   if (error.code == Code::Conflict) problem.code = "lease_lost";
   problem.job_id = job_id;

@@ -105,7 +105,7 @@ std::optional<ApiClient> ApiClient::from(const Arguments& arguments) {
   return client;
 }
 
-Refusal ApiClient::unreachable(const Error& error) const {
+Refusal ApiClient::unreachable(const Fault& error) const {
   const std::string detail =
       fmt::format("no answer from {} ({}); start a server with `jobmill dev`, or name one with --server", url_,
                   error.message);

@@ -47,7 +47,7 @@ class ApiClient {
 
  private:
   Reply request(const std::string& method, const std::string& path, std::string body);
-  Refusal unreachable(const Error& error) const;
+  Refusal unreachable(const Fault& error) const;
 
   std::string url_;
   std::string authorization_;

@@ -93,7 +93,7 @@ void CommitQueue::commit(std::vector<Item>& batch) {
 // Runs items from `first` on and answers with the first one that is not settled: all of them,
 // unless one spoilt the transaction; then those after it have a new one.
 std::size_t CommitQueue::run_transaction(std::vector<Item>& batch, std::size_t first) {
-  const auto spoil = [&](std::size_t end, const Error& error) {
+  const auto spoil = [&](std::size_t end, const Fault& error) {
     transaction_.rollback();
     for (std::size_t i = first; i < end; ++i) {
       if (batch[i].status) batch[i].status = error;
@@ -102,7 +102,7 @@ std::size_t CommitQueue::run_transaction(std::vector<Item>& batch, std::size_t f
   };
   if (const Status begun = transaction_.begin(); !begun) return spoil(batch.size(), begun.error());
   for (std::size_t i = first; i < batch.size(); ++i) {
-    if (!run_item(batch[i])) return spoil(i + 1, Error(batch[i].status.error()));
+    if (!run_item(batch[i])) return spoil(i + 1, Fault(batch[i].status.error()));
   }
   if (const Status done = transaction_.commit(); !done) return spoil(batch.size(), done.error());
   return batch.size();

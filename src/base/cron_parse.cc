@@ -102,7 +102,7 @@ std::optional<int> by_name(const FieldSpec& spec, std::string_view name) {
   return std::nullopt;
 }
 
-Error wrong(const FieldSpec& spec, std::string_view element, std::string_view why) {
+Fault wrong(const FieldSpec& spec, std::string_view element, std::string_view why) {
   return fail(Code::InvalidArgument, fmt::format("{} \"{}\": {}", spec.name, element, why));
 }
 
@@ -270,7 +270,7 @@ std::string_view trimmed(std::string_view text) {
 // It follows robfig/cron 3.0.1 to the letter, also where that is odd: empty list elements are
 // skipped, "+5" is a number, and "*-7" is "*".
 
-Error robfig_error(std::string_view kind, const FieldSpec& spec, std::string_view element) {
+Fault robfig_error(std::string_view kind, const FieldSpec& spec, std::string_view element) {
   return fail(Code::InvalidArgument, fmt::format("{}: {} \"{}\"", kind, spec.name, element));
 }
 

@@ -184,7 +184,7 @@ void Cursor::advance_to(std::size_t offset) {
   }
 }
 
-Error error_at(Position at, std::string text) {
+Fault error_at(Position at, std::string text) {
   return fail(Code::InvalidArgument, "line " + std::to_string(at.line) + ", column " +
                                          std::to_string(at.column) + ": " + std::move(text));
 }

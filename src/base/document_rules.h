@@ -31,7 +31,7 @@ class Cursor {
   Position position_;
 };
 
-Error error_at(Position at, std::string text);
+Fault error_at(Position at, std::string text);
 
 // A member whose key an earlier member has too; null when all differ.
 const Node::Member* repeated_member(const Node& object);

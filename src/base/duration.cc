@@ -278,7 +278,7 @@ std::optional<TimePoint> read_instant(Rest rest) {
   return TimePoint(*date) + *time - *offset;
 }
 
-Error no_duration(std::string_view text, std::string_view wish) {
+Fault no_duration(std::string_view text, std::string_view wish) {
   return fail(Code::InvalidArgument, fmt::format("not a duration: \"{}\" ({})", text, wish));
 }
 

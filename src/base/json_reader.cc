@@ -26,7 +26,7 @@ class TreeBuilder {
       : text_(text), limits_(limits), cursor_(text) {}
 
   Node take_root() { return std::move(root_); }
-  std::optional<Error> take_error() { return std::move(error_); }
+  std::optional<Fault> take_error() { return std::move(error_); }
 
   bool on_document_begin(json::error_code&) { return true; }
   bool on_document_end(json::error_code&) { return true; }
@@ -171,10 +171,10 @@ class TreeBuilder {
   Position key_at_;
   std::size_t nodes_ = 0;
   Node root_;
-  std::optional<Error> error_;
+  std::optional<Fault> error_;
 };
 
-Error syntax_error(std::string_view text, std::size_t offset, std::string what) {
+Fault syntax_error(std::string_view text, std::size_t offset, std::string what) {
   document::Cursor cursor(text);
   cursor.advance_to(std::min(offset, text.size()));
   return document::error_at(cursor.position(), "not JSON: " + std::move(what));

@@ -24,21 +24,22 @@ enum class Code {
   Internal,  // our bug, or the database's
 };
 
-struct [[nodiscard]] Error {
+// Not called Error: that is the exception of the public API, include/jobmill/jobs.h.
+struct [[nodiscard]] Fault {
   Code code;
   std::string message;  // for people; never parsed
 };
 
-inline Error fail(Code code, std::string message) { return {code, std::move(message)}; }
+inline Fault fail(Code code, std::string message) { return {code, std::move(message)}; }
 
 // A value, or why there is none. Unpack it with TRY, or look at error().
 template <class T>
 class [[nodiscard]] Result {
  public:
   template <class U>
-    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::remove_cvref_t<U>, Error>)
+    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::remove_cvref_t<U>, Fault>)
   Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+  Result(Fault error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   explicit operator bool() const { return state_.index() == 0; }
   T& operator*() & { return std::get<0>(state_); }
@@ -46,25 +47,25 @@ class [[nodiscard]] Result {
   T&& operator*() && { return std::get<0>(std::move(state_)); }
   T* operator->() { return &std::get<0>(state_); }
   const T* operator->() const { return &std::get<0>(state_); }
-  const Error& error() const& { return std::get<1>(state_); }
-  Error error() && { return std::get<1>(std::move(state_)); }
+  const Fault& error() const& { return std::get<1>(state_); }
+  Fault error() && { return std::get<1>(std::move(state_)); }
 
  private:
-  std::variant<T, Error> state_;
+  std::variant<T, Fault> state_;
 };
 
 template <>
 class [[nodiscard]] Result<void> {
  public:
   Result() = default;
-  Result(Error error) : error_(std::move(error)) {}
+  Result(Fault error) : error_(std::move(error)) {}
 
   explicit operator bool() const { return !error_; }
-  const Error& error() const& { return *error_; }
-  Error error() && { return *std::move(error_); }
+  const Fault& error() const& { return *error_; }
+  Fault error() && { return *std::move(error_); }
 
  private:
-  std::optional<Error> error_;
+  std::optional<Fault> error_;
 };
 
 using Status = Result<void>;

@@ -14,7 +14,7 @@ Wide nanos(const IsoDuration& duration) {
   return Wide(duration.seconds) * 1'000'000'000 + duration.nanos;
 }
 
-Error not_a_schedule(std::string_view text, const std::string& why) {
+Fault not_a_schedule(std::string_view text, const std::string& why) {
   return fail(Code::InvalidArgument, "schedule \"" + std::string(text) + "\": " + why);
 }
 

@@ -76,11 +76,11 @@ class File {
   int fd_;
 };
 
-Error file_error(const std::string& path, std::string_view what) {
+Fault file_error(const std::string& path, std::string_view what) {
   return fail(Code::Internal, path + ": " + std::string(what));
 }
 
-Error system_error(const std::string& path) {
+Fault system_error(const std::string& path) {
   return file_error(path, std::generic_category().message(errno));
 }
 

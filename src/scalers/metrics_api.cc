@@ -222,7 +222,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
     if (sample.waits) seen_ = Seen{std::string(*response.headers.get("ETag")), sample};
   }
 
-  void fail_with(std::string_view url, const Error& error) {
+  void fail_with(std::string_view url, const Fault& error) {
     pending_.finish(fail(error.code, fmt::format("{}: {}", public_url(url), error.message)));
   }
 

@@ -15,11 +15,11 @@
 namespace jobmill::scalers {
 namespace {
 
-Error not_found(std::string_view path) {
+Fault not_found(std::string_view path) {
   return fail(Code::NotFound, fmt::format("nothing at {}", path));
 }
 
-Error not_numeric(std::string_view path) {
+Fault not_numeric(std::string_view path) {
   return fail(Code::Unavailable, fmt::format("no number at {}", path));
 }
 

@@ -472,7 +472,7 @@ Result<std::vector<jobs::Settled>> decode_settled(const Node& node,
   return settled;
 }
 
-Error decode_problem(const http::Response& response) {
+Fault decode_problem(const http::Response& response) {
   const auto problem = parse_json(response.body);
   if (!problem)
     return fail(code_of_status(response.status),

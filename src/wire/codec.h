@@ -36,6 +36,6 @@ Result<std::vector<jobs::Settled>> decode_settled(const Node& node,
                                                   std::span<const jobs::Settlement> settlements);
 
 // An answer that is not 2xx.
-Error decode_problem(const http::Response& response);
+Fault decode_problem(const http::Response& response);
 
 }  // namespace jobmill::wire
