@@ -15,35 +15,12 @@
 #include "scale/decision.h"
 #include "scale/scaler.h"
 #include "scale/spec.h"
+#include "scale/status.h"
 #include "scale/target.h"
 
 namespace jobmill::scale {
 
-// A line of status.conditions.
-struct Condition {
-  std::string type;  // Ready, Active, Fallback, Paused
-  Truth status = Truth::Unknown;
-  std::string reason;
-  std::string message;
-  TimePoint last_transition{};
-};
-
-// What `get scaledobject` shows of an object.
-struct ScaleStatus {
-  struct Trigger {
-    std::string name;    // of the trigger, else its type
-    std::string metric;  // empty while its scaler cannot be built
-    bool active = false;
-    int failures = 0;   // in a row
-    std::string error;  // of the last read; empty = good
-    std::optional<double> value;
-    std::optional<TimePoint> read_at;
-  };
-  std::vector<Condition> conditions;
-  std::vector<Trigger> triggers;
-  std::optional<TimePoint> last_active;
-  std::optional<int> paused_replicas;
-};
+class Loop;
 
 // Decides how many replicas each ScaledObject's target shall have. An engine: it does no I/O and
 // knows no clock. It is told samples, replicas and objects, each with the time, and answers with
@@ -57,6 +34,12 @@ struct ScaleStatus {
 class Autoscaler {
  public:
   using Key = manifest::ObjectKey;
+
+  struct Options {
+    Duration sync = std::chrono::seconds(15);  // the arithmetic's own clock in keda semantics
+    Duration down_window = std::chrono::seconds(300);  // where no behavior.scaleDown is written
+    double tolerance = 0.1;
+  };
 
   // What is known of an object beyond its spec.
   struct Origin {
@@ -100,7 +83,8 @@ class Autoscaler {
     std::vector<std::pair<Key, Decision>> decisions;  // new records for the ledger
   };
 
-  Autoscaler();
+  Autoscaler() : Autoscaler(Options{}) {}
+  explicit Autoscaler(const Options& options);
   ~Autoscaler();
   Autoscaler(const Autoscaler&) = delete;
   Autoscaler& operator=(const Autoscaler&) = delete;
@@ -130,9 +114,10 @@ class Autoscaler {
   const ScaleStatus* status(const Key& key) const;
 
  private:
-  struct Object;
+  Loop* find(const Key& key) const;
 
-  std::map<Key, std::unique_ptr<Object>> objects_;
+  Options options_;
+  std::map<Key, std::unique_ptr<Loop>> loops_;
   std::uint64_t tickets_ = 0;
 };
 

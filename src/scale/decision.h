@@ -61,14 +61,19 @@ struct Decision {
   std::optional<TimePoint> next_check;  // when time alone could change the number
   std::string inputs_hash;              // equal inputs, equal text
   DecisionInput input;
-  Activation activation;      // what activate() said
-  std::int64_t repeated = 0;  // equal evaluations since
-  TimePoint until{};          // the last of them
+  Activation activation;              // what activate() said
+  std::optional<int> recommendation;  // what the windows are to remember
+  std::int64_t repeated = 0;          // equal evaluations since
+  TimePoint until{};                  // the last of them
 };
 
 // Runs activate and desired as the semantics say. Pure: equal inputs give equal decisions. Leaves
 // id and target empty.
 Decision decide(const DecisionInput& input);
+
+// The record as the HTTP API and `scale explain -o json` give it.
+Node to_document(const Decision& decision);
+Node to_document(const DecisionInput& input);
 
 // Whether the ledger needs a record of its own for `next`, or only raises `repeated` of `last`.
 bool same_record(const Decision& last, const Decision& next);

@@ -241,7 +241,25 @@ Desired by_metrics(const DesiredInput& in, int wish, Rule without) {
   return out;
 }
 
+constexpr Duration kDefaultPeriod = std::chrono::seconds(15);
+
 }  // namespace
+
+ScalingRules up_with_defaults(ScalingRules written) {
+  if (!written.stabilization_window) written.stabilization_window = Duration{};
+  if (!written.select) written.select = SelectPolicy::Max;
+  if (written.policies.empty())
+    written.policies = {{PolicyType::Pods, 4, kDefaultPeriod},
+                        {PolicyType::Percent, 100, kDefaultPeriod}};
+  return written;
+}
+
+ScalingRules down_with_defaults(ScalingRules written, Duration window) {
+  if (!written.stabilization_window) written.stabilization_window = window;
+  if (!written.select) written.select = SelectPolicy::Max;
+  if (written.policies.empty()) written.policies = {{PolicyType::Percent, 100, kDefaultPeriod}};
+  return written;
+}
 
 bool failed(const Reading& reading) { return !reading.error.empty() || reading.target_milli <= 0; }
 

@@ -15,8 +15,9 @@ namespace jobmill::scale {
 
 // What one trigger said, as a decision sees it. An error makes it no vote, never a zero.
 struct Reading {
-  std::string name;    // of the trigger, else its type
-  std::string metric;  // "s1-metric-api-count"
+  std::string name;    // of the trigger, else of its metric
+  std::string source;  // type of the trigger: "metrics-api"
+  std::string metric;  // "s1-metric-api-count"; empty while its scaler cannot be built
   MetricType type = MetricType::AverageValue;
   std::int64_t target_milli = 0;
   double value = 0;
@@ -37,6 +38,11 @@ struct ScaleEvent {
   TimePoint at{};
   int change = 0;
 };
+
+// The API's defaults for what a direction leaves unwritten: up {0 s, Max, 4 pods or 100 % in 15 s},
+// down {`window`, Max, 100 % in 15 s}.
+ScalingRules up_with_defaults(ScalingRules written);
+ScalingRules down_with_defaults(ScalingRules written, Duration window);
 
 struct DesiredInput {
   TimePoint now{};
