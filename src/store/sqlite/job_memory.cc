@@ -191,6 +191,36 @@ std::vector<const QueueCounts*> JobMemory::ordered() const {
   return found;
 }
 
+void JobMemory::set_next_run(const std::string& recurring, std::optional<TimePoint> next) {
+  std::lock_guard lock(mutex_);
+  if (next) {
+    next_runs_.insert_or_assign(recurring, *next);
+  } else {
+    next_runs_.erase(recurring);
+  }
+}
+
+void JobMemory::clear_next_runs() {
+  std::lock_guard lock(mutex_);
+  next_runs_.clear();
+}
+
+std::vector<std::string> JobMemory::due_recurring(TimePoint now) const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> ids;
+  for (const auto& [id, next] : next_runs_) {
+    if (next <= now) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::optional<TimePoint> JobMemory::next_run() const {
+  std::lock_guard lock(mutex_);
+  std::optional<TimePoint> next;
+  for (const auto& [id, at] : next_runs_) keep_least(next, std::optional(at));
+  return next;
+}
+
 // --- workers -------------------------------------------------------------------------------------
 
 LiveWorker* JobMemory::find(std::string_view id) {
@@ -201,6 +231,22 @@ LiveWorker* JobMemory::find(std::string_view id) {
 LiveWorker* JobMemory::find_row(std::int64_t row) {
   const auto it = worker_ids_.find(row);
   return it == worker_ids_.end() ? nullptr : find(it->second);
+}
+
+void JobMemory::set_workers(std::vector<LiveWorker> workers) {
+  std::lock_guard lock(mutex_);
+  auto before = std::move(workers_);
+  workers_.clear();
+  worker_ids_.clear();
+  for (LiveWorker& live : workers) {
+    const std::string id = live.worker.id;
+    if (const auto known = before.find(id); known != before.end()) {
+      live.worker.last_beat = known->second.worker.last_beat;
+      live.cancelled = std::move(known->second.cancelled);
+    }
+    worker_ids_.emplace(live.row, id);
+    workers_.emplace(id, std::move(live));
+  }
 }
 
 void JobMemory::add_worker(LiveWorker live) {

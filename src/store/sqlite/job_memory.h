@@ -129,7 +129,13 @@ class JobMemory {
   std::vector<Choice> choices(std::span<const std::string> queues,
                               std::span<const std::string> kinds) const;
 
+  void set_next_run(const std::string& recurring, std::optional<TimePoint> next);
+  void clear_next_runs();
+  std::vector<std::string> due_recurring(TimePoint now) const;
+
   // --- workers ---------------------------------------------------------------------------------
+  // All of the table; who is known keeps the time of its last beat.
+  void set_workers(std::vector<LiveWorker> workers);
   void add_worker(LiveWorker worker);
   void remove_worker(std::string_view id);
   Status set_state(std::string_view id, jobs::WorkerState state,
@@ -151,6 +157,8 @@ class JobMemory {
   std::vector<jobs::Worker> workers(TimePoint deadline) const;  // last beat later than that
   std::optional<TimePoint> oldest_beat() const;
   std::optional<TimePoint> last_beat(std::int64_t worker_row) const;
+
+  std::optional<TimePoint> next_run() const;
 
   // --- metrics ---------------------------------------------------------------------------------
   std::vector<jobs::QueueStats> stats() const;
@@ -195,7 +203,8 @@ class JobMemory {
   std::map<std::int64_t, QueueCounts> queues_;
   std::map<std::string, std::int64_t, std::less<>> queue_ids_;
   std::map<std::string, LiveWorker, std::less<>> workers_;
-  std::map<std::int64_t, std::string> worker_ids_;  // by row
+  std::map<std::int64_t, std::string> worker_ids_;           // by row
+  std::map<std::string, TimePoint, std::less<>> next_runs_;  // of recurring jobs
   std::optional<TimePoint> oldest_succeeded_;
   std::optional<TimePoint> oldest_deleted_;
   std::uint64_t mark_ = 0;

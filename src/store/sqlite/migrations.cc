@@ -9,7 +9,7 @@ namespace jobmill::sqlite {
 namespace {
 
 // Ascending, without gaps.
-const std::array kMigrations{&kJobsMigration};
+const std::array kMigrations{&kJobsMigration, &kObjectsMigration};
 
 constexpr char kVersionTable[] = R"sql(
   CREATE TABLE IF NOT EXISTS schema_version (

@@ -68,18 +68,36 @@ class SqliteFile::Lock {
 SqliteFile::SqliteFile(std::unique_ptr<Lock> lock, Database db)
     : lock_(std::move(lock)),
       db_(std::move(db)),
-      queue_(std::make_unique<CommitQueue>(transactions())) {}
+      queue_(std::make_unique<CommitQueue>(transaction())) {}
 
 SqliteFile::~SqliteFile() = default;
 
-CommitQueue::Transaction SqliteFile::transactions() {
-  return {.begin = [this] { return db_.use("BEGIN IMMEDIATE").run(); },
+void SqliteFile::on_rollback(const void* owner, std::function<void()> listener) {
+  (void)queue_->run([&]() -> Status {  // cannot fail
+    rolled_back_[owner] = std::move(listener);
+    return {};
+  });
+}
+
+void SqliteFile::forget(const void* owner) {
+  (void)queue_->run([&]() -> Status {  // cannot fail
+    rolled_back_.erase(owner);
+    return {};
+  });
+}
+
+CommitQueue::Transaction SqliteFile::transaction() {
+  return {.begin =
+              [this] {
+                ++begun_;
+                return db_.use("BEGIN IMMEDIATE").run();
+              },
           .commit = [this] { return db_.use("COMMIT").run(); },
           .rollback =
               [this] {
                 // Some errors, a full disk among them, have ended the transaction already.
                 if (db_.in_transaction()) (void)db_.exec("ROLLBACK");
-                for (const auto& listener : rolled_back_) listener();
+                for (const auto& [owner, listener] : rolled_back_) listener();
               },
           .save = [this] { return db_.use("SAVEPOINT item").run(); },
           .release = [this] { return db_.use("RELEASE item").run(); },

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "base/commit_queue.h"
 #include "base/result.h"
@@ -33,8 +35,12 @@ class SqliteFile {
   Database& db() { return db_; }
 
   // Called on the queue's thread after a transaction was rolled back: what was remembered of it in
-  // memory must be read again. Before the first work.
-  void on_rollback(std::function<void()> listener) { rolled_back_.push_back(std::move(listener)); }
+  // memory must be read again. Both calls wait for the queue.
+  void on_rollback(const void* owner, std::function<void()> listener);
+  void forget(const void* owner);
+
+  // How many there were. An idle server begins none.
+  std::uint64_t transactions() const { return begun_.load(); }
 
   // One item of the next transaction, waited for. `work` must judge before it writes, or ask for a
   // savepoint; see CommitQueue.
@@ -59,10 +65,11 @@ class SqliteFile {
 
   std::unique_ptr<Lock> lock_;  // gone last
   Database db_;
-  std::vector<std::function<void()>> rolled_back_;
+  std::map<const void*, std::function<void()>> rolled_back_;  // of the queue's thread
+  std::atomic<std::uint64_t> begun_{0};
   std::unique_ptr<CommitQueue> queue_;
 
-  CommitQueue::Transaction transactions();
+  CommitQueue::Transaction transaction();
 };
 
 template <>

@@ -2,6 +2,7 @@
 #include "store/sqlite/worker_table.h"
 
 #include <utility>
+#include <vector>
 
 #include "store/sqlite/spec_json.h"
 
@@ -17,10 +18,11 @@ constexpr char kRemove[] = "DELETE FROM worker WHERE uuid = ?1";
 }  // namespace
 
 Status WorkerTable::load(TimePoint now) {
+  std::vector<LiveWorker> workers;
   auto query = db_.use(kAll);
   for (;;) {
     TRY(const bool some, query.step());
-    if (!some) return {};
+    if (!some) break;
     LiveWorker live;
     live.row = query.number(0);
     live.worker.id = query.text(1);
@@ -29,8 +31,10 @@ Status WorkerTable::load(TimePoint now) {
     live.worker.drain_until = query.maybe_instant(4);
     live.worker.first_beat = query.instant(5);
     live.worker.last_beat = now;
-    memory_.add_worker(std::move(live));
+    workers.push_back(std::move(live));
   }
+  memory_.set_workers(std::move(workers));
+  return {};
 }
 
 Status WorkerTable::insert(const jobs::Worker& worker) {

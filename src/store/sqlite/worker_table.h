@@ -17,7 +17,7 @@ class WorkerTable {
  public:
   WorkerTable(Database& db, JobMemory& memory) : db_(db), memory_(memory) {}
 
-  // At the start: each registered worker counts as seen just now.
+  // Reads the memory anew: workers that it did not know count as seen just now.
   Status load(TimePoint now);
 
   Status insert(const jobs::Worker& worker);

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "jobs/job_store.h"
+
+namespace jobmill::sqlite {
+
+// The fields of history events, as JSON objects. Their names are JobRunr's.
+
+std::string reason_event(std::string_view reason);  // "{}" without one
+std::string scheduled_event(TimePoint run_at, std::string_view reason);
+
+// Without the attempt, which differs from job to job, and the closing brace.
+std::string processing_event_start(std::string_view worker_id, std::string_view worker_name);
+std::string succeeded_event(Duration waited, Duration ran);
+std::string failed_event(const jobs::Failure& failure, int attempt, int max_attempts);
+std::string crash_limit_event(const jobs::Crash& crash, int crashes);
+std::string crash_reason(const jobs::Crash& crash, int crashes, int max_crashes);
+
+// PROCESSING events tell until when the run was known to go on: to its end, or to the last beat of
+// its worker.
+void add_heartbeats(std::vector<jobs::JobEvent>& events, std::optional<TimePoint> last_beat);
+
+}  // namespace jobmill::sqlite

@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/sqlite_job_store.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "base/id.h"
+#include "jobs/job_template.h"
+#include "store/sqlite/job_events.h"
+#include "store/sqlite/job_memory.h"
+#include "store/sqlite/job_tables.h"
+#include "store/sqlite/lock_token.h"
+#include "store/sqlite/recurring_table.h"
+#include "store/sqlite/worker_table.h"
+
+namespace jobmill::sqlite {
+namespace {
+
+using namespace jobs;
+
+constexpr std::int64_t kShownIds = 10;  // of a spec with a count
+constexpr int kMaxClaim = 10'000;
+constexpr int kMaxPage = 1000;
+
+// Beats without a word of a job before its claim counts as never received.
+constexpr int kForgottenLeases = 2;
+
+Fault unknown_worker(std::string_view id) {
+  return fail(Code::NotFound, "unknown worker " + std::string(id));
+}
+
+Fault unknown_job(std::string_view id) {
+  return fail(Code::NotFound, "unknown job " + std::string(id));
+}
+
+Fault lease_lost(std::string_view id) {
+  return fail(Code::Conflict, "lease_lost: job " + std::string(id) + " is not held by this claim");
+}
+
+Fault illegal(JobState from, JobState to) {
+  return fail(Code::Conflict,
+              fmt::format("illegal_transition: {} to {}", to_string(from), to_string(to)));
+}
+
+// A spec that was checked, outside of the commit thread.
+struct Order {
+  const JobSpec* spec;
+  JobTemplate texts;
+  std::optional<TimePoint> run_at;
+};
+
+std::optional<TimePoint> due_of(const JobSpec& spec, TimePoint now) {
+  const auto at = spec.delay ? std::optional(now + *spec.delay) : spec.run_at;
+  return at && *at > now ? at : std::nullopt;
+}
+
+Result<std::vector<Order>> check(std::span<const JobSpec> specs, TimePoint now) {
+  std::vector<Order> orders;
+  orders.reserve(specs.size());
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    auto texts = JobTemplate::compile(specs[i]);
+    if (!texts) {
+      return fail(texts.error().code, fmt::format("jobs[{}].{}", i, texts.error().message));
+    }
+    total += texts->count();
+    if (total > kMaxCount) {
+      return fail(Code::InvalidArgument,
+                  fmt::format("jobs[{}].count: more than {} in all", i, kMaxCount));
+    }
+    orders.push_back({&specs[i], *std::move(texts), due_of(specs[i], now)});
+  }
+  return orders;
+}
+
+TimePoint next_minute(TimePoint at) { return std::chrono::ceil<std::chrono::minutes>(at); }
+
+class SqliteJobStore final : public JobStoreOwner {
+ public:
+  SqliteJobStore(SqliteFile& file, JobStoreOptions options)
+      : file_(file),
+        options_(std::move(options)),
+        memory_(options_.queues),
+        tables_(file.db(), memory_),
+        workers_(file.db(), memory_),
+        recurring_(file.db(), memory_, tables_, options_.default_retries) {}
+
+  ~SqliteJobStore() override { file_.forget(this); }
+
+  Status start(TimePoint now) {
+    file_.on_rollback(this, [this] { stale_ = !load(); });
+    return run<void>(now, [&](JobDelta&) { return load(); });
+  }
+
+  // --- producers -------------------------------------------------------------------------------
+
+  Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now) override {
+    TRY(const auto orders, check(specs, now));
+    return run<InsertResult>(now, [&](JobDelta& delta) -> Result<InsertResult> {
+      InsertResult result;
+      for (const Order& order : orders) TRY_VOID(insert(delta, order, now, result));
+      return result;
+    });
+  }
+
+  // --- workers ---------------------------------------------------------------------------------
+
+  Result<Registration> announce(const WorkerSpec& spec, TimePoint now) override {
+    if (spec.concurrency < 1) return fail(Code::InvalidArgument, "concurrency: must be 1 or more");
+    Worker worker;
+    worker.id = new_id(now);
+    worker.spec = spec;
+    worker.first_beat = worker.last_beat = now;
+    TRY_VOID(run<void>(now, [&](JobDelta& delta) {
+      delta.workers = delta.due = true;
+      return workers_.insert(worker);
+    }));
+    return Registration{worker.id, options_.lease, options_.beat};
+  }
+
+  Result<Claimed> claim(const ClaimRequest& request, TimePoint now) override {
+    const auto begin = std::chrono::steady_clock::now();
+    for (;;) {
+      const auto waited = std::chrono::steady_clock::now() - begin;
+      const TimePoint at = now + std::chrono::duration_cast<Duration>(waited);
+      if (!memory_.touch(request.worker_id, at)) return unknown_worker(request.worker_id);
+      const auto worker = memory_.worker(request.worker_id);
+      if (!worker) return unknown_worker(request.worker_id);
+      const auto look = memory_.look(wanted(request.queues, worker->spec.queues),
+                                     wanted(request.kinds, worker->spec.kinds));
+      if (look.ready && worker->state == WorkerState::Run && request.limit > 0) {
+        TRY(auto claimed, take(request, at));
+        if (!claimed.jobs.empty()) return claimed;
+      }
+      if (!memory_.wait(look.mark, begin + request.wait)) return Claimed{{}, worker->state};
+    }
+  }
+
+  Result<BeatAnswer> beat(std::string_view worker_id, std::span<const Lease> running,
+                          TimePoint now) override {
+    auto beat = memory_.beat(worker_id, running, now, now - kForgottenLeases * options_.lease);
+    if (!beat) return unknown_worker(worker_id);
+    if (!beat->forgotten.empty()) {
+      TRY([[maybe_unused]] const auto freed, settle(beat->forgotten, now));
+    }
+    beat->answer.lease = options_.lease;
+    return std::move(beat->answer);
+  }
+
+  Result<std::vector<Settled>> settle(std::span<const Settlement> settlements,
+                                      TimePoint now) override {
+    return run<std::vector<Settled>>(now, [&](JobDelta& delta) -> Result<std::vector<Settled>> {
+      std::vector<Settled> outcomes;
+      outcomes.reserve(settlements.size());
+      for (const Settlement& settlement : settlements) {
+        TRY(auto outcome, settle(delta, settlement, now));
+        outcomes.push_back(std::move(outcome));
+      }
+      return outcomes;
+    });
+  }
+
+  Status leave(std::string_view worker_id, TimePoint now) override {
+    return run<void>(now, [&](JobDelta& delta) -> Status {
+      const auto worker = memory_.worker_row(worker_id);
+      if (!worker) return unknown_worker(worker_id);
+      TRY(auto rows, tables_.running(*worker, worker_id));
+      for (JobRow& row : rows) TRY_VOID(release(delta, row, "its worker left", now));
+      delta.workers = true;
+      return workers_.remove(worker_id);
+    });
+  }
+
+  // --- control ---------------------------------------------------------------------------------
+
+  Result<Job> get(std::string_view id) override {
+    return read<Job>([&]() -> Result<Job> {
+      TRY(auto job, tables_.get(canonical_id(id)));
+      if (!job) return unknown_job(id);
+      return *std::move(job);
+    });
+  }
+
+  Result<std::vector<JobEvent>> history(std::string_view id) override {
+    return read<std::vector<JobEvent>>([&]() -> Result<std::vector<JobEvent>> {
+      TRY(const auto row, tables_.find(canonical_id(id)));
+      if (!row) return unknown_job(id);
+      TRY(auto events, tables_.history(row->seq));
+      add_heartbeats(events, memory_.last_beat(row->worker));
+      return events;
+    });
+  }
+
+  Result<JobPage> list(const JobQuery& query) override {
+    if (query.limit < 1 || query.limit > kMaxPage) {
+      return fail(Code::InvalidArgument, "limit: must be 1 to 1000");
+    }
+    return read<JobPage>([&] { return tables_.list(query); });
+  }
+
+  Status requeue(std::string_view id, TimePoint now) override {
+    return run<void>(now, [&](JobDelta& delta) -> Status {
+      TRY(auto row, tables_.find(canonical_id(id)));
+      if (!row) return unknown_job(id);
+      if (!transition_allowed(row->state, JobState::Enqueued)) {
+        return illegal(row->state, JobState::Enqueued);
+      }
+      row->attempt = row->failures = row->crashes = 0;
+      return tables_.move(delta, *row, JobState::Enqueued, now, reason_event("requeued"));
+    });
+  }
+
+  Status remove(std::string_view id, std::string_view reason, TimePoint now) override {
+    return run<void>(now, [&](JobDelta& delta) -> Status {
+      TRY(auto row, tables_.find(canonical_id(id)));
+      if (!row) return unknown_job(id);
+      if (!transition_allowed(row->state, JobState::Deleted)) {
+        return illegal(row->state, JobState::Deleted);
+      }
+      return tables_.move(delta, *row, JobState::Deleted, now, reason_event(reason));
+    });
+  }
+
+  Result<std::vector<Worker>> workers(TimePoint now) override {
+    return memory_.workers(now - options_.lease);
+  }
+
+  Result<std::vector<QueueStats>> queues(TimePoint) override { return memory_.stats(); }
+
+  Result<std::int64_t> scheduled_until(std::string_view queue, TimePoint until) override {
+    const auto scheduled = memory_.scheduled_until(queue, until);
+    if (scheduled.partial.empty()) return scheduled.count;
+    return read<std::int64_t>([&]() -> Result<std::int64_t> {
+      // Anew: it may have changed on the way here.
+      auto [count, partial] = memory_.scheduled_until(queue, until);
+      const auto second = std::chrono::floor<std::chrono::seconds>(until);
+      for (const std::int64_t id : partial) {
+        TRY(const std::int64_t more, tables_.count_due(id, second, until));
+        count += more;
+      }
+      return count;
+    });
+  }
+
+  Result<bool> put_recurring(const RecurringSpec& spec, TimePoint now) override {
+    TRY_VOID(validate(spec, options_.min_recurring_period));
+    return run<bool>(now, [&](JobDelta& delta) { return recurring_.put(delta, spec, now); });
+  }
+
+  Result<std::vector<RecurringJob>> recurring() override {
+    return read<std::vector<RecurringJob>>([&] { return recurring_.list(); });
+  }
+
+  Status remove_recurring(std::string_view id, TimePoint now) override {
+    return run<void>(now, [&](JobDelta& delta) { return recurring_.remove(delta, id, now); });
+  }
+
+  Result<std::string> trigger_recurring(std::string_view id, TimePoint now) override {
+    return run<std::string>(now,
+                            [&](JobDelta& delta) { return recurring_.trigger(delta, id, now); });
+  }
+
+  // --- owner -----------------------------------------------------------------------------------
+
+  void on_change(Listener listener) override { listener_ = std::move(listener); }
+
+  Status set_worker_state(std::string_view worker_id, WorkerState state,
+                          std::optional<TimePoint> drain_until, TimePoint now) override {
+    TRY_VOID(run<void>(now, [&](JobDelta& delta) -> Status {
+      if (!memory_.worker_row(worker_id)) return unknown_worker(worker_id);
+      delta.workers = true;
+      return workers_.set_state(worker_id, state, drain_until);
+    }));
+    memory_.wake();  // its claim may be waiting
+    return {};
+  }
+
+  Status worker_died(std::string_view worker_id, const Crash& crash, TimePoint now) override {
+    TRY(const bool known, bury(worker_id, crash, now, TimePoint::max()));
+    return known ? Status() : unknown_worker(worker_id);
+  }
+
+  Result<std::int64_t> promote_due(TimePoint now) override {
+    std::int64_t total = 0;
+    for (;;) {
+      if (const auto next = memory_.next_due(); !next || *next > now) return total;
+      TRY(const std::int64_t count,
+          run<std::int64_t>(now, [&](JobDelta& delta) { return promote_page(delta, now); }));
+      total += count;
+    }
+  }
+
+  Result<std::int64_t> rescue(TimePoint now) override {
+    const TimePoint deadline = now - options_.lease;
+    std::int64_t count = 0;
+    for (const std::string& id : memory_.expired(deadline)) {
+      const Crash lost{.detail = "no beat of its worker for one lease"};
+      TRY(const bool buried, bury(id, lost, now, deadline));
+      count += buried ? 1 : 0;
+    }
+    return count;
+  }
+
+  Result<std::int64_t> expire(TimePoint now) override {
+    std::int64_t total = 0;
+    for (;;) {
+      const auto succeeded = memory_.oldest_succeeded();
+      const auto deleted = memory_.oldest_deleted();
+      const bool retirable = succeeded && *succeeded <= now - options_.keep_succeeded;
+      const bool purgeable = deleted && *deleted <= now - options_.keep_deleted;
+      if (!retirable && !purgeable) return total;
+      TRY(const std::int64_t count,
+          run<std::int64_t>(now, [&](JobDelta& delta) { return expire_page(delta, now); }));
+      total += count;
+    }
+  }
+
+  Result<std::int64_t> plan_recurring(TimePoint now) override {
+    std::int64_t count = 0;
+    for (const std::string& id : memory_.due_recurring(now)) {
+      TRY(const bool planned,
+          run<bool>(now, [&](JobDelta& delta) { return recurring_.plan(delta, id, now); }));
+      count += planned ? 1 : 0;
+    }
+    return count;
+  }
+
+  Result<std::optional<TimePoint>> next_chore(TimePoint) override {
+    std::optional<TimePoint> next;
+    const auto consider = [&](std::optional<TimePoint> at, Duration later) {
+      if (at && (!next || *at + later < *next)) next = *at + later;
+    };
+    consider(memory_.next_due(), Duration::zero());
+    consider(memory_.next_run(), Duration::zero());
+    consider(memory_.oldest_beat(), options_.lease);
+    // Nobody waits for these, so jobs that ended within one minute go together.
+    const auto in_minutes = [&](std::optional<TimePoint> at, Duration keep) {
+      if (at) consider(next_minute(*at + keep), Duration::zero());
+    };
+    in_minutes(memory_.oldest_succeeded(), options_.keep_succeeded);
+    in_minutes(memory_.oldest_deleted(), options_.keep_deleted);
+    return next;
+  }
+
+  Result<std::optional<TimePoint>> next_due(std::string_view queue, TimePoint after) override {
+    using Next = std::optional<TimePoint>;
+    return read<Next>([&]() -> Result<Next> {
+      Next next;
+      for (const auto& stats : memory_.stats()) {
+        if (stats.scheduled == 0 || (!queue.empty() && stats.queue != queue)) continue;
+        TRY(const Next at, tables_.next_due(memory_.queue(stats.queue)->id, after));
+        if (at && (!next || *at < *next)) next = at;
+      }
+      return next;
+    });
+  }
+
+ private:
+  // --- transactions ----------------------------------------------------------------------------
+
+  // One item of the next transaction: the tables first, then the memory, after the commit those
+  // who wait. Works judge before they write, so one that fails needs no savepoint.
+  template <class T, class Work>
+  Result<T> run(TimePoint now, const Work& work) {
+    std::optional<Result<T>> result;
+    Change change;
+    const Status status = file_.queue().run(
+        [&]() -> Status {
+          TRY_VOID(refresh(now));
+          JobDelta delta;
+          result.emplace(work(delta));
+          if (!*result) return result->error();
+          TRY_VOID(tables_.finish(delta));
+          change = change_of(delta);
+          return {};
+        },
+        [&](const Status& done) {
+          if (done) announce(change);
+        });
+    if (!status) return status.error();
+    return *std::move(result);
+  }
+
+  template <class T, class Work>
+  Result<T> read(const Work& work) {
+    return run<T>(TimePoint::min(), [&](JobDelta&) { return work(); });
+  }
+
+  // After a rollback the memory has been read anew; if that failed too, nothing is done until it
+  // succeeds.
+  Status refresh(TimePoint now) {
+    latest_ = std::max(latest_, now);
+    if (!stale_) return {};
+    TRY_VOID(load());
+    stale_ = false;
+    return {};
+  }
+
+  Status load() {
+    TRY_VOID(workers_.load(latest_));
+    TRY_VOID(tables_.load());
+    return recurring_.load();
+  }
+
+  Change change_of(const JobDelta& delta) const {
+    Change change;
+    for (const auto& [id, lane] : delta.lanes) {
+      if (lane.added) change.ready_queues.push_back(memory_.queue(memory_.lane(id)->queue)->name);
+    }
+    change.workers = delta.workers;
+    change.due =
+        delta.due || std::any_of(delta.queues.begin(), delta.queues.end(),
+                                 [](const auto& queue) { return !queue.second.due.empty(); });
+    return change;
+  }
+
+  void announce(const Change& change) {
+    const bool ready = !change.ready_queues.empty();
+    if (ready) memory_.wake();
+    if (listener_ && (ready || change.workers || change.due)) listener_(change);
+  }
+
+  // --- parts of the calls ----------------------------------------------------------------------
+
+  Status insert(JobDelta& delta, const Order& order, TimePoint now, InsertResult& result) {
+    const JobSpec& spec = *order.spec;
+    NewJob job;
+    job.spec = &spec;
+    job.run_at = order.run_at;
+    job.max_attempts = spec.retries.value_or(options_.default_retries) + 1;
+    TRY(job.lane, tables_.lane(spec.queue, spec.kind, spec.priority));
+    const std::string event = order.run_at ? scheduled_event(*order.run_at, "") : "{}";
+    job.event = event;
+
+    const JobState state = order.run_at ? JobState::Scheduled : JobState::Enqueued;
+    for (std::int64_t i = 0; i < order.texts.count(); ++i) {
+      if (!spec.id.empty()) {
+        job.id = canonical_id(spec.id);
+        TRY(const auto existing, tables_.find(job.id));
+        if (existing) {
+          result.jobs.push_back({job.id, existing->state, false});
+          continue;
+        }
+      } else {
+        job.id = new_id(now);
+      }
+      job.name = order.texts.name(i);
+      job.labels = order.texts.labels(i);
+      job.args = order.texts.args(i);
+      TRY([[maybe_unused]] const std::int64_t seq, tables_.insert(delta, job, now));
+      if (i < kShownIds) result.jobs.push_back({job.id, state, true});
+      ++result.created;
+    }
+    return {};
+  }
+
+  static const std::vector<std::string>& wanted(const std::vector<std::string>& asked,
+                                                const std::vector<std::string>& registered) {
+    return asked.empty() ? registered : asked;
+  }
+
+  Result<Claimed> take(const ClaimRequest& request, TimePoint now) {
+    return run<Claimed>(now, [&](JobDelta& delta) -> Result<Claimed> {
+      const auto worker = memory_.worker(request.worker_id);
+      const auto row = memory_.worker_row(request.worker_id);
+      if (!worker || !row) return unknown_worker(request.worker_id);
+      Claimed claimed{{}, worker->state};
+      if (worker->state != WorkerState::Run) return claimed;
+      const auto choices = memory_.choices(wanted(request.queues, worker->spec.queues),
+                                           wanted(request.kinds, worker->spec.kinds));
+      const JobTables::Claimer claimer{*row, worker->id,
+                                       processing_event_start(worker->id, worker->spec.name)};
+      const auto limit = static_cast<std::size_t>(std::min(request.limit, kMaxClaim));
+      for (auto at = choices.begin(); at != choices.end() && claimed.jobs.size() < limit;) {
+        std::vector<std::int64_t> lanes;
+        const std::size_t rank = at->rank;
+        for (; at != choices.end() && at->rank == rank; ++at) lanes.push_back(at->lane);
+        const int left = static_cast<int>(limit - claimed.jobs.size());
+        TRY_VOID(tables_.claim(delta, std::move(lanes), left, claimer, now, claimed.jobs));
+      }
+      return claimed;
+    });
+  }
+
+  Result<Settled> settle(JobDelta& delta, const Settlement& settlement, TimePoint now) {
+    Settled settled;
+    settled.job_id = settlement.job_id;
+    TRY(auto row, held(settlement));
+    if (!row) {
+      TRY(const auto known, tables_.find(canonical_id(settlement.job_id)));
+      settled.status = known ? lease_lost(settlement.job_id) : unknown_job(settlement.job_id);
+      return settled;
+    }
+    switch (settlement.kind) {
+      case Settlement::Kind::Complete:
+        TRY_VOID(complete(delta, *row, now));
+        break;
+      case Settlement::Kind::Fail:
+        TRY_VOID(fail_attempt(delta, *row, settlement.failure, now));
+        break;
+      case Settlement::Kind::Release:
+        TRY_VOID(release(delta, *row, settlement.reason, now));
+        break;
+    }
+    settled.state = row->state;
+    settled.run_at = row->run_at;
+    return settled;
+  }
+
+  // The job, if the claim of that token still holds it.
+  Result<std::optional<JobRow>> held(const Settlement& settlement) {
+    const auto token = lock_token(settlement.lock_token);
+    if (!token) return std::optional<JobRow>();
+    TRY(auto row, tables_.find(token->seq));
+    const bool holds = row && row->state == JobState::Processing && row->token == token->token &&
+                       row->id_text() == canonical_id(settlement.job_id);
+    if (!holds) row.reset();
+    return row;
+  }
+
+  Status complete(JobDelta& delta, JobRow& row, TimePoint now) {
+    const std::string event = succeeded_event(row.waited, now - row.updated_at);
+    return tables_.move(delta, row, JobState::Succeeded, now, event);
+  }
+
+  // The failure and the retry that follows from it are one transaction with two events.
+  Status fail_attempt(JobDelta& delta, JobRow& row, const Failure& failure, TimePoint now) {
+    row.failures += 1;
+    const std::string event = failed_event(failure, row.attempt, row.max_attempts);
+    TRY_VOID(tables_.move(delta, row, JobState::Failed, now, event));
+    const auto after =
+        failure.retry == RetryRule::After ? std::optional(failure.after) : std::nullopt;
+    const RetryDecision retry = decide_retry(options_.retry, {row.failures, row.max_attempts - 1},
+                                             failure.retry == RetryRule::Never, after);
+    if (!retry.delay) return {};
+    return run_again(delta, row, *retry.delay, retry.reason, now);
+  }
+
+  Status run_again(JobDelta& delta, JobRow& row, Duration delay, std::string_view reason,
+                   TimePoint now) {
+    if (delay <= Duration::zero()) {
+      return tables_.move(delta, row, JobState::Enqueued, now, reason_event(reason));
+    }
+    const TimePoint at = now + delay;
+    return tables_.move(delta, row, JobState::Scheduled, now, scheduled_event(at, reason), at);
+  }
+
+  Status release(JobDelta& delta, JobRow& row, std::string_view reason, TimePoint now) {
+    row.attempt = row.failures;
+    const std::string text =
+        reason.empty() ? std::string("released") : "released: " + std::string(reason);
+    return tables_.move(delta, row, JobState::Enqueued, now, reason_event(text));
+  }
+
+  Status crash(JobDelta& delta, JobRow& row, const Crash& how, TimePoint now) {
+    row.crashes += 1;
+    row.attempt = row.failures;
+    const auto delay = crash_delay(options_.retry, row.crashes, row.max_crashes);
+    if (!delay) {
+      return tables_.move(delta, row, JobState::Failed, now, crash_limit_event(how, row.crashes));
+    }
+    return run_again(delta, row, *delay, crash_reason(how, row.crashes, row.max_crashes), now);
+  }
+
+  // Takes back what a dead worker held and forgets it. False: it is not known, or it gave a sign of
+  // life after `deadline`.
+  Result<bool> bury(std::string_view worker_id, const Crash& how, TimePoint now,
+                    TimePoint deadline) {
+    return run<bool>(now, [&](JobDelta& delta) -> Result<bool> {
+      const auto worker = memory_.worker(worker_id);
+      const auto worker_row = memory_.worker_row(worker_id);
+      if (!worker || !worker_row || worker->last_beat > deadline) return false;
+      TRY(auto rows, tables_.running(*worker_row, worker_id));
+      for (JobRow& row : rows) TRY_VOID(crash(delta, row, how, now));
+      delta.workers = true;
+      TRY_VOID(workers_.remove(worker_id));
+      return true;
+    });
+  }
+
+  Result<std::int64_t> promote_page(JobDelta& delta, TimePoint now) {
+    for (const auto& stats : memory_.stats()) {
+      const QueueCounts* queue = memory_.queue(stats.queue);
+      if (!queue->next_due || *queue->next_due > now) continue;
+      return tables_.promote(delta, queue->id, now, options_.page);
+    }
+    return 0;
+  }
+
+  Result<std::int64_t> expire_page(JobDelta& delta, TimePoint now) {
+    const int page = options_.page;
+    TRY(const auto purged, tables_.purge(now - options_.keep_deleted, page));
+    TRY(const auto retired, tables_.retire(delta, now - options_.keep_succeeded, now, page));
+    TRY_VOID(tables_.refresh_retention());
+    return purged + retired;
+  }
+
+  SqliteFile& file_;
+  const JobStoreOptions options_;
+  JobMemory memory_;
+  JobTables tables_;  // these and the next two belong to the commit thread
+  WorkerTable workers_;
+  RecurringTable recurring_;
+  TimePoint latest_ = TimePoint::min();
+  bool stale_ = false;
+  Listener listener_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<JobStoreOwner>> open_job_store(SqliteFile& file, TimePoint now,
+                                                      JobStoreOptions options) {
+  auto store = std::make_unique<SqliteJobStore>(file, std::move(options));
+  TRY_VOID(store->start(now));
+  return std::unique_ptr<JobStoreOwner>(std::move(store));
+}
+
+}  // namespace jobmill::sqlite
