@@ -7,6 +7,7 @@
 
 #include "base/duration.h"
 #include "base/json_writer.h"
+#include "http/problem.h"
 
 namespace jobmill::wire {
 namespace {
@@ -481,5 +482,7 @@ Fault decode_problem(const http::Response& response) {
   return fail(code_of(text(*problem, "code"), response.status),
               detail.empty() ? fmt::format("the server answered {}", response.status) : detail);
 }
+
+std::string_view problem_name(Code code) { return http::problem_code(code); }
 
 }  // namespace jobmill::wire

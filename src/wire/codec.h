@@ -3,6 +3,8 @@
 
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/document.h"
 #include "base/result.h"
@@ -37,5 +39,8 @@ Result<std::vector<jobs::Settled>> decode_settled(const Node& node,
 
 // An answer that is not 2xx.
 Fault decode_problem(const http::Response& response);
+
+// What the protocol calls such a failure: "not_found".
+std::string_view problem_name(Code code);
 
 }  // namespace jobmill::wire

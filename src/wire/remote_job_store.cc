@@ -33,15 +33,19 @@ std::string without_last_slash(std::string url) {
   return url;
 }
 
-RemoteOptions normalized(RemoteOptions options) {
-  options.url = without_last_slash(std::move(options.url));
-  return options;
+Secret authorization_of(const RemoteOptions& options) {
+  if (!options.token.empty()) return Secret("Bearer " + options.token.reveal());
+  if (options.user.empty()) return Secret();
+  return Secret(http::basic_authorization(options.user, options.password.reveal()));
 }
 
 }  // namespace
 
-RemoteJobStore::RemoteJobStore(RemoteOptions options, const Clock& clock)
-    : options_(normalized(std::move(options))), clock_(clock) {}
+RemoteJobStore::RemoteJobStore(const RemoteOptions& options, const Clock& clock)
+    : url_(without_last_slash(options.url)),
+      timeout_(options.timeout),
+      authorization_(authorization_of(options)),
+      clock_(clock) {}
 
 // --- requests -----------------------------------------------------------------------------------
 
@@ -49,15 +53,15 @@ RemoteJobStore::RemoteJobStore(RemoteOptions options, const Clock& clock)
 Secret RemoteJobStore::authorization(const std::string& worker_id) const {
   const std::lock_guard lock(mutex_);
   const auto token = tokens_.find(worker_id);
-  return token != tokens_.end() ? token->second : options_.authorization;
+  return token != tokens_.end() ? token->second : authorization_;
 }
 
 http::ClientRequest RemoteJobStore::request(std::string method, const std::string& path,
                                             std::string body, const std::string& worker_id) const {
   http::ClientRequest request;
   request.method = std::move(method);
-  request.url = options_.url + path;
-  request.timeout = options_.timeout;
+  request.url = url_ + path;
+  request.timeout = timeout_;
   if (!body.empty()) request.headers.set("Content-Type", "application/json");
   request.body = std::move(body);
   const Secret credentials = authorization(worker_id);
@@ -75,7 +79,7 @@ Result<http::Response> RemoteJobStore::send(const http::ClientRequest& request,
     if (tokens_.erase(worker_id) == 0) return response;
   }
   http::ClientRequest again = request;
-  again.headers.set("Authorization", options_.authorization.reveal());
+  again.headers.set("Authorization", authorization_.reveal());
   return client_.fetch(again);
 }
 
@@ -109,7 +113,7 @@ Result<jobs::Registration> RemoteJobStore::announce(const jobs::WorkerSpec& work
   TRY(const Node answer, read("POST", "/v1/workers", encode_worker(worker)));
   const auto registration = decode_registration(answer);
   const Node* token = answer.find("token");
-  if (token != nullptr && !options_.authorization.empty()) {
+  if (token != nullptr && !authorization_.empty()) {
     const std::lock_guard lock(mutex_);
     tokens_[registration.worker_id] = Secret("Bearer " + token->text);
   }

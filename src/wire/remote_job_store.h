@@ -16,9 +16,11 @@
 namespace jobmill::wire {
 
 struct RemoteOptions {
-  std::string url = "http://127.0.0.1:8000";    // of a control server; may have a path
-  Secret authorization;                         // "Bearer …" or "Basic …"; empty: none
-  Duration timeout = std::chrono::seconds(30);  // of one request, a claim's wait not counted
+  std::string url = "http://127.0.0.1:8000";  // of a control server; may have a path
+  Secret token;                               // wins over user and password; all empty: none
+  std::string user;
+  Secret password;
+  Duration timeout = std::chrono::seconds(30);  // of one request; a claim's wait comes on top
 };
 
 // A control server's jobs, over the worker protocol. Held to the same contract as the databases.
@@ -28,7 +30,7 @@ struct RemoteOptions {
 class RemoteJobStore final : public jobs::JobStore {
  public:
   // The clock is compared with the server's answers, which tell ages; it decides nothing.
-  RemoteJobStore(RemoteOptions options, const Clock& clock);
+  RemoteJobStore(const RemoteOptions& options, const Clock& clock);
 
   Result<jobs::InsertResult> insert(std::span<const jobs::JobSpec> specs, TimePoint now) override;
   Result<jobs::Registration> announce(const jobs::WorkerSpec& worker, TimePoint now) override;
@@ -67,7 +69,9 @@ class RemoteJobStore final : public jobs::JobStore {
   Secret authorization(const std::string& worker_id) const;
   std::string any_worker() const;
 
-  const RemoteOptions options_;
+  const std::string url_;
+  const Duration timeout_;
+  const Secret authorization_;  // of whoever started us; empty: none
   const Clock& clock_;
   mutable std::mutex mutex_;              // guards tokens_
   std::map<std::string, Secret> tokens_;  // by worker: what its registration returned

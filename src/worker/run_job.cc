@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/run_job.h"
+
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <typeinfo>
+
+#include <fmt/format.h>
+
+namespace jobmill::worker {
+namespace {
+
+// What a person wants to read of an error. More would only be carried around.
+constexpr std::size_t kMostText = 8192;
+
+std::string shortened(std::string_view text) {
+  if (text.size() <= kMostText) return std::string(text);
+  std::size_t end = kMostText;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // UTF-8
+  return std::string(text.substr(0, end)) + "…";
+}
+
+std::string readable(const char* mangled) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
+  return status == 0 ? name.get() : mangled;
+}
+
+// The exception that `error` was thrown with, as std::throw_with_nested keeps it.
+void add_cause(jobs::Failure& failure, const std::exception& error) {
+  try {
+    std::rethrow_if_nested(error);
+  } catch (const std::exception& cause) {
+    failure.cause_type = readable(typeid(cause).name());
+    failure.cause_message = shortened(cause.what());
+  } catch (...) {
+    failure.cause_type = readable(abi::__cxa_current_exception_type()->name());
+  }
+}
+
+jobs::Failure failure_of(const std::exception& error) {
+  jobs::Failure failure;
+  failure.type = readable(typeid(error).name());
+  failure.message = shortened(error.what());
+  if (dynamic_cast<const fatal*>(&error) != nullptr) failure.retry = jobs::RetryRule::Never;
+  add_cause(failure, error);
+  return failure;
+}
+
+jobs::Failure never(std::string type, std::string message) {
+  jobs::Failure failure;
+  failure.type = std::move(type);
+  failure.message = std::move(message);
+  failure.retry = jobs::RetryRule::Never;
+  return failure;
+}
+
+// Why this worker cannot run the job at all; it would not help to try again.
+std::optional<jobs::Failure> refusal(const Registry& registry, const jobs::Job& job) {
+  if (!registry.handlers.contains(job.kind))
+    return never("jobmill.UnknownKind", "this worker has no handler for " + job.kind);
+  const auto version = registry.versions.find(job.kind);
+  if (version != registry.versions.end() && version->second != job.v)
+    return never("jobmill.UnknownVersion", fmt::format("{} has version {} here, the job has {}",
+                                                       job.kind, version->second, job.v));
+  if (job.args.starts_with('{'))
+    return never("jobmill.NamedArguments", job.kind + " takes its arguments as a list");
+  return std::nullopt;
+}
+
+void call(const Registry& registry, const jobs::Job& job, std::stop_token stop) {
+  Context context{.id = job.id,
+                  .attempt = job.attempt,
+                  .max_attempts = job.max_attempts,
+                  .crashes = job.crashes,
+                  .stop = std::move(stop)};
+  registry.handlers.find(job.kind)->second(context, detail::get_items(job.args));
+}
+
+// None: it succeeded.
+std::optional<jobs::Failure> outcome(const Registry& registry, const jobs::Job& job,
+                                     std::stop_token stop) {
+  if (auto refused = refusal(registry, job)) return refused;
+  try {
+    call(registry, job, std::move(stop));
+    return std::nullopt;
+  } catch (const std::exception& error) {
+    return failure_of(error);
+  } catch (...) {
+    jobs::Failure failure;
+    failure.type = readable(abi::__cxa_current_exception_type()->name());
+    return failure;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> Registry::kinds() const {
+  std::vector<std::string> names;
+  for (const auto& [kind, handler] : handlers) names.push_back(kind);
+  return names;
+}
+
+jobs::Settlement run_job(const Registry& registry, const jobs::ClaimedJob& job,
+                         std::stop_token stop) {
+  auto failure = outcome(registry, job.job, std::move(stop));
+  return {.kind = failure ? jobs::Settlement::Kind::Fail : jobs::Settlement::Kind::Complete,
+          .job_id = job.job.id,
+          .lock_token = job.lock_token,
+          .failure = failure.value_or(jobs::Failure{}),
+          .reason = {}};
+}
+
+}  // namespace jobmill::worker
