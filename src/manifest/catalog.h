@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,10 +25,14 @@ class Catalog {
   // A new object gets generation 1 and `created` = now; one whose spec (or data) differs gets the
   // next generation; an equal one is left as it is (no notice). Returns whether anything changed.
   bool put(Object object, TimePoint now);
+  // Puts back an object that the store kept, with its generation and its time.
+  void restore(Object object);
   bool remove(const ObjectKey& key);
   void on_change(Listener listener);
 
  private:
+  void notify(const ObjectKey& key) const;
+
   std::map<ObjectKey, Object> objects_;
   std::vector<Listener> listeners_;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,15 +31,15 @@ struct Object {
   ObjectKey key;
   Texts labels;
   Texts annotations;
-  Node document;            // the whole manifest
-  std::string source;       // file name, for messages
-  std::int64_t generation = 1;   // grows when the spec changes
+  Node document;                // the whole manifest
+  std::string source;           // file name, for messages
+  std::int64_t generation = 1;  // grows when the spec changes
   TimePoint created{};
 };
 
 // One thing wrong with, or worth saying of, a manifest.
 struct Remark {
-  std::string where;   // "k8s/3-scaling.yaml:14"
+  std::string where;  // "k8s/3-scaling.yaml:14"
   std::string text;
 };
 
@@ -49,6 +49,7 @@ class Problems {
   explicit Problems(std::string source) : source_(std::move(source)) {}
   void error(const Node& at, std::string text) { errors_.push_back({place(at), std::move(text)}); }
   void note(const Node& at, std::string text) { notes_.push_back({place(at), std::move(text)}); }
+  const std::string& source() const { return source_; }
   bool ok() const { return errors_.empty(); }
   const std::vector<Remark>& errors() const { return errors_; }
   const std::vector<Remark>& notes() const { return notes_; }
@@ -61,5 +62,24 @@ class Problems {
   std::vector<Remark> errors_;
   std::vector<Remark> notes_;
 };
+
+// What a manifest's apiVersion and kind mean on this machine.
+enum class Meaning {
+  Used,     // one of used_kinds()
+  NotUsed,  // Kubernetes' own, and nothing to a machine without a cluster
+  Later,    // ours, and not built yet
+  Unknown,
+};
+
+Meaning meaning_of(std::string_view api_version, std::string_view kind);
+std::string_view used_kinds();  // "ConfigMap, Deployment, …", for messages
+bool is_cluster_scoped(std::string_view kind);
+
+// "Deployment/web", as messages name an object.
+std::string to_string(const ObjectKey& key);
+
+// Reads the envelope of one manifest. Whatever is wrong goes to `problems`, and the object is to
+// be used only when they are ok(). `ns` is for manifests that name no namespace.
+Object read_object(Node document, std::string_view ns, Problems& problems);
 
 }  // namespace jobmill::manifest

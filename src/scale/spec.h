@@ -26,7 +26,7 @@ struct ScalingPolicy {
   Duration period = std::chrono::seconds(15);
 };
 
-// As written; what is not written stays empty. with_defaults fills the rest.
+// As written; what is not written stays empty. The arithmetic fills in the API's defaults.
 struct ScalingRules {
   std::optional<Duration> stabilization_window;
   std::optional<SelectPolicy> select;
@@ -39,12 +39,6 @@ struct Behavior {
   std::optional<ScalingRules> scale_down;
   bool written() const { return scale_up || scale_down; }
 };
-
-// The API's defaults of each direction: up {0 s, Max, 4 pods and 100 % per 15 s}, down {300 s, Max,
-// 100 % per 15 s}. They hold for a direction that is written in part, and, where Kubernetes'
-// own steps are asked for, for one that is not written at all.
-ScalingRules scale_up_with_defaults(const std::optional<ScalingRules>& written);
-ScalingRules scale_down_with_defaults(const std::optional<ScalingRules>& written);
 
 // When activation and arithmetic run: at every evaluation and straight to the size that is
 // needed (Direct), or at KEDA's and the HPA's own clocks and in their steps (Keda).
