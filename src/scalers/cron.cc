@@ -135,12 +135,13 @@ CronTrigger decode_cron(Parameters& parameters) {
   trigger.timezone = parameters.text("timezone");
   trigger.start = decode_edge(parameters, "start");
   trigger.end = decode_edge(parameters, "end");
-  trigger.desired_replicas = parameters.integer("desiredReplicas");
+  const auto replicas = parameters.integer("desiredReplicas");
+  trigger.desired_replicas = replicas.value_or(0);
 
   const std::string start = parameters.text("start"), end = parameters.text("end");
   if (!start.empty() && start == end)
     parameters.complain(Flaw::Conflict, "start and end must not be the same schedule");
-  if (trigger.desired_replicas == 0 && parameters.has("desiredReplicas"))
+  if (replicas == 0 && parameters.has("desiredReplicas"))
     parameters.complain(Flaw::Missing, "desiredReplicas must not be 0");
   trigger.metric = parameters.metric(
       fmt::format("cron-{}-{}-{}", trigger.timezone, name_part(start), name_part(end)), 1);

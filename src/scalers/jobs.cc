@@ -122,12 +122,12 @@ JobsTrigger decode_jobs(Parameters& parameters) {
   trigger.query = {.metric = metric_of(word),
                    .queue = parameters.text("queue"),
                    .run_in_max = parameters.duration("runInMax")};
-  trigger.activation = parameters.number("activationTargetValue");
+  trigger.activation = parameters.number("activationTargetValue").value_or(0);
   trigger.longest_wait =
       std::min<Duration>(parameters.spec().polling_interval, std::chrono::seconds(25));
 
   const bool backlog = trigger.query.metric == JobsMetric::Backlog;
-  const double target = parameters.number("targetValue");
+  const double target = parameters.number("targetValue").value_or(1);
   if (target <= 0 && parameters.has("targetValue"))
     parameters.complain(Flaw::Range, "targetValue must be greater than 0");
   if (!backlog && parameters.has("runInMax"))

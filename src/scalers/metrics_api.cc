@@ -255,12 +255,12 @@ class MetricsApiScaler final : public scale::Scaler {
 std::span<const Parameter> metrics_api_parameters() { return kParameters; }
 
 MetricsApiTrigger decode_metrics_api(Parameters& parameters) {
-  const double target = parameters.number("targetValue");
+  const auto target = parameters.number("targetValue");
   if (target == 0 && !parameters.spec().feeds_formula)
     parameters.complain(Flaw::Missing, "targetValue is missing or 0");
 
   MetricsApiTrigger trigger;
-  trigger.activation = parameters.number("activationTargetValue");
+  trigger.activation = parameters.number("activationTargetValue").value_or(0);
   trigger.url = parameters.text("url");
   trigger.format = format_of(parameters.text("format"));
   trigger.value_location = parameters.text("valueLocation");
@@ -271,7 +271,7 @@ MetricsApiTrigger decode_metrics_api(Parameters& parameters) {
   trigger.auth = decode_auth(parameters);
   trigger.longest_wait =
       std::min<Duration>(parameters.spec().polling_interval, std::chrono::seconds(25));
-  trigger.metric = parameters.metric("metric-api-" + trigger.value_location, target);
+  trigger.metric = parameters.metric("metric-api-" + trigger.value_location, target.value_or(0));
   return trigger;
 }
 

@@ -163,22 +163,22 @@ std::string Parameters::text(std::string_view name) {
   return std::string(parameter.fallback);
 }
 
-double Parameters::number(std::string_view name) {
+std::optional<double> Parameters::number(std::string_view name) {
   const Parameter& parameter = row(name);
   const auto text = value(parameter);
   if (!text) return 0;
-  if (const auto number = parse_number(text->value)) return *number;
+  if (const auto number = parse_number(text->value)) return number;
   refuse(Flaw::Number, parameter, *text, "a number such as 5 or 0.5");
-  return 0;
+  return std::nullopt;
 }
 
-std::int64_t Parameters::integer(std::string_view name) {
+std::optional<std::int64_t> Parameters::integer(std::string_view name) {
   const Parameter& parameter = row(name);
   const auto text = value(parameter);
   if (!text) return 0;
-  if (const auto number = parse_integer(text->value)) return *number;
+  if (const auto number = parse_integer(text->value)) return number;
   refuse(Flaw::Number, parameter, *text, "a whole number such as 5");
-  return 0;
+  return std::nullopt;
 }
 
 bool Parameters::boolean(std::string_view name) {

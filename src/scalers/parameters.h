@@ -68,8 +68,9 @@ class Parameters {
   Parameters(const scale::TriggerSpec& spec, std::span<const Parameter> table);
 
   std::string text(std::string_view name);
-  double number(std::string_view name);
-  std::int64_t integer(std::string_view name);
+  // Absent and without a default: 0. Nothing: there is a text, but it is no number.
+  std::optional<double> number(std::string_view name);
+  std::optional<std::int64_t> integer(std::string_view name);
   bool boolean(std::string_view name);
   Duration duration(std::string_view name);              // Duration or IsoDuration; absent: zero
   std::vector<std::string> list(std::string_view name);  // WordList or TextList
