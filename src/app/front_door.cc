@@ -5,7 +5,6 @@
 
 #include "api/problem.h"
 #include "app/version.h"
-#include "http/guard.h"
 
 namespace jobmill::app {
 namespace {
@@ -23,22 +22,25 @@ std::vector<api::Route> all_routes() {
 FrontDoor::FrontDoor(api::ApiContext& context, const api::Authenticator& authenticator)
     : context_(context), authenticator_(authenticator), routes_(all_routes()) {}
 
-void FrontDoor::allow_hosts(std::set<std::string> hosts) {
+void FrontDoor::allow_hosts(std::set<std::string, std::less<>> hosts) {
   std::lock_guard lock(mutex_);
-  hosts_ = std::move(hosts);
+  rules_.hosts = std::move(hosts);
 }
 
-bool FrontDoor::refuse_foreign(const http::Request& request, const http::Responder& responder) {
+void FrontDoor::set_loopback(bool loopback) {
   std::lock_guard lock(mutex_);
-  const auto reason = http::foreign_request(request, loopback_, hosts_);
-  if (reason) responder.send(api::forbidden(*reason));
-  return reason.has_value();
+  rules_.loopback = loopback;
+}
+
+Status FrontDoor::check_origin(const http::Request& request) {
+  std::lock_guard lock(mutex_);
+  return http::check_origin(request, rules_);
 }
 
 void FrontDoor::serve(http::Request request, http::Responder responder) {
   if (request.path == "/health" || request.path.starts_with("/health/"))
     return responder.send(api::json_response(200, fmt::format(R"({{"status":"UP","version":"{}"}})", kVersion)));
-  if (refuse_foreign(request, responder)) return;
+  if (const Status ours = check_origin(request); !ours) return responder.send(api::to_response(ours.error()));
 
   const auto identity = authenticator_.identify(request);
   if (!identity) return responder.send(api::unauthenticated());

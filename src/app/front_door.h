@@ -9,6 +9,7 @@
 
 #include "api/auth.h"
 #include "api/route.h"
+#include "http/guard.h"
 #include "http/server.h"
 
 namespace jobmill::app {
@@ -23,20 +24,19 @@ class FrontDoor {
 
   // Names besides loopback's that a Host header may have: applied Services, and `hosts:`.
   // From any thread.
-  void allow_hosts(std::set<std::string> hosts);
+  void allow_hosts(std::set<std::string, std::less<>> hosts);
 
   // Whether the listener is reached by this machine only: then Host is checked.
-  void set_loopback(bool loopback) { loopback_ = loopback; }
+  void set_loopback(bool loopback);
 
  private:
-  bool refuse_foreign(const http::Request& request, const http::Responder& responder);
+  Status check_origin(const http::Request& request);
 
   api::ApiContext& context_;
   const api::Authenticator& authenticator_;
   std::vector<api::Route> routes_;
-  bool loopback_ = true;
-  std::mutex mutex_;  // guards hosts_
-  std::set<std::string> hosts_;
+  std::mutex mutex_;  // guards rules_
+  http::GuardRules rules_;
 };
 
 }  // namespace jobmill::app

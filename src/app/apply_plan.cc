@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/apply_plan.h"
+
+#include <algorithm>
+
+#include <fmt/core.h>
+
+#include "manifest/core_kinds.h"
+#include "manifest/reader.h"
+#include "scale/spec.h"
+
+namespace jobmill::app {
+namespace {
+
+using manifest::Deployment;
+using manifest::Object;
+using manifest::Problems;
+
+// The line of the whole manifest, for what belongs to no single field.
+const Node& whole(const Object& object) { return object.document; }
+
+const Node& image_node(const Object& object) {
+  const Node* node = &object.document;
+  for (const char* key : {"spec", "template", "spec", "containers"})
+    if (node != nullptr) node = node->find(key);
+  if (node == nullptr || node->items.empty()) return whole(object);
+  const Node* image = node->items.front().find("image");
+  return image != nullptr ? *image : whole(object);
+}
+
+void check_image(const Object& object, const Deployment& deployment, const LocalImages& images, Problems& problems) {
+  const manifest::Container& container = deployment.main();
+  const auto image = images.find(container.image);
+  if (image && image->off) {
+    problems.note(whole(object), fmt::format("deployment/{}: not used on this machine (--image {}=off)", deployment.key.name, image->pattern));
+  } else if (!image && container.command.empty()) {
+    problems.error(image_node(object), fmt::format("nothing says what image '{}' means on this machine; add --image {}=COMMAND, or a command to the container", container.image, container.image));
+  }
+}
+
+struct Checker {
+  const manifest::Catalog& catalog;
+  const LocalImages& images;
+  std::span<const std::string_view> trigger_types;
+  const std::vector<Object>& batch;
+  std::vector<scale::ScaledObjectSpec> scaled;  // of the batch, as far as checked
+
+  // Other ScaledObjects that would be there: those of the batch before this one, and those that
+  // are applied and not replaced by the batch.
+  std::vector<scale::ScaledObjectSpec> others(const manifest::ObjectKey& key) const {
+    std::vector<scale::ScaledObjectSpec> list = scaled;
+    for (const Object* applied : catalog.list("ScaledObject")) {
+      const bool replaced = std::ranges::any_of(batch, [&](const Object& o) { return o.key == applied->key; });
+      Problems ignored(applied->source);
+      if (!replaced && applied->key != key) list.push_back(scale::decode_scaled_object(*applied, ignored));
+    }
+    return list;
+  }
+
+  void check_scaled_object(const Object& object, Problems& problems) {
+    auto spec = scale::decode_scaled_object(object, problems);
+    if (!problems.ok()) return;
+    if (const Status status = scale::check_scaled_object(spec, others(object.key), trigger_types); !status)
+      problems.error(whole(object), status.error().message);
+    for (const std::string& warning : scale::warnings_of(spec)) problems.note(whole(object), warning);
+    scaled.push_back(std::move(spec));
+  }
+
+  void check(const Object& object, Problems& problems) {
+    const std::string& kind = object.key.kind;
+    if (kind == "ScaledObject") return check_scaled_object(object, problems);
+    if (kind == "TriggerAuthentication" || kind == "ClusterTriggerAuthentication") {
+      (void)scale::decode_trigger_authentication(object, problems);  // only what is wrong with it matters here
+      return;
+    }
+    if (kind != "Deployment") return manifest::check_core_object(object, problems);
+    const Deployment deployment = manifest::decode_deployment(object, problems);
+    if (problems.ok()) check_image(object, deployment, images, problems);
+  }
+};
+
+manifest::Manifests read_all(std::span<const api::ManifestFile> files, std::string_view ns) {
+  manifest::Manifests read;
+  for (const api::ManifestFile& file : files) manifest::read_manifests(file.text, file.name, ns, read);
+  return read;
+}
+
+}  // namespace
+
+ApplyPlan plan_apply(std::span<const api::ManifestFile> files, std::string_view ns, const manifest::Catalog& catalog,
+                     const LocalImages& images, std::span<const std::string_view> trigger_types) {
+  manifest::Manifests read = read_all(files, ns);
+  Checker checker{catalog, images, trigger_types, read.objects, {}};
+  for (const Object& object : read.objects) {
+    Problems problems(object.source);
+    checker.check(object, problems);
+    read.add(problems);
+  }
+  return {std::move(read.objects), std::move(read.notes), std::move(read.errors)};
+}
+
+ApplyPlan plan_delete(std::span<const api::ManifestFile> files, std::string_view ns) {
+  manifest::Manifests read = read_all(files, ns);
+  return {std::move(read.objects), {}, std::move(read.errors)};
+}
+
+bool is_off(const Deployment& deployment, const LocalImages& images) {
+  const auto image = images.find(deployment.main().image);
+  return image && image->off;
+}
+
+}  // namespace jobmill::app

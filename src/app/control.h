@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/control_plane.h"
+#include "app/front_door.h"
+#include "app/jobs_feed.h"
+#include "app/trigger_fetch.h"
+#include "app/workloads.h"
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "jobmill/server.h"
+#include "jobs/job_store.h"
+#include "manifest/catalog.h"
+#include "net/event_loop.h"
+#include "scale/autoscaler.h"
+#include "scale/spec.h"
+#include "scalers/table.h"
+#include "store/sqlite/sqlite_object_store.h"
+
+namespace jobmill::app {
+
+// What the control thread works with; all of it outlives it.
+struct ControlParts {
+  net::EventLoop& loop;
+  jobs::JobStoreOwner& store;
+  sqlite::ObjectStore& objects;
+  manifest::Catalog& catalog;
+  const ServiceMap& services;
+  ThreadPool& pool;
+  const Clock& clock;
+  Log& log;
+  TriggerFetch& fetch;
+  JobsFeed& feed;
+  FrontDoor& door;
+  api::Authenticator& authenticator;
+  const ServerOptions& options;
+  std::string data;
+  std::string url;
+};
+
+// Carries out what the autoscaler asks for: reads triggers, sets targets, keeps status; and feeds
+// it with samples, replicas and manifests. Owner of the catalog, the autoscaler and the local
+// processes: everything happens on the control thread, but where it says otherwise.
+class Control final : public api::ControlPlane {
+ public:
+  // Reads the applied objects of the store. Nothing starts before start().
+  explicit Control(ControlParts parts);
+  ~Control() override;
+
+  // Before start(), on the thread that makes it: the manifests of --filename.
+  api::ManifestReport apply_at_start(const std::vector<api::ManifestFile>& files);
+  void start();  // from here on on the control thread
+  void reload();
+  void shutdown(Duration grace, std::function<void()> done);
+
+  void workers_changed();  // from any thread: the store said so
+
+  void apply(std::vector<api::ManifestFile> files, std::string ns, Done<api::ManifestReport> done) override;
+  void remove(std::vector<api::ManifestFile> files, std::string ns, Done<api::ManifestReport> done) override;
+  void list(std::string kind, std::string ns, std::string name, Done<Node> done) override;
+  void explain(std::string ns, std::string name, Done<Node> done) override;
+  void watch(std::string ns, std::string name, Duration wait, std::function<void()> changed) override;
+
+ private:
+  using Key = manifest::ObjectKey;
+
+  // One trigger's scaler, or why it could not be built.
+  struct TriggerState {
+    std::unique_ptr<scale::Scaler> scaler;
+    std::vector<std::string> warnings;
+  };
+
+  struct Watcher {
+    std::uint64_t id = 0;
+    net::EventLoop::TimerId timer = 0;
+    std::function<void()> changed;
+  };
+
+  // A ScaledObject with its scalers.
+  struct Scaled {
+    scale::ScaledObjectSpec spec;
+    std::int64_t generation = 0;
+    manifest::Texts annotations;
+    std::vector<TriggerState> triggers;
+    std::int64_t revision = 1;
+    std::vector<Watcher> watchers;
+  };
+
+  Result<api::ManifestReport> apply_now(const std::vector<api::ManifestFile>& files, const std::string& ns);
+  Result<api::ManifestReport> remove_now(const std::vector<api::ManifestFile>& files, const std::string& ns);
+  void reconcile(const std::set<Key>& changed);
+  void reconcile_deployment(const Key& key);
+  void reconcile_scaled(const Key& key);
+  void allow_service_names();
+  const Scaled* scaler_of(const Key& deployment) const;
+
+  Result<scale::MetricSpec> build(Scaled& scaled, std::size_t index);
+  scalers::ScalerContext scaler_context();
+  void read(const scale::Autoscaler::Read& read);
+  void tell_replicas(const Key& scaled_object);
+  void deployment_changed(const Key& deployment);
+  void drive();
+  void carry_out(const scale::Autoscaler::Actions& actions);
+  void touched(const Key& scaled_object);
+
+  Result<Node> list_now(const std::string& kind, const std::string& ns, const std::string& name);
+  Node item(const manifest::Object& object);
+  Node status(const Key& key);
+  Node scaled_status(const Key& key, const Scaled& scaled);
+  Result<Node> explain_now(const Key& key);
+
+  ControlParts parts_;
+  LocalImages images_;
+  scale::Autoscaler autoscaler_;
+  std::map<Key, Scaled> scaled_;
+  std::unique_ptr<Workloads> workloads_;
+  std::optional<net::EventLoop::TimerId> timer_;
+  std::uint64_t last_watcher_ = 0;
+  bool started_ = false;
+  bool stopping_ = false;
+  std::atomic<bool> workers_told_ = false;
+};
+
+}  // namespace jobmill::app

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jobmill/server.h"
+
+#include <condition_variable>
+#include <filesystem>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include <fmt/core.h>
+
+#include "api/auth.h"
+#include "api/route.h"
+#include "api/waiters.h"
+#include "app/config.h"
+#include "app/control.h"
+#include "app/front_door.h"
+#include "app/jobs_feed.h"
+#include "app/trigger_fetch.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "http/client.h"
+#include "http/problem.h"
+#include "http/server.h"
+#include "jobmill/jobs.h"
+#include "jobs/chores.h"
+#include "net/event_loop.h"
+#include "store/sqlite/sqlite_file.h"
+#include "store/sqlite/sqlite_job_store.h"
+#include "store/sqlite/sqlite_object_store.h"
+#include "worker/store.h"
+
+namespace jobmill {
+namespace {
+
+using app::Control;
+using app::FrontDoor;
+using app::JobsFeed;
+using app::TriggerFetch;
+
+constexpr std::size_t kPoolThreads = 8;
+
+[[noreturn]] void refuse(std::string code, const std::string& message) {
+  jobmill::Error error(message);
+  error.code = std::move(code);
+  throw error;
+}
+
+// Unpacks what Server's constructor cannot do without.
+template <class T>
+T must(Result<T> result, const std::string& conflict_code = "conflict") {
+  if (!result) refuse(result.error().code == Code::Conflict ? conflict_code : std::string(http::problem_code(result.error().code)), result.error().message);
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+std::string data_folder(const ServerOptions& options) {
+  const std::string folder = options.data.empty() ? ".jobmill" : options.data;
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) refuse("configuration", fmt::format("cannot make the data folder {} ({}); choose another one with --data", folder, error.message()));
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);  // best effort: it may not be ours
+  return folder;
+}
+
+std::string store_path(const ServerOptions& options, const std::string& folder) {
+  const std::string path = options.store.substr(std::string_view("sqlite:").size());
+  return path.empty() ? folder + "/jobmill.db" : path;
+}
+
+std::vector<api::User> users_of(const ServerOptions& options) {
+  std::vector<api::User> users;
+  for (const ServerOptions::User& user : options.users)
+    users.push_back({user.name, Secret(user.password), api::scopes_of_role(user.role)});
+  return users;
+}
+
+// Runs the maintenance of jobs when its time has come, or something changed that may move it.
+class ChoreService {
+ public:
+  ChoreService(jobs::JobStoreOwner& store, const Clock& clock, Log& log)
+      : store_(store), clock_(clock), chores_([&log](std::string_view chore, const Fault& error) {
+          log.error("maintenance failed", {{"chore", chore}, {"error", error.message}});
+        }) {}
+
+  void nudge() {
+    {
+      std::lock_guard lock(mutex_);
+      nudged_ = true;
+    }
+    wake_.notify_one();
+  }
+
+  void run(std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      const auto next = chores_.run(store_, clock_.now());
+      std::unique_lock lock(mutex_);
+      const auto woken = [this] { return nudged_; };
+      if (next)
+        wake_.wait_until(lock, stop, *next, woken);
+      else
+        wake_.wait(lock, stop, woken);
+      nudged_ = false;
+    }
+  }
+
+ private:
+  jobs::JobStoreOwner& store_;
+  const Clock& clock_;
+  jobs::Chores chores_;
+  std::mutex mutex_;  // guards nudged_
+  std::condition_variable_any wake_;
+  bool nudged_ = false;
+};
+
+}  // namespace
+
+// The composition root: who owns what, in the order of making, and what talks to what.
+struct Server::Impl {
+  explicit Impl(ServerOptions given);
+  ~Impl();
+  void run(const std::stop_token& stop);
+  void reload();
+  void wire();
+
+  ServerOptions options;
+  SystemClock clock;
+  Log log;
+  std::string folder;
+  std::unique_ptr<sqlite::SqliteFile> file;
+  std::shared_ptr<jobs::JobStoreOwner> store;
+  std::unique_ptr<sqlite::ObjectStore> objects;
+  net::EventLoop loop;          // sockets
+  net::EventLoop control_loop;  // objects, replicas, local processes
+  api::Waiters waiters{loop};
+  http::Client client;
+  std::string worker_key = random_token(32);
+  api::Authenticator authenticator{worker_key};
+  std::unique_ptr<ThreadPool> pool = std::make_unique<ThreadPool>(kPoolThreads);
+  api::ApiContext context;
+  FrontDoor door;
+  manifest::Catalog catalog;
+  app::ServiceMap services;
+  TriggerFetch fetch;
+  JobsFeed feed;
+  std::unique_ptr<Control> control;
+  ChoreService chores;
+  std::unique_ptr<http::Server> http;
+  std::string address;
+};
+
+namespace {
+
+Log::Options log_options(const ServerOptions& options) {
+  return {.level = log_level(options.log_level).value_or(LogLevel::Info), .format = log_format(options.log_format).value_or(LogFormat::Text)};
+}
+
+std::vector<api::ManifestFile> read_files(const std::vector<std::string>& paths) {
+  std::vector<api::ManifestFile> files;
+  for (const std::string& path : paths)
+    for (const std::string& name : must(manifest::manifest_files(path)))
+      files.push_back({name, must(app::read_text_file(name))});
+  return files;
+}
+
+}  // namespace
+
+Server::Impl::Impl(ServerOptions given)
+    : options(std::move(given)),
+      log(clock, log_options(options)),
+      folder(data_folder(options)),
+      file(must(sqlite::SqliteFile::open(store_path(options, folder)), "data_in_use")),
+      store(must(sqlite::make_job_store(*file, clock))),
+      objects(must(sqlite::ObjectStore::open(*file, folder + "/secrets.key"))),
+      context{.store = *store, .pool = *pool, .loop = loop, .clock = clock, .log = log, .waiters = waiters, .token_key = worker_key},
+      door(context, authenticator),
+      services(catalog, options.service),
+      fetch(control_loop, loop, services, door, client),
+      feed(*store, *pool, control_loop, clock),
+      chores(*store, clock, log) {
+  if (!app::is_loopback(options.http) && options.users.empty())
+    refuse("configuration", fmt::format("{}: other machines could reach it without credentials; add a user, or bind to 127.0.0.1", options.http));
+  authenticator.set_users(users_of(options));
+  door.set_loopback(app::is_loopback(options.http));
+
+  http::ServerLimits limits;
+  limits.body_limit = [usual = limits.body_bytes](std::string_view method, std::string_view target) { return api::body_limit(method, target, usual); };
+  http = std::make_unique<http::Server>(loop, [this](http::Request request, http::Responder responder) { door.serve(std::move(request), std::move(responder)); }, limits);
+  address = must(http->listen(options.http), "address_in_use");
+  fetch.own_address(address);
+
+  control = std::make_unique<Control>(app::ControlParts{.loop = control_loop, .store = *store, .objects = *objects, .catalog = catalog,
+                                                        .services = services, .pool = *pool, .clock = clock, .log = log, .fetch = fetch,
+                                                        .feed = feed, .door = door, .authenticator = authenticator, .options = options,
+                                                        .data = folder, .url = "http://" + address});
+  context.control = control.get();
+  wire();
+}
+
+// What talks to what. Engines do not include each other; they meet here.
+void Server::Impl::wire() {
+  // The commit thread tells of changes, after the commit; whoever is concerned is woken.
+  store->on_change([this](const jobs::Change& change) {
+    loop.post([this, change] { waiters.changed(change); });
+    feed.changed();
+    if (change.workers) control->workers_changed();
+    if (change.due) chores.nudge();
+  });
+}
+
+Server::Impl::~Impl() {
+  waiters.stop();
+  http.reset();
+  pool.reset();  // runs what is left of the requests; they use all of the above
+}
+
+// The caller's thread is the control thread from here on: local processes end with it.
+void Server::Impl::run(const std::stop_token& stop) {
+  std::jthread sockets([this](const std::stop_token& done) { loop.run(done); });
+  std::jthread maintenance([this](const std::stop_token& done) { chores.run(done); });
+  control->start();
+  log.info("serving", {{"http", address}, {"data", folder}});
+
+  std::stop_source drained;
+  const std::stop_callback begin_drain(stop, [&] {
+    control_loop.post([&] {
+      log.info("stopping", {{"grace_ms", options.grace.count()}});
+      control->shutdown(options.grace, [&] { drained.request_stop(); });
+    });
+  });
+  control_loop.run(drained.get_token());
+
+  // Workers have settled what they could; now nobody may come in any more.
+  std::promise<void> closed;
+  loop.post([&] {
+    http->stop_accepting();
+    waiters.stop();
+    closed.set_value();
+  });
+  closed.get_future().wait();
+  maintenance.request_stop();
+  maintenance.join();
+  pool.reset();
+  sockets.request_stop();
+}
+
+void Server::Impl::reload() {
+  control_loop.post([this] { control->reload(); });
+}
+
+Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
+  const auto report = impl_->control->apply_at_start(read_files(impl_->options.filename));
+  for (const manifest::Remark& note : report.notes) impl_->log.info(note.text, {{"manifest", note.where}});
+  if (report.errors.empty()) return;
+  std::string text;
+  for (const manifest::Remark& error : report.errors) text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", error.where, error.text);
+  refuse("invalid_argument", text);
+}
+
+Server::~Server() = default;
+std::shared_ptr<Store> Server::store() { return worker::make_store(impl_->store, impl_->clock); }
+std::string Server::http_address() const { return impl_->address; }
+void Server::run(std::stop_token stop) { impl_->run(stop); }
+void Server::reload() { impl_->reload(); }
+
+}  // namespace jobmill
