@@ -87,7 +87,9 @@ Poll::Heard Poll::good(const Sample& sample, TimePoint now) {
   error_.clear();
   sample_ = sample;
   good_at_ = answered_ = now;
-  next_ = sample.waits ? now + kBetweenPushes : scheduled();
+  // Between two news there is a pause; an answer without news only ends a wait.
+  const TimePoint again = (changed ? now : read_started_) + kBetweenPushes;
+  next_ = sample.waits ? std::max(now, again) : scheduled();
   return changed ? Heard::Changed : Heard::Same;
 }
 
