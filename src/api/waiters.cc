@@ -26,7 +26,6 @@ Waiters::~Waiters() { loop_.cancel(gather_timer_); }
 
 void Waiters::changed(const jobs::Change& change) {
   ++changes_;
-  idle_.clear();
   const bool ready = !change.ready_queues.empty() || (!change.workers && !change.due);
   if (ready) {
     any_ready_ = changes_;
@@ -69,15 +68,6 @@ void Waiters::wake_next(const std::string& group) {
 void Waiters::end_claim(std::string_view worker_id) {
   fire_all([&](const Entry& e) { return !e.reader && e.claimer.worker_id == worker_id; },
            Wake::Superseded);
-}
-
-void Waiters::keep_idle(const std::string& worker_id, Idle idle) {
-  if (idle.changes == changes_) idle_.insert_or_assign(worker_id, std::move(idle));
-}
-
-const Waiters::Idle* Waiters::idle(const std::string& worker_id, std::string_view body) const {
-  const auto found = idle_.find(worker_id);
-  return found != idle_.end() && found->second.body == body ? &found->second : nullptr;
 }
 
 void Waiters::remove(Id id) { entries_.erase(id); }

@@ -6,7 +6,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "jobs/job_store.h"
@@ -53,17 +52,6 @@ class Waiters {
   void wake_next(const std::string& group);
   void end_claim(std::string_view worker_id);  // the worker has left
 
-  // An idle worker asks again and again. As long as nothing has changed since its last look, it
-  // parks without asking the store, so an idle system runs no statement.
-  struct Idle {
-    std::string body;            // of its request: the same again
-    jobs::ClaimRequest request;  // what that says
-    Claimer claimer;
-    std::uint64_t changes = 0;  // before it looked
-  };
-  void keep_idle(const std::string& worker_id, Idle idle);
-  const Idle* idle(const std::string& worker_id, std::string_view body) const;
-
   // Called soon after any change; many changes in a row wake once.
   Id watch(Function wake);
 
@@ -97,8 +85,7 @@ class Waiters {
   bool stopping_ = false;
   bool gathering_ = false;
   net::EventLoop::TimerId gather_timer_ = 0;
-  std::map<Id, Entry> entries_;                 // in the order of arrival
-  std::unordered_map<std::string, Idle> idle_;  // by worker; empty after a change
+  std::map<Id, Entry> entries_;  // in the order of arrival
 };
 
 }  // namespace jobmill::api

@@ -41,10 +41,6 @@ class WaitingClaim : public std::enable_shared_from_this<WaitingClaim> {
     call_.responder.on_gone([weak = weak_from_this()] {
       if (auto self = weak.lock()) self->finish();
     });
-    if (const auto idle = context_.waiters.idle(request_.worker_id, call_.request.body)) {
-      adopt(*idle);
-      return wait();
-    }
     seen_ = context_.waiters.changes();
     context_.pool.post([self = shared_from_this()] {
       if (self->read()) self->look();
@@ -120,7 +116,6 @@ class WaitingClaim : public std::enable_shared_from_this<WaitingClaim> {
     // The wake-up was meant for someone who can take a job.
     if (told && state_ != jobs::WorkerState::Run) context_.waiters.wake_next(claimer_.group);
     if (told || wait_ <= Duration::zero() || state_ == jobs::WorkerState::Stop) return send_empty();
-    context_.waiters.keep_idle(request_.worker_id, idle_now());
     wait();
   }
 
@@ -170,24 +165,6 @@ class WaitingClaim : public std::enable_shared_from_this<WaitingClaim> {
     wait_ = Duration::zero();
     deadline_ = 0;
     if (parked_ != 0) send_empty();  // else it is looking, and answers when it has looked
-  }
-
-  void adopt(const Waiters::Idle& idle) {
-    claimer_ = idle.claimer;
-    request_.queues = idle.request.queues;
-    request_.kinds = idle.request.kinds;
-    request_.limit = idle.request.limit;
-    wait_ = idle.request.wait;
-    state_ = idle.claimer.quiet ? jobs::WorkerState::Quiet : jobs::WorkerState::Run;
-    looked_ = true;
-    seen_ = idle.changes;
-  }
-
-  Waiters::Idle idle_now() const {
-    Waiters::Idle idle{call_.request.body, request_, claimer_, seen_};
-    idle.request.wait = wait_;
-    idle.claimer.quiet = state_ == jobs::WorkerState::Quiet;
-    return idle;
   }
 
   void send_empty() { send(claimed_response({.jobs = {}, .state = state_}, {})); }
