@@ -454,9 +454,11 @@ void JobMemory::wake() {
   woken_.notify_all();
 }
 
-bool JobMemory::wait(std::uint64_t mark, std::chrono::steady_clock::time_point until) const {
+bool JobMemory::wait(std::uint64_t mark, std::chrono::steady_clock::time_point until,
+                     std::stop_token stop) const {
   std::unique_lock lock(mutex_);
-  return woken_.wait_until(lock, until, [&] { return mark_ != mark; });
+  const auto woken = [&] { return mark_ != mark; };
+  return woken_.wait_until(lock, stop, until, woken) && !stop.stop_requested();
 }
 
 }  // namespace jobmill::sqlite

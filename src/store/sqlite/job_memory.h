@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -182,8 +183,9 @@ class JobMemory {
   };
   Look look(std::span<const std::string> queues, std::span<const std::string> kinds) const;
   void wake();  // after a commit that brought work or changed a worker
-  // False: the time is up.
-  bool wait(std::uint64_t mark, std::chrono::steady_clock::time_point until) const;
+  // False: the time is up, or the token fired.
+  bool wait(std::uint64_t mark, std::chrono::steady_clock::time_point until,
+            std::stop_token stop) const;
 
  private:
   std::vector<const QueueCounts*> ordered() const;
@@ -208,7 +210,7 @@ class JobMemory {
   std::optional<TimePoint> oldest_succeeded_;
   std::optional<TimePoint> oldest_deleted_;
   std::uint64_t mark_ = 0;
-  mutable std::condition_variable woken_;
+  mutable std::condition_variable_any woken_;
 };
 
 }  // namespace jobmill::sqlite

@@ -135,7 +135,8 @@ class SqliteJobStore final : public JobStoreOwner {
         TRY(auto claimed, take(request, at));
         if (!claimed.jobs.empty()) return claimed;
       }
-      if (!memory_.wait(look.mark, begin + request.wait)) return Claimed{{}, worker->state};
+      if (!memory_.wait(look.mark, begin + request.wait, request.stop))
+        return Claimed{{}, worker->state};
     }
   }
 
