@@ -13,23 +13,25 @@ namespace jobmill::http {
 
 struct ClientRequest {
   std::string method = "GET";
-  std::string url;
-  Headers headers;
-  std::string body;
+  std::string url{};
+  Headers headers{};
+  std::string body{};
   Duration timeout = std::chrono::seconds(3);
   bool verify_tls = true;
-  bool follow_redirects = false;              // at most 10
-  std::string connect_to;                     // "host:port" to connect to instead; Host stays
+  bool follow_redirects = false;  // at most 10
+  std::string connect_to{};       // "host:port" to connect to instead; Host stays
   std::size_t max_response_bytes = 32u << 20;
   // Client certificate and CA, PEM texts; empty: none, the system's CAs.
-  std::string tls_cert, tls_key, tls_ca;
+  std::string tls_cert{}, tls_key{}, tls_ca{};
 };
 
 // Unavailable: could not connect, or the connection broke (the message names the URL without its
 // query and credentials); Timeout; Exhausted: the answer is too large. Any status is an answer.
 using ClientResult = Result<Response>;
 
-// Keeps connections open between requests. Safe from any thread.
+// Keeps connections open between requests. A request with a body is never sent twice by itself, so
+// after Unavailable the server may have carried it out or not. Proxies are taken from the
+// environment, but not for loopback. Safe from any thread.
 class Client {
  public:
   Client();   // starts one thread (libcurl's multi interface)

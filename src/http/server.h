@@ -19,7 +19,7 @@ class Responder {
  public:
   struct Sink {
     virtual ~Sink() = default;
-    virtual void send(Response response) = 0;       // from any thread; the first call counts
+    virtual void send(Response response) = 0;  // from any thread; the first call counts
     virtual void on_gone(std::function<void()> fn) = 0;
   };
 
@@ -43,23 +43,25 @@ struct ServerLimits {
   Duration request_timeout = std::chrono::seconds(30);  // for the whole request to arrive
   std::size_t connections = 10'000;
   // Larger bodies for some requests; returns the limit for method and target.
-  std::function<std::size_t(std::string_view method, std::string_view target)> body_limit;
+  std::function<std::size_t(std::string_view method, std::string_view target)> body_limit{};
 };
 
 // HTTP/1.1 with keep-alive, pipelining answered in order, chunked request bodies and
 // Expect: 100-continue. What cannot be parsed is answered with a problem+json and closed:
 // 400 malformed, 408 too slow, 413 body, 431 header, 501 transfer coding, 505 version.
-// HEAD is answered as GET without the body.
+// A connection over the limit is answered with 503. HEAD reaches the handler as GET; its answer
+// goes out without the body. The server sets Content-Length, Connection and Date.
 class Server {
  public:
   Server(net::EventLoop& loop, Handler handler, ServerLimits limits = {});
   ~Server();  // closes everything; call on the loop thread or after the loop has ended
 
   // "127.0.0.1:8000", "[::1]:8000", ":0" (loopback, free port). The real address, or why not
-  // (Conflict: in use).
+  // (Conflict: in use). Clients can connect from now on, and are served while the loop runs.
+  // From any thread.
   Result<std::string> listen(const std::string& address);
 
-  // No new connections; idle ones close now, the others after their answer.
+  // No new connections; idle ones close now, the others after their answer. From any thread.
   void stop_accepting();
 
  private:

@@ -15,7 +15,7 @@ namespace jobmill::net {
 // called from any thread. Asio lives behind this and nowhere else.
 class EventLoop {
  public:
-  using TimerId = std::uint64_t;
+  using TimerId = std::uint64_t;  // never 0
 
   EventLoop();
   ~EventLoop();
@@ -25,9 +25,12 @@ class EventLoop {
   // Until the token fires. What was posted before that still runs.
   void run(std::stop_token stop);
 
+  // In the order posted, and never from within post().
   void post(std::function<void()> work);
   TimerId run_after(Duration delay, std::function<void()> work);  // by the steady clock
   void cancel(TimerId timer);                                     // unknown or fired: nothing
+
+  bool on_loop_thread() const;
 
   // For the adapters in net/*.cc only: the boost::asio::io_context.
   void* native();

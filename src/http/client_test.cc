@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/client.h"
+
+#include <doctest/doctest.h>
+
+#include <future>
+#include <stop_token>
+#include <thread>
+
+#include "http/server.h"
+#include "raw_socket.h"
+
+using namespace jobmill;
+using namespace jobmill::http;
+using namespace std::chrono_literals;
+using jobmill::testing::RawListener;
+using jobmill::testing::RawSocket;
+
+namespace {
+
+// /echo tells the request; /redirect?n counts down; /wait never answers; /large is 1 MiB.
+class Service {
+ public:
+  Service() : server_(loop_, [this](Request r, Responder to) { handle(std::move(r), to); }) {
+    auto address = server_.listen(":0");
+    REQUIRE(address);
+    address_ = *address;
+    thread_ = std::jthread([this](std::stop_token stop) { loop_.run(std::move(stop)); });
+  }
+  ~Service() {
+    thread_.request_stop();
+    thread_.join();
+  }
+
+  const std::string& address() const { return address_; }
+  std::string url(const std::string& path) const { return "http://" + address_ + path; }
+
+ private:
+  void handle(Request request, const Responder& responder) {
+    Response response;
+    response.headers.add("X-Peer", request.peer);
+    if (request.path == "/wait") return waiting_.push_back(responder);
+    if (request.path == "/large") response.body = std::string(1u << 20, 'x');
+    if (request.path == "/headers") response.headers.add("X", std::string(300'000, 'x'));
+    if (request.path == "/redirect") redirect(request, response);
+    if (request.path == "/echo") {
+      response.body = request.method + " " + request.target + "\n";
+      for (const auto& [name, value] : request.headers.fields()) {
+        response.body += name + ": " + value + "\n";
+      }
+      response.body += "\n" + request.body;
+    }
+    responder.send(std::move(response));
+  }
+
+  static void redirect(const Request& request, Response& response) {
+    const int left = std::stoi(request.query.front().first);
+    response.status = 302;
+    response.headers.add("Location", left > 1 ? "/redirect?" + std::to_string(left - 1) : "/echo");
+  }
+
+  net::EventLoop loop_;
+  std::vector<Responder> waiting_;
+  Server server_;
+  std::string address_;
+  std::jthread thread_;
+};
+
+std::string unused_address() { return RawListener().address(); }
+
+}  // namespace
+
+TEST_CASE("client: sends method, headers and body, and gives all of the answer") {
+  Service service;
+  Client client;
+  ClientRequest request{.method = "PUT", .url = service.url("/echo?a=b%20c"), .body = "hello"};
+  request.headers.add("X-One", "1");
+  request.headers.add("X-Empty", "");
+  request.headers.add("Content-Type", "text/x");
+  const auto answer = client.fetch(request);
+  REQUIRE(answer);
+  CHECK(answer->status == 200);
+  CHECK(answer->headers.get("x-peer")->starts_with("127.0.0.1:"));
+  const std::string& body = answer->body;
+  CHECK(body.starts_with("PUT /echo?a=b%20c\nHost: " + service.address() + "\n"));
+  CHECK(body.find("X-One: 1\n") != std::string::npos);
+  CHECK(body.find("X-Empty: \n") != std::string::npos);
+  CHECK(body.find("Content-Type: text/x\n") != std::string::npos);
+  CHECK(body.ends_with("\n\nhello"));
+}
+
+TEST_CASE("client: the usual methods") {
+  Service service;
+  Client client;
+  for (const std::string method : {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}) {
+    for (const std::string body : {"", "b"}) {
+      CAPTURE(method);
+      CAPTURE(body);
+      const auto answer =
+          client.fetch({.method = method, .url = service.url("/echo"), .body = body});
+      REQUIRE(answer);
+      CHECK(answer->body.starts_with(method + " /echo\n"));
+      CHECK(answer->body.ends_with("\n\n" + body));
+      CHECK(answer->body.find("Content-Type") == std::string::npos);
+      CHECK(answer->body.find("Expect") == std::string::npos);
+    }
+  }
+  const auto head = client.fetch({.method = "HEAD", .url = service.url("/large")});
+  REQUIRE(head);
+  CHECK(head->body.empty());
+}
+
+TEST_CASE("client: any status is an answer") {
+  Service service;
+  Client client;
+  CHECK(client.fetch({.url = service.url("/redirect?1")})->status == 302);
+}
+
+TEST_CASE("client: a large body arrives whole") {
+  Service service;
+  Client client;
+  const std::string body(3u << 20, 'y');
+  const auto answer =
+      client.fetch({.method = "POST", .url = service.url("/echo"), .body = body, .timeout = 10s});
+  REQUIRE(answer);
+  CHECK(answer->body.ends_with("\n\n" + body));
+}
+
+TEST_CASE("client: a connection is used again") {
+  Service service;
+  Client client;
+  const auto first = client.fetch({.url = service.url("/echo")});
+  const auto second = client.fetch({.method = "POST", .url = service.url("/echo"), .body = "x"});
+  REQUIRE(first);
+  REQUIRE(second);
+  CHECK(first->headers.get("X-Peer") == second->headers.get("X-Peer"));
+}
+
+TEST_CASE("client: a server that does not answer in time") {
+  Service service;
+  Client client;
+  const auto answer = client.fetch({.url = service.url("/wait?secret=1"), .timeout = 30ms});
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().code == Code::Timeout);
+  CHECK(answer.error().message == "GET " + service.url("/wait") + ": no answer within 0.03 s");
+}
+
+TEST_CASE("client: a server that is not there is named without secrets") {
+  Client client;
+  const std::string address = unused_address();
+  const auto answer = client.fetch({.url = "http://user:secret@" + address + "/path?key=secret"});
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().code == Code::Unavailable);
+  CHECK(answer.error().message.starts_with("GET http://" + address + "/path: "));
+  CHECK(answer.error().message.find("secret") == std::string::npos);
+}
+
+TEST_CASE("client: redirects are followed when asked for, ten at most") {
+  Service service;
+  Client client;
+  const auto fetch = [&](const std::string& path) {
+    return client.fetch({.url = service.url(path), .follow_redirects = true});
+  };
+  const auto ten = fetch("/redirect?10");
+  REQUIRE(ten);
+  CHECK(ten->status == 200);
+  CHECK(ten->body.starts_with("GET /echo\n"));
+  CHECK_FALSE(ten->headers.get("Location"));  // the last answer's headers only
+  const auto eleven = fetch("/redirect?11");
+  REQUIRE_FALSE(eleven);
+  CHECK(eleven.error().code == Code::Unavailable);
+}
+
+TEST_CASE("client: connect_to changes where, not what") {
+  Service service;
+  Client client;
+  const auto answer =
+      client.fetch({.url = "http://web.default:8000/echo", .connect_to = service.address()});
+  REQUIRE(answer);
+  CHECK(answer->body.starts_with("GET /echo\nHost: web.default:8000\n"));
+}
+
+TEST_CASE("client: an answer that is too large is cut off") {
+  Service service;
+  Client client;
+  const auto fetch = [&](const std::string& path, std::size_t limit) {
+    return client.fetch({.url = service.url(path), .max_response_bytes = limit});
+  };
+  const auto body = fetch("/large", (1u << 20) - 1);
+  REQUIRE_FALSE(body);
+  CHECK(body.error().code == Code::Exhausted);
+  CHECK(fetch("/large", 1u << 20));
+  CHECK_FALSE(fetch("/headers", 1u << 20));
+}
+
+TEST_CASE("client: what cannot be sent is refused") {
+  Client client;
+  for (const char* url : {"", "ftp://h/", "file:///etc/passwd", "http://", "http://h:99999/"}) {
+    CAPTURE(url);
+    const auto answer = client.fetch({.url = url});
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().code == Code::InvalidArgument);
+  }
+  ClientRequest request{.url = "http://127.0.0.1/"};
+  request.headers.add("X", "a\r\nY: b");
+  CHECK(client.fetch(request).error().code == Code::InvalidArgument);
+}
+
+TEST_CASE("client: a broken TLS key is the caller's fault") {
+  Service service;
+  Client client;
+  const auto answer = client.fetch({.url = "https://" + service.address() + "/",
+                                    .tls_cert = "not a certificate",
+                                    .tls_key = "not a key"});
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().code == Code::InvalidArgument);
+}
+
+// The server may have carried out what it did not answer.
+TEST_CASE("client: a body is not sent again when a kept connection breaks") {
+  RawListener server;
+  Client client;
+  const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  std::jthread answers([&] {
+    RawSocket kept = server.accept();
+    kept.receive_until("\r\n\r\n");
+    kept.send(ok);
+    kept.receive_until("once");
+  });
+  const std::string url = "http://" + server.address() + "/";
+  CHECK(client.fetch({.url = url}));
+  const auto broken = client.fetch({.method = "POST", .url = url, .body = "once"});
+  REQUIRE_FALSE(broken);
+  CHECK(broken.error().code == Code::Unavailable);
+}
+
+TEST_CASE("client: a read is sent again when a kept connection breaks") {
+  RawListener server;
+  Client client;
+  const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  std::jthread answers([&] {
+    for (int connection = 0; connection < 2; ++connection) {
+      RawSocket kept = server.accept();
+      kept.receive_until("\r\n\r\n");
+      kept.send(ok);
+      if (connection == 0) kept.receive_until("\r\n\r\n");
+    }
+  });
+  const std::string url = "http://" + server.address() + "/";
+  CHECK(client.fetch({.url = url}));
+  CHECK(client.fetch({.url = url}));
+}
+
+TEST_CASE("client: many requests at a time, each with its own answer") {
+  Service service;
+  Client client;
+  std::vector<std::promise<ClientResult>> answers(100);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    client.send({.url = service.url("/echo?" + std::to_string(i)), .timeout = 10s},
+                [&, i](ClientResult result) { answers[i].set_value(std::move(result)); });
+  }
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const auto answer = answers[i].get_future().get();
+    REQUIRE(answer);
+    CHECK(answer->body.starts_with("GET /echo?" + std::to_string(i) + "\n"));
+  }
+}
+
+TEST_CASE("client: requests without an answer end with the client") {
+  Service service;
+  std::promise<ClientResult> waiting;
+  {
+    Client client;
+    client.send({.url = service.url("/wait"), .timeout = 1h},
+                [&](ClientResult result) { waiting.set_value(std::move(result)); });
+  }
+  const auto result = waiting.get_future().get();
+  REQUIRE_FALSE(result);
+  CHECK(result.error().code == Code::Unavailable);
+}
+
+TEST_CASE("client: a bad request to send() is told through done") {
+  Client client;
+  std::promise<ClientResult> told;
+  client.send({.url = "gopher://x"},
+              [&](ClientResult result) { told.set_value(std::move(result)); });
+  CHECK(told.get_future().get().error().code == Code::InvalidArgument);
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/guard.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "net/address.h"
+
+namespace jobmill::http {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return out;
+}
+
+// "[::1]:8000" -> "::1", "Jobs.Example:80" -> "jobs.example".
+std::string host_name(std::string_view host) {
+  if (host.starts_with('[')) return lower(host.substr(1, host.find(']') - 1));
+  return lower(host.substr(0, host.find(':')));
+}
+
+// Browsers leave out the scheme's own port, in Origin as in Host.
+bool is_same_origin(std::string_view origin, std::string_view host) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (origin.starts_with(scheme)) return iequals(origin.substr(scheme.size()), host);
+  }
+  return false;  // "null", an extension, …
+}
+
+bool is_ours(const std::string& name, const GuardRules& rules) {
+  return net::is_loopback(name) || rules.hosts.contains(name);
+}
+
+}  // namespace
+
+Status check_origin(const Request& request, const GuardRules& rules) {
+  const auto host = request.headers.get("Host");
+  const auto origin = request.headers.get("Origin");
+  if (origin && !is_same_origin(*origin, host.value_or(""))) {
+    return fail(Code::PermissionDenied, fmt::format("a request from another origin, {}", *origin));
+  }
+  const auto site = request.headers.get("Sec-Fetch-Site");
+  if (site && iequals(*site, "cross-site")) {
+    return fail(Code::PermissionDenied, "a request from another site");
+  }
+  if (rules.loopback && host && !is_ours(host_name(*host), rules)) {
+    return fail(Code::PermissionDenied,
+                fmt::format("this server is not called {}; allow the name in `hosts`", *host));
+  }
+  return {};
+}
+
+}  // namespace jobmill::http

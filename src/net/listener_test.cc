@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/listener.h"
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <future>
+#include <stop_token>
+#include <thread>
+#include <utility>
+
+#include "net/address.h"
+#include "raw_socket.h"
+
+using namespace jobmill;
+using namespace jobmill::net;
+using jobmill::testing::RawSocket;
+
+namespace {
+
+struct LoopThread {
+  EventLoop loop;
+  std::jthread thread{[this](std::stop_token stop) { loop.run(std::move(stop)); }};
+};
+
+// Sends back what arrives; pauses its reading while more than a little waits to be sent.
+struct Echo final : Stream::Events {
+  explicit Echo(std::shared_ptr<Stream> s) : stream(std::move(s)) {}
+
+  void on_bytes(std::string_view bytes) override {
+    stream->write(std::string(bytes));
+    most_unsent = std::max(most_unsent, stream->unsent());
+    if (stream->unsent() == 0) return;
+    stream->pause();
+    if (!std::exchange(was_full, true)) full.set_value();
+  }
+  void on_end() override {
+    ended = true;
+    if (stream->unsent() == 0) finish();
+  }
+  void on_drained() override {
+    if (ended) return finish();
+    stream->resume();
+  }
+  void on_broken() override { broken.set_value(); }
+
+  void finish() {
+    stream->finish();
+    finished.set_value(most_unsent);
+  }
+
+  std::shared_ptr<Stream> stream;
+  std::size_t most_unsent = 0;
+  bool was_full = false;
+  std::promise<void> full;  // the peer has not read for a while
+  bool ended = false;
+  std::promise<std::size_t> finished;
+  std::promise<void> broken;
+};
+
+std::shared_ptr<Listener> open(EventLoop& loop, const std::string& address) {
+  auto listener = Listener::open(loop, address);
+  REQUIRE(listener);
+  return *listener;
+}
+
+}  // namespace
+
+TEST_CASE("listener: port 0 is a free port on loopback") {
+  EventLoop loop;
+  const auto listener = open(loop, ":0");
+  const auto address = parse_address(listener->address());
+  REQUIRE(address);
+  CHECK(address->host == "127.0.0.1");
+  CHECK(address->port > 0);
+}
+
+TEST_CASE("listener: an address in use is a conflict that names its holder") {
+  EventLoop loop;
+  const auto first = open(loop, ":0");
+  const auto second = Listener::open(loop, first->address());
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Code::Conflict);
+  CHECK(second.error().message.find(first->address()) != std::string::npos);
+  CHECK(second.error().message.find("(pid " + std::to_string(getpid()) + ")") != std::string::npos);
+}
+
+TEST_CASE("listener: addresses of others and unknown hosts are errors") {
+  EventLoop loop;
+  for (const char* address : {"192.0.2.1:0", "no-such-host.invalid:0", "127.0.0.1"}) {
+    CAPTURE(address);
+    const auto listener = Listener::open(loop, address);
+    REQUIRE_FALSE(listener);
+    CHECK(listener.error().code == Code::InvalidArgument);
+  }
+}
+
+TEST_CASE("listener: processes that we start do not inherit its socket") {
+  EventLoop loop;
+  const auto listener = open(loop, ":0");
+  const auto port = parse_address(listener->address())->port;
+  for (int fd = 0; fd < 256; ++fd) {
+    sockaddr_in where{};
+    socklen_t size = sizeof where;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&where), &size) != 0) continue;
+    if (where.sin_family == AF_INET && ntohs(where.sin_port) == port) {
+      CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    }
+  }
+}
+
+TEST_CASE("stream: bytes go both ways, and the end is passed on") {
+  LoopThread thread;
+  const auto listener = open(thread.loop, ":0");
+  std::promise<std::string> peer_name;
+  thread.loop.post([&] {
+    listener->start([&](std::shared_ptr<Stream> stream) {
+      peer_name.set_value(stream->peer());
+      stream->start(std::make_shared<Echo>(stream));
+    });
+  });
+  RawSocket peer(listener->address());
+  peer.send("hello");
+  peer.end();
+  CHECK(peer.receive_all() == "hello");
+  CHECK(peer_name.get_future().get().starts_with("127.0.0.1:"));
+}
+
+TEST_CASE("stream: a peer that does not read makes us queue, not lose and not spin") {
+  constexpr std::size_t kSize = 32u << 20;  // more than the sockets hold
+  LoopThread thread;
+  const auto listener = open(thread.loop, ":0");
+  std::promise<std::shared_ptr<Echo>> made;
+  thread.loop.post([&] {
+    listener->start([&](std::shared_ptr<Stream> stream) {
+      auto echo = std::make_shared<Echo>(stream);
+      made.set_value(echo);
+      stream->start(std::move(echo));
+    });
+  });
+  RawSocket peer(listener->address());
+  std::string sent(kSize, '\0');
+  for (std::size_t i = 0; i < kSize; ++i) sent[i] = static_cast<char>(i * 31 / 7);
+  std::jthread sender([&] {
+    peer.send(sent);
+    peer.end();
+  });
+  const auto echo = made.get_future().get();
+  echo->full.get_future().get();
+  CHECK(peer.receive_all() == sent);
+  const std::size_t most_unsent = echo->finished.get_future().get();
+  CHECK(most_unsent <= 64u << 10);  // one read, so the pause held
+}
+
+TEST_CASE("stream: a peer that goes away without reading breaks it") {
+  LoopThread thread;
+  const auto listener = open(thread.loop, ":0");
+  std::promise<std::shared_ptr<Echo>> made;
+  thread.loop.post([&] {
+    listener->start([&](std::shared_ptr<Stream> stream) {
+      auto echo = std::make_shared<Echo>(stream);
+      made.set_value(echo);
+      stream->start(echo);
+      stream->write(std::string(32u << 20, 'x'));
+    });
+  });
+  std::shared_ptr<Echo> echo;
+  {
+    RawSocket peer(listener->address());
+    echo = made.get_future().get();
+  }  // closed with unread bytes: a reset
+  CHECK(echo->broken.get_future().wait_for(std::chrono::seconds(10)) == std::future_status::ready);
+}
+
+TEST_CASE("stream: finish lets the peer read our last words although it still sends") {
+  LoopThread thread;
+  const auto listener = open(thread.loop, ":0");
+  thread.loop.post([&] {
+    listener->start([&](std::shared_ptr<Stream> stream) {
+      stream->start(std::make_shared<Echo>(stream));
+      stream->write("no");
+      stream->finish();
+    });
+  });
+  RawSocket peer(listener->address());
+  peer.send(std::string(8u << 20, 'x'));
+  CHECK(peer.receive_all() == "no");
+}
