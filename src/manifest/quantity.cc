@@ -238,11 +238,11 @@ std::string Quantity::decimal(Format format) const {
   std::string digits = digits_;
   int exponent = exponent_;
   for (; digits.back() == '0'; digits.pop_back()) ++exponent;
-  for (; exponent % 3 != 0; --exponent) digits += '0';
+  const int most = format == Format::Decimal ? kDecimalSuffixes.back().exponent : exponent;
+  for (; exponent % 3 != 0 || exponent > most; --exponent) digits += '0';
   const std::string number = (negative_ ? "-" : "") + digits;
-  const auto suffix = suffix_of(kDecimalSuffixes, exponent);
-  if (format == Format::Decimal && suffix) return number + std::string(*suffix);
-  return exponent == 0 ? number : number + "e" + std::to_string(exponent);
+  if (format == Format::Exponent && exponent != 0) return number + "e" + std::to_string(exponent);
+  return number + std::string(suffix_of(kDecimalSuffixes, exponent).value_or(""));
 }
 
 std::string Quantity::binary() const {

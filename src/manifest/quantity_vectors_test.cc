@@ -25,14 +25,3 @@ TEST_CASE("quantity: texts as Kubernetes reads and prints them") {
     CHECK(std::abs(quantity->to_double() - want) <= 1e-9 * std::abs(want));
   }
 }
-
-TEST_CASE("quantity: numbers as the autoscaler writes them") {
-  for (const Node& vector : testing::vectors("autoscaler/metric_quantity.json")) {
-    const Node& expect = testing::member(vector, "expect");
-    const double value = testing::number(testing::member(vector, "in"), "value");
-    CAPTURE(value);
-    const Quantity quantity = Quantity::of(value);
-    CHECK(quantity.canonical() == testing::text(expect, "quantity"));
-    CHECK(quantity.to_double() == testing::number(expect, "float"));
-  }
-}

@@ -97,10 +97,9 @@ class Reader {
   }
 
   void refuse_second(const Object& object, const Node& place, Problems& problems) const {
-    for (const Object& other : into_.objects)
-      if (other.key == object.key)
-        problems.error(place, to_string(object.key) + ": also in " + other.source + ":" +
-                                  std::to_string(other.document.line));
+    const std::string here = source_ + ":" + std::to_string(place.line);
+    const auto [first, is_first] = into_.places.try_emplace(object.key, here);
+    if (!is_first) problems.error(place, to_string(object.key) + ": also in " + first->second);
   }
 
   std::string source_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@ struct Manifests {
   std::vector<Object> objects;  // of the kinds that mean something here, in the order read
   std::vector<Remark> notes;
   std::vector<Remark> errors;
+  std::map<ObjectKey, std::string> places;  // where each object was read
 
   bool ok() const { return errors.empty(); }
   void add(const Problems& problems);
