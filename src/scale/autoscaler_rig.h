@@ -77,6 +77,7 @@ class AutoscalerRig {
     for (const Read& read : actions.reads) {
       CHECK_FALSE(reads.contains(read.trigger));  // reads of one trigger never overlap
       reads.emplace(read.trigger, read);
+      ++started;
     }
     for (const auto& scale_to : actions.scale_to) sizes.push_back(wanted = scale_to.replicas);
     for (const auto& [key, decision] : actions.decisions) records.push_back(decision);
@@ -89,6 +90,19 @@ class AutoscalerRig {
     for (auto next = autoscaler.next(); next && *next <= end; next = autoscaler.next()) {
       clock.set(*next);
       tick();
+    }
+    clock.set(end);
+    tick();
+  }
+
+  // The same, with the trigger answering each read with that value.
+  void pass_answering(Duration duration, double value) {
+    const TimePoint end = clock.now() + duration;
+    if (reads.contains(0)) answer(0, value);
+    for (auto next = autoscaler.next(); next && *next <= end; next = autoscaler.next()) {
+      clock.set(*next);
+      tick();
+      if (reads.contains(0)) answer(0, value);
     }
     clock.set(end);
     tick();
@@ -114,6 +128,7 @@ class AutoscalerRig {
   std::optional<TimePoint> created;
   std::int64_t generation = 0;
   std::map<std::size_t, Read> reads;  // unanswered
+  std::size_t started = 0;            // reads so far
   std::vector<int> sizes;             // what the target was told
   std::vector<Decision> records;
   int wanted = 0;

@@ -103,11 +103,11 @@ Duration down_window(const DesiredInput& in) {
   return in.down ? in.down->stabilization_window.value_or(in.down_window) : in.down_window;
 }
 
-// Calls for each recommendation of the window. One counts until its last instant.
+// Calls for each recommendation of the window. One counts until its last instant; no window, none.
 template <class Visit>
 void in_window(const DesiredInput& in, Duration window, Visit visit) {
   for (const Recommendation& recommendation : in.recommendations)
-    if (recommendation.until >= in.now - window) visit(recommendation);
+    if (window > Duration{} && recommendation.until >= in.now - window) visit(recommendation);
 }
 
 // When the last recommendation of that size leaves the window.
@@ -230,6 +230,8 @@ Desired by_metrics(const DesiredInput& in, int wish, Rule without) {
   if (failed_down) number.apply(Rule::TriggerFailed, in.current);
   if (!failed_down) out.recommendation = *number;
 
+  // Before the windows too: what the minimum holds is not held by them.
+  number.apply(Rule::Min, std::max(*number, in.min));
   hold_up(in, number, out.next_check);
   hold_down(in, number, out.next_check);
   pace_up(in, number, out.next_check);

@@ -98,6 +98,7 @@ void Loop::replicas(Result<Autoscaler::Replicas> replicas, TimePoint now) {
   changed_ |= !replicas_ || replicas_->wanted != replicas->wanted ||
               !same_counts(replicas_->counts, replicas->counts);
   replicas_ = *replicas;
+  pace_reads();
 }
 
 bool Loop::known() const {
