@@ -142,7 +142,7 @@ void write_worker(JsonWriter& json, const jobs::Worker& worker) {
       .member("prefetch", spec.prefetch)
       .member("generation", spec.generation)
       .member("replica", spec.replica);
-  write_instant(json, "latestStart", worker.latest_start);
+  write_instant(json, "oldestStart", worker.oldest_start);
   write_instant(json, "drainDeadline", worker.drain_until);
   json.end();
 }

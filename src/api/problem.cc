@@ -4,48 +4,11 @@
 #include "base/json_writer.h"
 
 namespace jobmill::api {
-namespace {
-
-std::string_view title(int status) {
-  switch (status) {
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 409:
-      return "Conflict";
-    case 410:
-      return "Gone";
-    case 413:
-      return "Content Too Large";
-    case 415:
-      return "Unsupported Media Type";
-    case 422:
-      return "Unprocessable Content";
-    case 426:
-      return "Upgrade Required";
-    case 429:
-      return "Too Many Requests";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "Internal Server Error";
-  }
-}
-
-}  // namespace
-
 http::Response to_response(const Problem& problem) {
   JsonWriter json;
   json.object()
       .member("type", "about:blank")
-      .member("title", title(problem.status))
+      .member("title", http::reason_phrase(problem.status))
       .member("status", problem.status)
       .member("detail", problem.detail)
       .member("code", problem.code);
@@ -63,29 +26,11 @@ http::Response to_response(const Problem& problem) {
   return response;
 }
 
+// What is exhausted behind a store is its disk: the request was right, and may be sent again.
 Problem to_problem(const Fault& error) {
-  switch (error.code) {
-    case Code::InvalidArgument:
-      return {.status = 400, .code = "invalid_argument", .detail = error.message};
-    case Code::NotFound:
-      return {.status = 404, .code = "not_found", .detail = error.message};
-    case Code::AlreadyExists:
-      return {.status = 409, .code = "unique_conflict", .detail = error.message};
-    case Code::Conflict:
-      return {.status = 409, .code = "version_conflict", .detail = error.message};
-    case Code::PermissionDenied:
-      return {.status = 403, .code = "forbidden", .detail = error.message};
-    case Code::Exhausted:
-    case Code::Unavailable:
-    case Code::Timeout:
-      return {.status = 503, .code = "storage_unavailable", .detail = error.message};
-    case Code::Unsupported:
-      return {.status = 422, .code = "invalid_argument", .detail = error.message};
-    case Code::Internal:
-      break;
-  }
-  // What broke inside is for our log, not for whoever asks.
-  return {.status = 500, .code = "internal", .detail = "something went wrong inside the server"};
+  const Code code = error.code == Code::Exhausted ? Code::Unavailable : error.code;
+  return {
+      .status = http::status_of(code), .code = http::problem_code(code), .detail = error.message};
 }
 
 http::Response to_response(const Fault& error) { return to_response(to_problem(error)); }

@@ -7,13 +7,11 @@
 
 #include "base/result.h"
 #include "http/message.h"
+#include "http/problem.h"
 
 namespace jobmill::api {
 
-struct FieldError {
-  std::string field;
-  std::string reason;
-};
+using http::FieldError;
 
 // An answer that says why not (RFC 9457). `code` is for programs, `detail` for people.
 struct Problem {

@@ -178,7 +178,7 @@ jobs::Worker decode_worker(const Node& node) {
   worker.first_beat = instant(node, "firstHeartbeat").value_or(TimePoint{});
   worker.last_beat = instant(node, "lastHeartbeat").value_or(TimePoint{});
   worker.occupied = integer<int>(node, "occupiedWorkers");
-  worker.latest_start = instant(node, "latestStart");
+  worker.oldest_start = instant(node, "oldestStart");
   worker.drain_until = instant(node, "drainDeadline");
   return worker;
 }
