@@ -53,19 +53,18 @@ ReplicaSet::ReplicaSet(std::string name, ReplicaRules rules, std::uint64_t seed)
 
 void ReplicaSet::want(int replicas, TimePoint now) {
   wanted_ = close_at_ ? 0 : std::max(0, replicas);
-  settle(now, false);
+  happened(now);
 }
 
 void ReplicaSet::configure(ReplicaRules rules, bool restart, TimePoint now) {
   rules_ = rules;
   if (restart) ++generation_;
-  stale_ = true;
   for (Member& member : members_) {
     if (rules_.ready_when == ReadyWhen::Running) {
       member.ready = member.stage == Member::Stage::Running;
     }
   }
-  settle(now, false);
+  happened(now);
 }
 
 void ReplicaSet::shutdown(Duration grace, TimePoint now) {
@@ -77,7 +76,7 @@ void ReplicaSet::shutdown(Duration grace, TimePoint now) {
     member.drain->forced = true;
     member.drain->kill_at = std::min(member.drain->kill_at, *close_at_);
   }
-  settle(now, false);
+  happened(now);
 }
 
 // --- what happened -----------------------------------------------------------------------------
@@ -87,12 +86,13 @@ void ReplicaSet::started(std::string_view replica, std::int64_t pid, TimePoint n
   if (member == nullptr) return;
   member->stage = Member::Stage::Running;
   member->pid = pid;
+  member->appeared = ++events_;
   member->started = now;
   member->detail.clear();
   member->restarts += member->ran_before ? 1 : 0;
   member->ran_before = true;
   member->ready = rules_.ready_when == ReadyWhen::Running;
-  settle(now, false);
+  happened(now);
 }
 
 void ReplicaSet::start_failed(std::string_view replica, const std::string& reason, TimePoint now) {
@@ -103,14 +103,14 @@ void ReplicaSet::start_failed(std::string_view replica, const std::string& reaso
   } else {
     restart(*member, reason, now);
   }
-  settle(now, false);
+  happened(now);
 }
 
 void ReplicaSet::ready(std::string_view replica, bool ready, TimePoint now) {
   Member* member = find(replica);
   if (member == nullptr || member->stage != Member::Stage::Running) return;
   if (rules_.ready_when == ReadyWhen::Probed) member->ready = ready;
-  settle(now, false);
+  happened(now);
 }
 
 void ReplicaSet::exited(std::string_view replica, const ProcessExit& exit, TimePoint now) {
@@ -128,7 +128,6 @@ void ReplicaSet::exited(std::string_view replica, const ProcessExit& exit, TimeP
   }
   ended_.push_back(std::move(ended));
   if (ended_.size() > kEndedKept) ended_.pop_front();
-  stale_ = true;  // it may have registered since the last picture
 
   if (member->drain) {
     std::erase_if(members_, [&](const Member& m) { return m.name == replica; });
@@ -136,12 +135,13 @@ void ReplicaSet::exited(std::string_view replica, const ProcessExit& exit, TimeP
     if (now - member->started >= kForgetAfter) member->back_off = Duration(0);
     restart(*member, describe(exit), now);
   }
-  settle(now, false);
+  happened(now);
 }
 
-void ReplicaSet::leases(std::span<const LeaseView> workers, TimePoint now) {
-  asked_.reset();
-  stale_ = false;
+void ReplicaSet::leases(std::uint64_t read, std::span<const LeaseView> workers, TimePoint now) {
+  if (read <= picture_) return;
+  picture_ = read;
+  if (picture_ > last_event_) asked_.reset();
   for (Member& member : members_) {
     std::erase_if(member.workers, [&](const Worker& w) {
       return std::ranges::none_of(workers, [&](const LeaseView& v) { return v.worker_id == w.id; });
@@ -188,7 +188,8 @@ void ReplicaSet::adopt(Member& member, const LeaseView& view) {
   }
   known->seen = view;
   // Somebody else set it back to run.
-  if (!known->asked && known->quiet == true && !view.quiet) known->quiet = false;
+  const bool after = picture_ > known->confirmed;
+  if (after && !known->asked && known->quiet == true && !view.quiet) known->quiet = false;
 }
 
 void ReplicaSet::marked(std::string_view worker_id, const Status& outcome, TimePoint now) {
@@ -196,34 +197,40 @@ void ReplicaSet::marked(std::string_view worker_id, const Status& outcome, TimeP
   if (found == nullptr || !found->asked) return;
   if (outcome) {
     found->quiet = found->asked;
+    found->confirmed = ++events_;
   } else {  // gone, or a store in trouble: whether the mark was set is not known
     found->quiet.reset();
     found->retry_at = now + kAskAgain;
-    stale_ = true;
   }
   found->asked.reset();
-  settle(now, false);
+  happened(now);
 }
 
 void ReplicaSet::tick(TimePoint now) { settle(now, false); }
 
 // --- decisions ---------------------------------------------------------------------------------
 
-// Brings what is towards what is wanted. `fresh`: called with a picture of the leases that is true
-// at this moment. Only then are victims chosen and idle replicas told to end.
-void ReplicaSet::settle(TimePoint now, bool fresh) {
+// Something that may matter for what the next picture leads to.
+void ReplicaSet::happened(TimePoint now) {
+  last_event_ = ++events_;
+  settle(now, false);
+}
+
+// Brings what is towards what is wanted. `seen`: a picture of the leases has just come. Only then
+// are victims chosen and idle replicas told to end.
+void ReplicaSet::settle(TimePoint now, bool seen) {
   now_ = now;
-  if (fresh && !close_at_) {
+  if (seen && !close_at_) {
     release(now);
     release_outdated(now);
   }
   fill(now);
   steer(now);
   for (Member& member : members_) {
-    if (member.drain && member.stage == Member::Stage::Running) let_go(member, now, fresh);
+    if (member.drain && member.stage == Member::Stage::Running) let_go(member, now, seen);
   }
   start_due(now);
-  if (!fresh) ask(now);
+  ask(now);
 }
 
 // More wanted: draining replicas first go back to work, then new ones are made.
@@ -288,29 +295,30 @@ void ReplicaSet::steer(TimePoint now) {
 
 void ReplicaSet::steer(Worker& w, const Member& member, TimePoint now) {
   const bool quiet = member.drain.has_value();
-  const bool told_to_end = member.drain && member.drain->term_at;
-  if (told_to_end || w.asked || w.quiet == quiet || !is_due(w.retry_at, now)) return;
+  if (w.asked || w.quiet == quiet || !is_due(w.retry_at, now)) return;
   w.asked = quiet;
   act({.kind = quiet ? Action::Kind::Quiet : Action::Kind::Unquiet,
        .replica = member.name,
        .worker_id = w.id});
 }
 
-// A mark is confirmed for every registration of it, and none holds a job.
+// The picture was begun after its start and after the marks of all its registrations were
+// confirmed, and shows no job.
 bool ReplicaSet::may_end(const Member& member) const {
-  return std::ranges::all_of(member.workers, [](const Worker& w) {
-    return w.quiet == true && !w.asked && w.seen.quiet && w.seen.occupied == 0;
-  });
+  return picture_ > member.appeared && std::ranges::all_of(member.workers, [&](const Worker& w) {
+           return w.quiet == true && !w.asked && picture_ > w.confirmed && w.seen.quiet &&
+                  w.seen.occupied == 0;
+         });
 }
 
 // A draining replica: TERM when nothing is left to do, KILL when it does not end.
-void ReplicaSet::let_go(Member& member, TimePoint now, bool fresh) {
+void ReplicaSet::let_go(Member& member, TimePoint now, bool seen) {
   Drain& drain = *member.drain;
   if (!drain.term_at) {
     const bool late = rules_.drain_limit && is_due(drain.since + *rules_.drain_limit, now);
     if (close_at_) {
       term(member, true, "the server stops", now);
-    } else if (fresh && may_end(member)) {
+    } else if (seen && may_end(member)) {
       term(member, false, "no longer wanted", now);
     } else if (late) {
       term(member, true, "the drain limit is reached", now);
@@ -318,9 +326,10 @@ void ReplicaSet::let_go(Member& member, TimePoint now, bool fresh) {
     return;
   }
   if (drain.killed || !is_due(drain.kill_at, now)) return;
+  if (drain.overdue == 0) drain.overdue = last_event_ = ++events_;  // a picture of now, please
   // Told to end while it was idle, and yet it holds a job: it was about to register when it got
   // TERM. Its job is not interrupted either.
-  if (!drain.forced && (!fresh || member.occupied())) return;
+  if (!drain.forced && (!seen || picture_ < drain.overdue || member.occupied())) return;
   drain.killed = true;
   interruptions_ += member.occupied() && !drain.interrupted ? 1 : 0;
   act({.kind = Action::Kind::Kill,
@@ -376,22 +385,10 @@ void ReplicaSet::restart(Member& member, std::string why, TimePoint now) {
 
 // --- the picture of the leases -----------------------------------------------------------------
 
-// Whether a fresh picture could change anything. Where a mark is still on its way, its answer
-// comes first; where work is running, its end is told by the store.
-bool ReplicaSet::needs_picture(TimePoint now) const {
-  if (members_.empty()) return stale_ && !ended_.empty();
-  if (stale_ || counts().current() > wanted_) return true;
-  return std::ranges::any_of(members_, [&](const Member& m) {
-    if (!m.drain) return outdated(m);
-    if (m.stage != Member::Stage::Running) return false;
-    if (m.drain->term_at) return !m.drain->killed && is_due(m.drain->kill_at, now);
-    return std::ranges::all_of(m.workers, [](const Worker& w) { return w.quiet == true; });
-  });
-}
-
+// Whoever asks a store that does not answer asks again.
 void ReplicaSet::ask(TimePoint now) {
+  if (picture_ > last_event_ || (members_.empty() && ended_.empty())) return;
   if (asked_ && !is_due(*asked_ + kAskAgain, now)) return;
-  if (!needs_picture(now)) return;
   asked_ = now;
   act({.kind = Action::Kind::ReadLeases});
 }

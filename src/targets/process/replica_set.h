@@ -75,11 +75,11 @@ struct Action {
 // time, and says what to do.
 //
 // A replica that is to go is first set to `quiet`, a mark that every claim checks in its own
-// transaction. Only a picture of the leases that was read after the mark was confirmed, and shows
-// no job, leads to TERM: from then on nothing can reach it. A replica that never registered gets
-// TERM at once when a fresh picture does not know it; it cannot have claimed in the time between
-// the picture and the signal. If more are wanted again, draining replicas go back to work before
-// any is started.
+// transaction. Only a picture of the leases that was begun after the mark was confirmed, and shows
+// no job, leads to TERM: from then on nothing can reach it. A replica that no picture since its
+// start shows as registered gets TERM at once: to hold a job it would have to register, be answered
+// and claim in the time that reading takes. Should it manage that, it is not killed for it. If more
+// are wanted again, draining replicas go back to work before any is started.
 class ReplicaSet {
  public:
   ReplicaSet(std::string name, ReplicaRules rules, std::uint64_t seed);
@@ -97,9 +97,11 @@ class ReplicaSet {
   void start_failed(std::string_view replica, const std::string& reason, TimePoint now);
   void ready(std::string_view replica, bool ready, TimePoint now);  // ReadyWhen::Probed
   void exited(std::string_view replica, const ProcessExit& exit, TimePoint now);
-  // The leases as they are now: read the store and call this in one go. A picture that is older
-  // than the last marked() would show an idle worker that has work.
-  void leases(std::span<const LeaseView> workers, TimePoint now);
+  // A picture of the leases: call read_begins() before the store is read, and give its number with
+  // what was seen. What was confirmed in between cannot be in the picture. Numbers that are older
+  // than the last one are ignored.
+  std::uint64_t read_begins() { return ++events_; }
+  void leases(std::uint64_t read, std::span<const LeaseView> workers, TimePoint now);
   void marked(std::string_view worker_id, const Status& outcome, TimePoint now);
   void tick(TimePoint now);
 
@@ -122,6 +124,7 @@ class ReplicaSet {
     LeaseView seen = {};
     std::optional<bool> quiet = false;  // what the store confirmed; nothing: unknown
     std::optional<bool> asked = {};     // the command on its way
+    std::uint64_t confirmed = 0;        // when `quiet` became so
     TimePoint retry_at{};
   };
 
@@ -131,6 +134,7 @@ class ReplicaSet {
     TimePoint kill_at = TimePoint::max();
     bool forced = false;  // KILL also when it holds jobs
     bool killed = false;
+    std::uint64_t overdue = 0;  // when its grace was over, as a number of events_
     bool interrupted = false;
   };
 
@@ -142,6 +146,7 @@ class ReplicaSet {
     TimePoint start_at{};
     TimePoint started{};
     std::int64_t pid = 0;
+    std::uint64_t appeared = 0;  // when the process started, as a number of events_
     bool ready = false;
     int restarts = 0;
     bool ran_before = false;
@@ -170,7 +175,8 @@ class ReplicaSet {
   std::string new_name();
   void act(Action action) { actions_.push_back(std::move(action)); }
 
-  void settle(TimePoint now, bool fresh);
+  void happened(TimePoint now);
+  void settle(TimePoint now, bool seen);
   void fill(TimePoint now);
   void release(TimePoint now);
   void release_outdated(TimePoint now);
@@ -178,12 +184,11 @@ class ReplicaSet {
   void revive(Member& member);
   void steer(TimePoint now);
   void steer(Worker& worker, const Member& member, TimePoint now);
-  void let_go(Member& member, TimePoint now, bool fresh);
+  void let_go(Member& member, TimePoint now, bool seen);
   void term(Member& member, bool forced, std::string reason, TimePoint now);
   void start_due(TimePoint now);
   void restart(Member& member, std::string why, TimePoint now);
   void ask(TimePoint now);
-  bool needs_picture(TimePoint now) const;
   bool may_end(const Member& member) const;
   bool blocked() const;
   bool outdated(const Member& member) const { return member.generation != generation_; }
@@ -197,7 +202,9 @@ class ReplicaSet {
   int generation_ = 0;
   int interruptions_ = 0;
   std::optional<TimePoint> close_at_;  // shutting down: what runs then is killed
-  bool stale_ = false;                 // something happened that the last picture cannot show
+  std::uint64_t events_ = 0;           // counts what happened and the reads, in one order
+  std::uint64_t last_event_ = 0;       // that a picture should show
+  std::uint64_t picture_ = 0;          // the read whose picture came last
   std::optional<TimePoint> asked_;     // a picture was asked for and has not come
   TimePoint now_{};                    // of the last call
   std::vector<Member> members_;        // in the order of their creation

@@ -43,7 +43,7 @@ class Owner {
     work();
   }
   void changed() {  // the store says that workers changed
-    set.leases(store, clock.now());
+    set.leases(set.read_begins(), store, clock.now());
     work();
   }
   void register_worker(const std::string& replica, int occupied = 0, Duration ago = 0s) {
@@ -78,7 +78,7 @@ class Owner {
  private:
   void perform(const Action& action) {
     if (action.kind == Kind::ReadLeases) {
-      if (store_works) set.leases(store, clock.now());
+      if (store_works) set.leases(set.read_begins(), store, clock.now());
       return;
     }
     done.push_back(action);
@@ -210,6 +210,43 @@ TEST_CASE("replica set: an idle picture from before the confirmation does not co
   owner.store_works = true;
   owner.pass(1s);  // it asks again
   CHECK(owner.replicas_of(Kind::Term) == Names{name});
+}
+
+TEST_CASE("replica set: a picture that was begun before the confirmation does not count") {
+  Workers owner(1);
+  owner.confirm = false;
+  owner.store_works = false;
+  const std::string name = owner.name(0);
+  owner.want(0);
+  owner.changed();
+  REQUIRE(owner.replicas_of(Kind::Quiet) == Names{name});
+
+  // Read before, delivered after: it shows the worker idle and, from an earlier drain, quiet.
+  const std::uint64_t read = owner.set.read_begins();
+  std::vector<LeaseView> old = owner.store;
+  old[0].quiet = true;
+  owner.lease(name).occupied = 1;
+  owner.confirm_mark(name, true);
+  owner.set.leases(read, old, owner.clock.now());
+  owner.work();
+  CHECK(owner.replicas_of(Kind::Term).empty());
+
+  owner.lease(name).occupied = 0;
+  owner.changed();
+  CHECK(owner.replicas_of(Kind::Term) == Names{name});
+}
+
+TEST_CASE("replica set: a picture from before its start does not prove that it never registered") {
+  Owner owner({.ready_when = ReadyWhen::Registered});
+  const std::uint64_t read = owner.set.read_begins();
+  owner.store_works = false;
+  owner.want(1);
+  owner.want(0);
+  owner.set.leases(read, {}, owner.clock.now());
+  owner.work();
+  CHECK(owner.replicas_of(Kind::Term).empty());
+  owner.changed();
+  CHECK(owner.replicas_of(Kind::Term).size() == 1);
 }
 
 TEST_CASE("replica set: draining replicas go back to work before any is started") {
