@@ -7,8 +7,8 @@
 
 #include <doctest/doctest.h>
 
+#include "base/document.h"
 #include "base/duration.h"
-#include "manifest/reader.h"
 #include "temporary_folder.h"
 
 namespace jobmill::sqlite {
@@ -26,7 +26,7 @@ stringData: {password: swordfish}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: shop, annotations: {note: "a\nb"}}
-spec: {replicas: 3, ratio: 0.25, on: true, port: "8080", none: null, list: [1, [], {}]}
+spec: {replicas: 3, ratio: 0.25, on: true, port: "8080", mode: 0o644, none: null, list: [1, {}]}
 ---
 apiVersion: keda.sh/v1alpha1
 kind: ClusterTriggerAuthentication
@@ -35,15 +35,17 @@ spec: {}
 )";
 
 std::vector<Object> sample() {
-  manifest::Manifests read;
-  manifest::read_manifests(kManifests, "all.yaml", "default", read);
-  REQUIRE(read.ok());
-  REQUIRE(read.objects.size() == 3);
-  for (Object& object : read.objects) {
-    object.generation = 7;
-    object.created = *parse_instant("2025-01-01T00:00:00.5Z");
+  auto documents = parse_yaml(kManifests);
+  REQUIRE(documents);
+  std::vector<Object> objects;
+  for (Node& document : *documents) {
+    manifest::Problems problems("all.yaml");
+    objects.push_back(manifest::read_object(std::move(document), "default", problems));
+    REQUIRE(problems.ok());
+    objects.back().generation = 7;
+    objects.back().created = *parse_instant("2025-01-01T00:00:00.5Z");
   }
-  return read.objects;
+  return objects;
 }
 
 // A data folder whose store can be closed and opened again.
