@@ -52,6 +52,10 @@ class Parser final : public beast::http::basic_parser<true> {
     body_limit(boost::none);  // ours depends on the request: see on_header_impl
   }
 
+  // A chunked body ends with "0 CR LF CR LF", so at least that much is still to come. Beast asserts
+  // that it never sees less of a last chunk.
+  std::size_t least_bytes() const { return is_header_done() && chunked() ? 5 : 1; }
+
   RequestDecoder::Incoming incoming;
   std::optional<RequestDecoder::Refusal> refusal;
   std::size_t header_bytes = 0;  // consumed so far
@@ -206,7 +210,7 @@ void RequestDecoder::Impl::skip_empty_lines() {
 }
 
 bool RequestDecoder::Impl::begin() {
-  if (parser) return !rest().empty();
+  if (parser) return rest().size() >= parser->least_bytes();
   skip_empty_lines();
   if (rest().empty() || rest() == "\r") return false;
   parser.emplace(limits);

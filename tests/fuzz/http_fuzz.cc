@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The HTTP decoder under arbitrary bytes. The first byte chooses how they are cut, and the events
-// must be the same as for the whole; nothing may be kept beyond the limits.
+// The HTTP decoder under arbitrary bytes. The first byte chooses how they are cut; the requests
+// must be the same as of the whole, and nothing may be kept beyond the limits. Refusals may differ:
+// of a line that is cut, a fault shows when its header is complete or too large.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -21,12 +22,7 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-std::string describe(const RequestDecoder::Event& event) {
-  if (const auto* refusal = std::get_if<RequestDecoder::Refusal>(&event)) {
-    require(refusal->status >= 400 && refusal->status <= 505);
-    return std::to_string(refusal->status);
-  }
-  const auto& incoming = std::get<RequestDecoder::Incoming>(event);
+std::string describe(const RequestDecoder::Incoming& incoming) {
   const Request& request = incoming.request;
   require(request.body.size() <= kLimits.body_bytes);
   require(!request.method.empty() && !request.path.empty());
@@ -38,19 +34,19 @@ std::string describe(const RequestDecoder::Event& event) {
 
 std::vector<std::string> decode(std::string_view bytes, std::size_t piece) {
   RequestDecoder decoder(kLimits);
-  std::vector<std::string> events;
+  std::vector<std::string> requests;
   while (!bytes.empty()) {
     decoder.feed(bytes.substr(0, piece));
     bytes.remove_prefix(std::min(piece, bytes.size()));
     for (auto event = decoder.next(); !std::holds_alternative<RequestDecoder::NeedMore>(event);
          event = decoder.next()) {
-      // Whether a client is told to go on depends on how its bytes arrive, nothing else does.
-      if (std::holds_alternative<RequestDecoder::Continue>(event)) continue;
-      events.push_back(describe(event));
+      if (const auto* incoming = std::get_if<RequestDecoder::Incoming>(&event)) {
+        requests.push_back(describe(*incoming));
+      }
     }
     require(decoder.buffered() <= kLimits.header_bytes + 4);
   }
-  return events;
+  return requests;
 }
 
 }  // namespace
