@@ -355,7 +355,7 @@ Worker JobMemory::describe(const LiveWorker& live) {
   Worker worker = live.worker;
   worker.occupied = static_cast<int>(live.held.size());
   for (const auto& [job, held] : live.held) {
-    worker.latest_start = std::max(worker.latest_start.value_or(held.started), held.started);
+    worker.oldest_start = std::min(worker.oldest_start.value_or(held.started), held.started);
   }
   return worker;
 }

@@ -8,8 +8,8 @@
 
 #include <fmt/core.h>
 
-#include "base/duration.h"
-#include "base/json_writer.h"
+#include "store/sqlite/batch.h"
+#include "store/sqlite/job_events.h"
 #include "store/sqlite/lock_token.h"
 
 // The columns that row_of and job_of read, in their order.
@@ -34,13 +34,21 @@ static_assert(static_cast<int>(JobState::Processing) == 3);
 static_assert(static_cast<int>(JobState::Succeeded) == 5);
 static_assert(static_cast<int>(JobState::Deleted) == 7);
 
-constexpr char kInsertJob[] = R"sql(
-  INSERT INTO job (id, lane, v, name, labels, state, version, run_at, place, attempt, failures,
+constexpr char kInsertJobs[] = R"sql(
+  INSERT INTO job (seq, id, lane, v, name, labels, state, version, run_at, place, attempt, failures,
                    crashes, retries, max_attempts, max_crashes, waited, recurring, created_by,
                    created_at, updated_at)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, 0, 0, 0, ?9, ?10, ?11, 0, ?12, ?13, ?14, ?14)
+  SELECT c0, c1, c2, c3, c4, c5, c6, 1, c7, c8, 0, 0, 0, c9, c10, c11, 0, c12, c13, ?1, ?1
+    FROM batch
 )sql";
-constexpr char kInsertPayload[] = "INSERT INTO job_payload (seq, args, meta) VALUES (?1, ?2, ?3)";
+constexpr char kInsertPayloads[] =
+    "INSERT INTO job_payload (seq, args, meta) SELECT c0, c1, c2 FROM batch";
+constexpr char kInsertEvents[] =
+    "INSERT INTO job_event (seq, n, state, at, data) SELECT c0, c1, ?1, ?2, c2 FROM batch";
+constexpr char kInsertManyReady[] =
+    "INSERT INTO job_ready (lane, place, seq, at) SELECT c0, c1, c2, ?1 FROM batch";
+constexpr char kInsertManyDue[] =
+    "INSERT INTO job_due (queue, run_at, seq, lane) SELECT c0, c1, c2, c3 FROM batch";
 constexpr char kInsertEvent[] =
     "INSERT INTO job_event (seq, n, state, at, data) VALUES (?1, ?2, ?3, ?4, ?5)";
 constexpr char kInsertReady[] =
@@ -58,8 +66,7 @@ constexpr char kUpdateJob[] = R"sql(
 
 constexpr char kFindById[] = "SELECT " JOB_ROW " FROM job j WHERE j.id = ?1";
 constexpr char kFindBySeq[] = "SELECT " JOB_ROW " FROM job j WHERE j.seq = ?1";
-constexpr char kAllBySeq[] =
-    "SELECT " JOB_ALL " FROM job j JOIN job_payload p ON p.seq = j.seq WHERE j.seq = ?1";
+constexpr char kFindMany[] = "SELECT " JOB_ROW " FROM batch b CROSS JOIN job j ON j.seq = b.c0";
 constexpr char kAllById[] =
     "SELECT " JOB_ALL " FROM job j JOIN job_payload p ON p.seq = j.seq WHERE j.id = ?1";
 constexpr char kHistory[] = "SELECT state, at, data FROM job_event WHERE seq = ?1 ORDER BY n";
@@ -79,10 +86,35 @@ constexpr char kPageByState[] = "SELECT " JOB_ALL R"sql(
    ORDER BY j.updated_at DESC, j.seq DESC LIMIT ?3
 )sql";
 
-// Claims take a lane from its front, so what was taken is all up to the last place.
-constexpr char kFirstOfLane[] =
-    "SELECT place, seq FROM job_ready WHERE lane = ?1 ORDER BY place LIMIT ?2";
+// Claims take a lane from its front, so what is taken is all up to the last place. The front is
+// deleted last: until then all statements of a claim mean the same jobs.
+constexpr char kCountFront[] = R"sql(
+  SELECT count(*), max(place)
+    FROM (SELECT place FROM job_ready WHERE lane = ?1 ORDER BY place LIMIT ?2)
+)sql";
+constexpr char kFirstPlaces[] =
+    "SELECT place FROM job_ready WHERE lane = ?1 ORDER BY place LIMIT ?2";
+constexpr char kFront[] = "SELECT " JOB_ALL R"sql(, r.place
+    FROM job_ready r CROSS JOIN job j ON j.seq = r.seq CROSS JOIN job_payload p ON p.seq = r.seq
+   WHERE r.lane = ?1 AND r.place <= ?2 ORDER BY r.place
+)sql";
+constexpr char kClaimEvents[] = R"sql(
+  INSERT INTO job_event (seq, n, state, at, data)
+  SELECT j.seq, j.version + 1, 3, ?3, ?4 || ',"attempt":' || (j.failures + 1) || '}'
+    FROM job_ready r CROSS JOIN job j ON j.seq = r.seq
+   WHERE r.lane = ?1 AND r.place <= ?2
+)sql";
+constexpr char kClaimJobs[] = R"sql(
+  UPDATE job SET state = 3, version = version + 1, attempt = failures + 1, place = NULL,
+                 token = ?4, worker = ?5, waited = max(0, ?3 - updated_at), updated_at = ?3
+   WHERE seq IN (SELECT seq FROM job_ready WHERE lane = ?1 AND place <= ?2)
+)sql";
 constexpr char kTakeFront[] = "DELETE FROM job_ready WHERE lane = ?1 AND place <= ?2";
+constexpr char kCompleteJobs[] = R"sql(
+  UPDATE job SET state = 5, version = version + 1, token = NULL, worker = NULL, updated_at = ?1
+   WHERE seq IN (SELECT c0 FROM batch)
+)sql";
+constexpr char kLastSeq[] = "SELECT coalesce(max(seq), 0) FROM job";
 constexpr char kOldest[] = "SELECT at FROM job_ready WHERE lane = ?1 ORDER BY place LIMIT 1";
 constexpr char kLastPlace[] =
     "SELECT place FROM job_ready WHERE lane = ?1 ORDER BY place DESC LIMIT 1";
@@ -225,6 +257,9 @@ JobTables::JobTables(Database& db, JobMemory& memory) : db_(db), memory_(memory)
 Status JobTables::load() {
   memory_.clear_counts();
   last_place_ = 0;
+  auto last = db_.use(kLastSeq);
+  TRY([[maybe_unused]] const bool row, last.step());
+  last_seq_ = last.number(0);
   TRY_VOID(load_queues());
   TRY_VOID(load_lanes());
   TRY_VOID(load_due());
@@ -368,32 +403,63 @@ Result<std::int64_t> JobTables::lane(std::string_view name, std::string_view kin
 
 // --- one job -------------------------------------------------------------------------------------
 
-Result<std::int64_t> JobTables::insert(JobDelta& delta, const NewJob& job, TimePoint now) {
-  JobRow row;
-  row.id = uuid_bytes(job.id);
-  row.lane = job.lane;
-  row.version = 1;
-  row.run_at = job.run_at;
-  row.state = job.run_at ? JobState::Scheduled : JobState::Enqueued;
-  if (!job.run_at) row.place = ++last_place_;
-  const std::string labels = join(job.labels);
+namespace {
 
-  auto insert = db_.use(kInsertJob);
-  insert.bind_blob(1, view(row.id)).bind(2, job.lane).bind(3, job.spec->v).bind(4, job.name);
-  insert.bind(5, labels).bind(6, static_cast<int>(row.state)).bind(7, job.run_at);
-  if (row.place != 0) insert.bind(8, row.place);
-  if (job.spec->retries) insert.bind(9, *job.spec->retries);
-  insert.bind(10, job.max_attempts).bind(11, job.spec->max_crashes);
-  if (!job.recurring.empty()) insert.bind(12, job.recurring);
-  insert.bind(13, job.spec->created_by).bind(14, now);
-  TRY_VOID(insert.run());
-  row.seq = db_.last_insert_rowid();
+// What the tables take of one new job, beside its texts.
+struct NewRow {
+  std::int64_t seq;
+  UuidBytes id;
+  std::int64_t place;  // 0: it waits for its time
+  std::string labels;
+};
 
-  auto payload = db_.use(kInsertPayload);
-  TRY_VOID(payload.bind(1, row.seq).bind(2, job.args).bind(3, job.spec->meta).run());
-  TRY_VOID(add_event(row, now, job.event));
-  TRY_VOID(enter(delta, row, now));
-  return row.seq;
+Batch job_batch(std::span<const NewJob> jobs, const std::vector<NewRow>& rows) {
+  Batch batch(14);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const NewJob& job = jobs[i];
+    const NewRow& row = rows[i];
+    const jobs::JobSpec& spec = *job.spec;
+    const auto state = job.run_at ? JobState::Scheduled : JobState::Enqueued;
+    batch.add(row.seq).add_blob(view(row.id)).add(job.lane).add(spec.v);
+    batch.add(job.name).add(row.labels).add(static_cast<int>(state)).add(job.run_at);
+    row.place != 0 ? batch.add(row.place) : batch.add_null();
+    spec.retries ? batch.add(*spec.retries) : batch.add_null();
+    batch.add(job.max_attempts).add(spec.max_crashes);
+    job.recurring.empty() ? batch.add_null() : batch.add(job.recurring);
+    batch.add(std::string_view(spec.created_by));
+  }
+  return batch;
+}
+
+}  // namespace
+
+Result<std::int64_t> JobTables::insert(JobDelta& delta, std::span<const NewJob> jobs,
+                                       TimePoint now) {
+  const std::int64_t first = last_seq_ + 1;
+  std::vector<NewRow> rows;
+  rows.reserve(jobs.size());
+  Batch payloads(3), enqueued(3), scheduled(3), ready(3), due(4);
+  for (const NewJob& job : jobs) {
+    const std::int64_t place = job.run_at ? 0 : ++last_place_;
+    rows.push_back({++last_seq_, uuid_bytes(job.id), place, join(job.labels)});
+    payloads.add(last_seq_).add(job.args).add(job.spec->meta);
+    (job.run_at ? scheduled : enqueued).add(last_seq_).add(1).add(job.event);
+    if (job.run_at) {
+      const std::int64_t queue = memory_.lane(job.lane)->queue;
+      due.add(queue).add(*job.run_at).add(last_seq_).add(job.lane);
+      count_scheduled(delta, queue, *job.run_at);
+    } else {
+      ready.add(job.lane).add(place).add(last_seq_);
+      count_ready(delta, job.lane, now);
+    }
+  }
+  TRY_VOID(db_.use(kInsertJobs, job_batch(jobs, rows)).bind(1, now).run());
+  TRY_VOID(db_.use(kInsertPayloads, payloads).run());
+  TRY_VOID(add_events(enqueued, JobState::Enqueued, now));
+  TRY_VOID(add_events(scheduled, JobState::Scheduled, now));
+  if (!ready.empty()) TRY_VOID(db_.use(kInsertManyReady, ready).bind(1, now).run());
+  if (!due.empty()) TRY_VOID(db_.use(kInsertManyDue, due).run());
+  return first;
 }
 
 Result<std::optional<JobRow>> JobTables::find(std::string_view id) {
@@ -407,6 +473,19 @@ Result<std::optional<JobRow>> JobTables::find(std::int64_t seq) {
   auto query = db_.use(kFindBySeq);
   TRY(const bool some, query.bind(1, seq).step());
   return some ? std::optional(row_of(query)) : std::nullopt;
+}
+
+Result<std::vector<JobRow>> JobTables::find(std::span<const std::int64_t> seqs) {
+  Batch batch(1);
+  for (const std::int64_t seq : seqs) batch.add(seq);
+  auto query = db_.use(kFindMany, batch);
+  std::vector<JobRow> rows;
+  rows.reserve(seqs.size());
+  for (;;) {
+    TRY(const bool some, query.step());
+    if (!some) return rows;
+    rows.push_back(row_of(query));
+  }
 }
 
 // From the memory, which knows what each worker holds, so that no index over it is needed.
@@ -472,19 +551,27 @@ Status JobTables::enter(JobDelta& delta, JobRow& row, TimePoint now) {
 }
 
 Status JobTables::put_ready(JobDelta& delta, JobRow& row, TimePoint now) {
-  auto& lane = delta.lanes[row.lane];
-  lane.enqueued += 1;
-  if (!lane.added) lane.added = now;
+  count_ready(delta, row.lane, now);
   auto insert = db_.use(kInsertReady);
   return insert.bind(1, row.lane).bind(2, row.place).bind(3, row.seq).bind(4, now).run();
 }
 
 Status JobTables::put_due(JobDelta& delta, const JobRow& row) {
   const std::int64_t queue = memory_.lane(row.lane)->queue;
-  delta.queues[queue].add_due(*row.run_at, 1);
-  delta.due = true;
+  count_scheduled(delta, queue, *row.run_at);
   auto insert = db_.use(kInsertDue);
   return insert.bind(1, queue).bind(2, *row.run_at).bind(3, row.seq).bind(4, row.lane).run();
+}
+
+void JobTables::count_ready(JobDelta& delta, std::int64_t id, TimePoint now) {
+  auto& lane = delta.lanes[id];
+  lane.enqueued += 1;
+  if (!lane.added) lane.added = now;
+}
+
+void JobTables::count_scheduled(JobDelta& delta, std::int64_t queue, TimePoint at) {
+  delta.queues[queue].add_due(at, 1);
+  delta.due = true;
 }
 
 // A claim sets token and worker; every other transition ends it.
@@ -505,86 +592,107 @@ Status JobTables::add_event(const JobRow& row, TimePoint at, std::string_view da
   return insert.bind(4, at).bind(5, data).run();
 }
 
+Status JobTables::add_events(const Batch& events, JobState state, TimePoint at) {
+  if (events.empty()) return {};
+  return db_.use(kInsertEvents, events).bind(1, static_cast<int>(state)).bind(2, at).run();
+}
+
+Status JobTables::complete(JobDelta& delta, std::span<const JobRow> rows, TimePoint now) {
+  if (rows.empty()) return {};
+  std::vector<std::string> texts;
+  texts.reserve(rows.size());
+  Batch events(3);
+  for (const JobRow& row : rows) {
+    TRY_VOID(leave(delta, row, JobState::Succeeded));
+    texts.push_back(succeeded_event(row.waited, now - row.updated_at));
+    events.add(row.seq).add(row.version + 1).add(std::string_view(texts.back()));
+  }
+  delta.succeeded = now;
+  TRY_VOID(add_events(events, JobState::Succeeded, now));
+  return db_.use(kCompleteJobs, events).bind(1, now).run();
+}
+
 // --- claims --------------------------------------------------------------------------------------
 
 Status JobTables::claim(JobDelta& delta, std::vector<std::int64_t> lanes, int limit,
                         const Claimer& claimer, TimePoint now,
                         std::vector<jobs::ClaimedJob>& claimed) {
-  TRY(const auto taken, first_of(lanes, limit));
-  TRY_VOID(take(delta, taken));
-  claimed.reserve(claimed.size() + taken.size());
-  for (const Taken& job : taken) {
-    TRY(auto started, start(delta, job, claimer, now));
-    claimed.push_back(std::move(started));
+  TRY(const auto wanted, fronts(lanes, limit));
+  std::vector<Taken> taken;
+  for (const auto& [lane, front] : wanted) {
+    TRY_VOID(take(delta, lane, front, claimer, now, taken));
   }
+  if (wanted.size() > 1) {
+    std::sort(taken.begin(), taken.end(),
+              [](const Taken& a, const Taken& b) { return a.place < b.place; });
+  }
+  for (Taken& job : taken) claimed.push_back(std::move(job.claimed));
   return {};
 }
 
-Result<std::vector<JobTables::Taken>> JobTables::first_of(const std::vector<std::int64_t>& lanes,
-                                                          int limit) {
-  std::vector<Taken> first;
+// How far into each lane the first `limit` places of all of them reach.
+Result<JobTables::Fronts> JobTables::fronts(const std::vector<std::int64_t>& lanes, int limit) {
+  Fronts found;
+  if (lanes.size() == 1) {
+    auto query = db_.use(kCountFront);
+    TRY([[maybe_unused]] const bool row, query.bind(1, lanes.front()).bind(2, limit).step());
+    if (query.number(0) > 0) found[lanes.front()] = {query.number(0), query.number(1)};
+    return found;
+  }
+  std::vector<std::pair<std::int64_t, std::int64_t>> first;  // place, lane
   for (const std::int64_t lane : lanes) {
-    auto query = db_.use(kFirstOfLane);
+    auto query = db_.use(kFirstPlaces);
     query.bind(1, lane).bind(2, limit);
     for (;;) {
       TRY(const bool some, query.step());
       if (!some) break;
-      first.push_back({lane, query.number(0), query.number(1)});
+      first.emplace_back(query.number(0), lane);
     }
   }
-  std::sort(first.begin(), first.end(),
-            [](const Taken& a, const Taken& b) { return a.place < b.place; });
-  if (first.size() > static_cast<std::size_t>(limit)) {
-    first.resize(static_cast<std::size_t>(limit), Taken{});
+  std::sort(first.begin(), first.end());
+  if (first.size() > static_cast<std::size_t>(limit)) first.resize(static_cast<std::size_t>(limit));
+  for (const auto& [place, lane] : first) {
+    found[lane].count += 1;
+    found[lane].last = place;
   }
-  return first;
+  return found;
 }
 
-Status JobTables::take(JobDelta& delta, const std::vector<Taken>& taken) {
-  std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> fronts;  // count, last place
-  for (const Taken& job : taken) {
-    auto& [count, last] = fronts[job.lane];
-    ++count;
-    last = job.place;
-  }
-  for (const auto& [id, front] : fronts) {
-    TRY_VOID(db_.use(kTakeFront).bind(1, id).bind(2, front.second).run());
-    auto& lane = delta.lanes[id];
-    lane.enqueued -= front.first;
-    lane.taken = true;
-    delta.queues[memory_.lane(id)->queue].processing += front.first;
-  }
+Status JobTables::take(JobDelta& delta, std::int64_t id, const Front& front, const Claimer& claimer,
+                       TimePoint now, std::vector<Taken>& taken) {
+  TRY_VOID(read_front(delta, id, front, claimer, now, taken));
+  auto events = db_.use(kClaimEvents);
+  TRY_VOID(events.bind(1, id).bind(2, front.last).bind(3, now).bind(4, claimer.event).run());
+  auto update = db_.use(kClaimJobs);
+  update.bind(1, id).bind(2, front.last).bind(3, now);
+  TRY_VOID(update.bind(4, claimer.token).bind(5, claimer.row).run());
+  TRY_VOID(db_.use(kTakeFront).bind(1, id).bind(2, front.last).run());
+
+  auto& lane = delta.lanes[id];
+  lane.enqueued -= front.count;
+  lane.taken = true;
+  delta.queues[memory_.lane(id)->queue].processing += front.count;
+  delta.workers = true;
   return {};
 }
 
-Result<jobs::ClaimedJob> JobTables::start(JobDelta& delta, const Taken& taken,
-                                          const Claimer& claimer, TimePoint now) {
-  auto query = db_.use(kAllBySeq);
-  TRY(const bool some, query.bind(1, taken.seq).step());
-  if (!some) return fail(Code::Internal, fmt::format("no job {} of the claim table", taken.seq));
-  JobRow row = row_of(query);
-  jobs::ClaimedJob claimed{job_of(query), {}};
-
-  row.state = JobState::Processing;
-  row.version += 1;
-  row.attempt = row.failures + 1;
-  row.place = 0;
-  row.token = new_token();
-  row.worker = claimer.row;
-  row.waited = std::max(Duration::zero(), now - row.updated_at);
-  row.updated_at = now;
-  TRY_VOID(update(row));
-  TRY_VOID(add_event(row, now, fmt::format("{},\"attempt\":{}}}", claimer.event, row.attempt)));
-
-  Job& job = claimed.job;
-  job.state = row.state;
-  job.version = row.version;
-  job.attempt = row.attempt;
-  job.updated_at = now;
-  claimed.lock_token = to_text(LockToken{row.seq, row.token});
-  delta.claims.push_back({claimer.id, job.id, Held{row.seq, row.token, now, now}});
-  delta.workers = true;
-  return claimed;
+// The jobs as they are once they are claimed.
+Status JobTables::read_front(JobDelta& delta, std::int64_t lane, const Front& front,
+                             const Claimer& claimer, TimePoint now, std::vector<Taken>& taken) {
+  auto query = db_.use(kFront);
+  query.bind(1, lane).bind(2, front.last);
+  for (;;) {
+    TRY(const bool some, query.step());
+    if (!some) return {};
+    const std::int64_t seq = query.number(0);
+    Taken job{query.number(25), {job_of(query), to_text(LockToken{seq, claimer.token})}};
+    job.claimed.job.state = JobState::Processing;
+    job.claimed.job.version += 1;
+    job.claimed.job.attempt = job.claimed.job.failures + 1;
+    job.claimed.job.updated_at = now;
+    delta.claims.push_back({claimer.id, job.claimed.job.id, Held{seq, claimer.token, now, now}});
+    taken.push_back(std::move(job));
+  }
 }
 
 // Never 0, and never negative, which its text could not carry.

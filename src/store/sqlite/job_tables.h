@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,7 +52,7 @@ struct NewJob {
   std::string args;
   int max_attempts = 1;
   std::optional<TimePoint> run_at;  // in the future: SCHEDULED
-  std::string recurring;
+  std::string_view recurring;
   std::string_view event = "{}";
 };
 
@@ -68,7 +70,8 @@ class JobTables {
 
   Result<std::int64_t> lane(std::string_view queue, std::string_view kind, int priority);
 
-  Result<std::int64_t> insert(JobDelta& delta, const NewJob& job, TimePoint now);
+  // Answers with the seq of the first; the others follow.
+  Result<std::int64_t> insert(JobDelta& delta, std::span<const NewJob> jobs, TimePoint now);
   Result<std::optional<JobRow>> find(std::string_view id);  // canonical
   Result<std::optional<JobRow>> find(std::int64_t seq);
   Result<std::vector<JobRow>> running(std::int64_t worker, std::string_view worker_id);
@@ -82,10 +85,18 @@ class JobTables {
     std::int64_t row = 0;
     std::string id;
     std::string event;  // of the claim, up to the attempt's number
+    std::int64_t token = 0;
   };
+  std::int64_t new_token();
+
+  // All jobs of one claim have one token; their place in the table is part of its text.
   // The first jobs of lanes of equal rank, in the order of enqueueing.
   Status claim(JobDelta& delta, std::vector<std::int64_t> lanes, int limit, const Claimer& claimer,
                TimePoint now, std::vector<jobs::ClaimedJob>& claimed);
+
+  // PROCESSING -> SUCCEEDED, all of them.
+  Status complete(JobDelta& delta, std::span<const JobRow> rows, TimePoint now);
+  Result<std::vector<JobRow>> find(std::span<const std::int64_t> seqs);
 
   // One page each: SCHEDULED -> ENQUEUED, SUCCEEDED -> DELETED, DELETED -> gone.
   Result<std::int64_t> promote(JobDelta& delta, std::int64_t queue, TimePoint now, int page);
@@ -103,10 +114,15 @@ class JobTables {
   Result<int> count_active(std::string_view recurring, std::int64_t except, TimePoint now);
 
  private:
+  // The front of a lane: all up to a place.
+  struct Front {
+    std::int64_t count = 0;
+    std::int64_t last = 0;
+  };
+  using Fronts = std::map<std::int64_t, Front>;  // by lane
   struct Taken {
-    std::int64_t lane;
     std::int64_t place;
-    std::int64_t seq;
+    jobs::ClaimedJob claimed;
   };
 
   Status load_queues();
@@ -121,17 +137,21 @@ class JobTables {
   Status put_ready(JobDelta& delta, JobRow& row, TimePoint now);
   Status put_due(JobDelta& delta, const JobRow& row);
   Status update(const JobRow& row);
+  static void count_ready(JobDelta& delta, std::int64_t id, TimePoint now);
+  static void count_scheduled(JobDelta& delta, std::int64_t queue, TimePoint at);
+  Status add_events(const Batch& events, jobs::JobState state, TimePoint at);
   Status add_event(const JobRow& row, TimePoint at, std::string_view data);
-  Result<std::vector<Taken>> first_of(const std::vector<std::int64_t>& lanes, int limit);
-  Status take(JobDelta& delta, const std::vector<Taken>& taken);
-  Result<jobs::ClaimedJob> start(JobDelta& delta, const Taken& taken, const Claimer& claimer,
-                                 TimePoint now);
+  Result<Fronts> fronts(const std::vector<std::int64_t>& lanes, int limit);
+  Status take(JobDelta& delta, std::int64_t id, const Front& front, const Claimer& claimer,
+              TimePoint now, std::vector<Taken>& taken);
+  Status read_front(JobDelta& delta, std::int64_t lane, const Front& front, const Claimer& claimer,
+                    TimePoint now, std::vector<Taken>& taken);
   jobs::Job job_of(const Statement& row) const;
   Result<jobs::JobPage> read_page(Statement& query, int limit, bool by_state) const;
-  std::int64_t new_token();
 
   Database& db_;
   JobMemory& memory_;
+  std::int64_t last_seq_ = 0;
   std::int64_t last_place_ = 0;
   std::mt19937_64 random_{std::random_device{}()};
 };

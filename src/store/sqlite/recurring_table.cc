@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/recurring_table.h"
 
+#include <span>
 #include <utility>
 
 #include "base/duration.h"
@@ -176,7 +177,7 @@ Result<RecurringTable::Run> RecurringTable::insert(JobDelta& delta, const Row& r
   job.run_at = at;
   job.recurring = row.job.spec.id;
   job.event = event;
-  TRY(const std::int64_t seq, jobs_.insert(delta, job, now));
+  TRY(const std::int64_t seq, jobs_.insert(delta, std::span(&job, 1), now));
   return Run{seq, job.id};
 }
 

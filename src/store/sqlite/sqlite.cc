@@ -108,10 +108,15 @@ std::optional<TimePoint> Statement::maybe_instant(int column) const {
 void Database::Close::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
 void Database::Finalize::operator()(sqlite3_stmt* stmt) const { sqlite3_finalize(stmt); }
 
+Database::Database(sqlite3* db) : batch_(std::make_unique<const Batch*>(nullptr)), db_(db) {}
 Database::Database(Database&&) noexcept = default;
 Database::~Database() = default;
 
 Result<Database> Database::open(const std::string& path) {
+  // Counting what is allocated would take a lock at each allocation. Refused, and without harm,
+  // once somebody in this process has opened a database.
+  static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  (void)configured;
   sqlite3* raw = nullptr;
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   const int rc = sqlite3_open_v2(path.c_str(), &raw, kFlags, nullptr);
@@ -119,6 +124,7 @@ Result<Database> Database::open(const std::string& path) {
   if (rc != SQLITE_OK) {
     return fail(Code::Unavailable, "cannot open " + path + ": " + sqlite3_errmsg(raw));
   }
+  if (register_batch(raw, db.batch_.get()) != SQLITE_OK) return error_of(raw);
   return db;
 }
 
@@ -140,6 +146,11 @@ Statement Database::use(const char* sql) {
     known.reset(stmt);
   }
   return Statement(known.get());
+}
+
+Statement Database::use(const char* sql, const Batch& batch) {
+  *batch_ = &batch;
+  return use(sql);
 }
 
 std::int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(db_.get()); }

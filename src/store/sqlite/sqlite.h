@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "store/sqlite/batch.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -71,6 +72,8 @@ class Database {
   // Prepared once per text: `sql` must be a constant. A second use of the same text while the
   // first is alive would disturb it.
   Statement use(const char* sql);
+  // The same for a statement that reads `batch`.
+  Statement use(const char* sql, const Batch& batch);
 
   std::int64_t last_insert_rowid() const;
   std::int64_t changes() const;  // rows that the last INSERT, UPDATE or DELETE touched
@@ -84,8 +87,9 @@ class Database {
   struct Finalize {
     void operator()(sqlite3_stmt* stmt) const;
   };
-  explicit Database(sqlite3* db) : db_(db) {}
+  explicit Database(sqlite3* db);
 
+  std::unique_ptr<const Batch*> batch_;  // what statements that begin read; a fixed address
   std::unique_ptr<sqlite3, Close> db_;
   std::unordered_map<const char*, std::unique_ptr<sqlite3_stmt, Finalize>> statements_;
 };

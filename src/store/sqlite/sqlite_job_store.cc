@@ -2,7 +2,9 @@
 #include "store/sqlite/sqlite_job_store.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include <fmt/core.h>
@@ -50,6 +52,7 @@ struct Order {
   const JobSpec* spec;
   JobTemplate texts;
   std::optional<TimePoint> run_at;
+  std::string event;
 };
 
 std::optional<TimePoint> due_of(const JobSpec& spec, TimePoint now) {
@@ -71,7 +74,8 @@ Result<std::vector<Order>> check(std::span<const JobSpec> specs, TimePoint now) 
       return fail(Code::InvalidArgument,
                   fmt::format("jobs[{}].count: more than {} in all", i, kMaxCount));
     }
-    orders.push_back({&specs[i], *std::move(texts), due_of(specs[i], now)});
+    const auto due = due_of(specs[i], now);
+    orders.push_back({&specs[i], *std::move(texts), due, due ? scheduled_event(*due, "") : "{}"});
   }
   return orders;
 }
@@ -100,9 +104,9 @@ class SqliteJobStore final : public JobStoreOwner {
   Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now) override {
     TRY(const auto orders, check(specs, now));
     return run<InsertResult>(now, [&](JobDelta& delta) -> Result<InsertResult> {
-      InsertResult result;
-      for (const Order& order : orders) TRY_VOID(insert(delta, order, now, result));
-      return result;
+      Inserter inserter(*this, delta, now);
+      for (const Order& order : orders) TRY_VOID(inserter.add(order));
+      return inserter.finish();
     });
   }
 
@@ -154,12 +158,15 @@ class SqliteJobStore final : public JobStoreOwner {
   Result<std::vector<Settled>> settle(std::span<const Settlement> settlements,
                                       TimePoint now) override {
     return run<std::vector<Settled>>(now, [&](JobDelta& delta) -> Result<std::vector<Settled>> {
+      TRY(auto rows, claims_of(settlements));
       std::vector<Settled> outcomes;
+      std::vector<JobRow> completed;
       outcomes.reserve(settlements.size());
       for (const Settlement& settlement : settlements) {
-        TRY(auto outcome, settle(delta, settlement, now));
+        TRY(auto outcome, settle(delta, settlement, rows, completed, now));
         outcomes.push_back(std::move(outcome));
       }
+      TRY_VOID(tables_.complete(delta, completed, now));
       return outcomes;
     });
   }
@@ -426,37 +433,75 @@ class SqliteJobStore final : public JobStoreOwner {
 
   // --- parts of the calls ----------------------------------------------------------------------
 
-  Status insert(JobDelta& delta, const Order& order, TimePoint now, InsertResult& result) {
-    const JobSpec& spec = *order.spec;
-    NewJob job;
-    job.spec = &spec;
-    job.run_at = order.run_at;
-    job.max_attempts = spec.retries.value_or(options_.default_retries) + 1;
-    TRY(job.lane, tables_.lane(spec.queue, spec.kind, spec.priority));
-    const std::string event = order.run_at ? scheduled_event(*order.run_at, "") : "{}";
-    job.event = event;
+  // Gathers new jobs, so that one statement takes many.
+  class Inserter {
+   public:
+    Inserter(SqliteJobStore& store, JobDelta& delta, TimePoint now)
+        : store_(store), delta_(delta), now_(now) {}
 
-    const JobState state = order.run_at ? JobState::Scheduled : JobState::Enqueued;
-    for (std::int64_t i = 0; i < order.texts.count(); ++i) {
-      if (!spec.id.empty()) {
-        job.id = canonical_id(spec.id);
-        TRY(const auto existing, tables_.find(job.id));
-        if (existing) {
-          result.jobs.push_back({job.id, existing->state, false});
-          continue;
-        }
-      } else {
-        job.id = new_id(now);
+    Status add(const Order& order) {
+      TRY(const bool known, add_existing(order));
+      if (known) return {};
+      const JobSpec& spec = *order.spec;
+      NewJob job;
+      job.spec = &spec;
+      job.run_at = order.run_at;
+      job.max_attempts = spec.retries.value_or(store_.options_.default_retries) + 1;
+      TRY(job.lane, store_.tables_.lane(spec.queue, spec.kind, spec.priority));
+      job.event = order.event;
+      for (std::int64_t i = 0; i < order.texts.count(); ++i) {
+        job.id = spec.id.empty() ? new_id(now_) : canonical_id(spec.id);
+        job.name = order.texts.name(i);
+        job.labels = order.texts.labels(i);
+        job.args = order.texts.args(i);
+        if (i < kShownIds) result_.jobs.push_back({job.id, state_of(order), true});
+        waiting_.push_back(job);
+        if (waiting_.size() == kStatementRows) TRY_VOID(write());
       }
-      job.name = order.texts.name(i);
-      job.labels = order.texts.labels(i);
-      job.args = order.texts.args(i);
-      TRY([[maybe_unused]] const std::int64_t seq, tables_.insert(delta, job, now));
-      if (i < kShownIds) result.jobs.push_back({job.id, state, true});
-      ++result.created;
+      return {};
     }
-    return {};
-  }
+
+    Result<InsertResult> finish() {
+      TRY_VOID(write());
+      return std::move(result_);
+    }
+
+   private:
+    static constexpr std::size_t kStatementRows = 500;
+
+    static JobState state_of(const Order& order) {
+      return order.run_at ? JobState::Scheduled : JobState::Enqueued;
+    }
+
+    // An id that exists in the table or in this very call names that job, whatever else was asked.
+    Result<bool> add_existing(const Order& order) {
+      if (order.spec->id.empty()) return false;
+      const std::string id = canonical_id(order.spec->id);
+      const auto [same, fresh] = states_.try_emplace(id, state_of(order));
+      if (fresh) {
+        TRY(const auto row, store_.tables_.find(id));
+        if (!row) return false;
+        same->second = row->state;
+      }
+      result_.jobs.push_back({id, same->second, false});
+      return true;
+    }
+
+    Status write() {
+      if (waiting_.empty()) return {};
+      TRY([[maybe_unused]] const auto first, store_.tables_.insert(delta_, waiting_, now_));
+      result_.created += static_cast<std::int64_t>(waiting_.size());
+      waiting_.clear();
+      return {};
+    }
+
+    SqliteJobStore& store_;
+    JobDelta& delta_;
+    const TimePoint now_;
+    std::vector<NewJob> waiting_;
+    std::map<std::string, JobState> states_;  // of the ids that were given
+    InsertResult result_;
+  };
 
   static const std::vector<std::string>& wanted(const std::vector<std::string>& asked,
                                                 const std::vector<std::string>& registered) {
@@ -473,7 +518,8 @@ class SqliteJobStore final : public JobStoreOwner {
       const auto choices = memory_.choices(wanted(request.queues, worker->spec.queues),
                                            wanted(request.kinds, worker->spec.kinds));
       const JobTables::Claimer claimer{*row, worker->id,
-                                       processing_event_start(worker->id, worker->spec.name)};
+                                       processing_event_start(worker->id, worker->spec.name),
+                                       tables_.new_token()};
       const auto limit = static_cast<std::size_t>(std::min(request.limit, kMaxClaim));
       for (auto at = choices.begin(); at != choices.end() && claimed.jobs.size() < limit;) {
         std::vector<std::int64_t> lanes;
@@ -486,18 +532,38 @@ class SqliteJobStore final : public JobStoreOwner {
     });
   }
 
-  Result<Settled> settle(JobDelta& delta, const Settlement& settlement, TimePoint now) {
+  using Rows = std::unordered_map<std::int64_t, JobRow>;  // by seq
+
+  // The jobs that the tokens speak of.
+  Result<Rows> claims_of(std::span<const Settlement> settlements) {
+    std::vector<std::int64_t> seqs;
+    seqs.reserve(settlements.size());
+    for (const Settlement& settlement : settlements) {
+      if (const auto token = lock_token(settlement.lock_token)) seqs.push_back(token->seq);
+    }
+    TRY(const auto found, tables_.find(seqs));
+    Rows rows;
+    rows.reserve(found.size());
+    for (const JobRow& row : found) rows.emplace(row.seq, row);
+    return rows;
+  }
+
+  // Completions are written together at the end; a row that was settled is no longer held, so a
+  // second settlement of it in the same call finds its lease lost.
+  Result<Settled> settle(JobDelta& delta, const Settlement& settlement, Rows& rows,
+                         std::vector<JobRow>& completed, TimePoint now) {
     Settled settled;
     settled.job_id = settlement.job_id;
-    TRY(auto row, held(settlement));
-    if (!row) {
+    JobRow* row = held(settlement, rows);
+    if (row == nullptr) {
       TRY(const auto known, tables_.find(canonical_id(settlement.job_id)));
       settled.status = known ? lease_lost(settlement.job_id) : unknown_job(settlement.job_id);
       return settled;
     }
     switch (settlement.kind) {
       case Settlement::Kind::Complete:
-        TRY_VOID(complete(delta, *row, now));
+        completed.push_back(*row);
+        row->state = JobState::Succeeded;
         break;
       case Settlement::Kind::Fail:
         TRY_VOID(fail_attempt(delta, *row, settlement.failure, now));
@@ -512,19 +578,14 @@ class SqliteJobStore final : public JobStoreOwner {
   }
 
   // The job, if the claim of that token still holds it.
-  Result<std::optional<JobRow>> held(const Settlement& settlement) {
+  static JobRow* held(const Settlement& settlement, Rows& rows) {
     const auto token = lock_token(settlement.lock_token);
-    if (!token) return std::optional<JobRow>();
-    TRY(auto row, tables_.find(token->seq));
-    const bool holds = row && row->state == JobState::Processing && row->token == token->token &&
-                       row->id_text() == canonical_id(settlement.job_id);
-    if (!holds) row.reset();
-    return row;
-  }
-
-  Status complete(JobDelta& delta, JobRow& row, TimePoint now) {
-    const std::string event = succeeded_event(row.waited, now - row.updated_at);
-    return tables_.move(delta, row, JobState::Succeeded, now, event);
+    const auto found = token ? rows.find(token->seq) : rows.end();
+    if (found == rows.end()) return nullptr;
+    JobRow& row = found->second;
+    const bool holds = row.state == JobState::Processing && row.token == token->token &&
+                       row.id_text() == canonical_id(settlement.job_id);
+    return holds ? &row : nullptr;
   }
 
   // The failure and the retry that follows from it are one transaction with two events.
