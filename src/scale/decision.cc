@@ -167,7 +167,8 @@ Decision::Trigger trigger_of(const Reading& reading, const DesiredInput& in) {
   Decision::Trigger out;
   out.reading = reading;
   if (!reading.error.empty()) return out;
-  if (in.status > 0) out.per_replica = reading.value / in.status;
+  if (reading.type == MetricType::AverageValue && in.status > 0)
+    out.per_replica = reading.value / in.status;
   if (const auto proposal = propose(reading, in)) {
     out.ratio = proposal->ratio;
     out.proposal = proposal->replicas;

@@ -39,7 +39,7 @@ struct DecisionInput {
 struct Decision {
   struct Trigger {
     Reading reading;
-    std::optional<double> per_replica;
+    std::optional<double> per_replica;  // only where the target is
     std::optional<double> ratio;
     std::optional<int> proposal;  // none: a failed read does not vote
   };

@@ -56,7 +56,7 @@ double used_target(const Reading& reading) {
 
 std::string rounded_up(double exact, int replicas) {
   const std::string text = number_text(exact);
-  return exact == std::floor(exact) ? text : fmt::format("{}, rounded up {}", text, replicas);
+  return exact == std::floor(exact) ? text : fmt::format("{}, rounded up to {}", text, replicas);
 }
 
 std::string average_formula(const Reading& reading, const Proposal& proposal, int status) {
@@ -308,11 +308,11 @@ std::string story(const Decision& latest, const Decision* change, TimePoint now)
   return out + "\n";
 }
 
-std::string triggers_text(const Decision& d) {
+std::string triggers_text(const Decision& d, TimePoint now) {
   const DesiredInput in = seen(d);
   const auto* most = loudest(d);
   Table table;
-  table.row({"TRIGGER", "VALUE", "PER REPLICA", "TARGET", "ACTIVE", "READ", "ASKS FOR", ""});
+  table.row({"TRIGGER", "VALUE", "PER REPLICA", "TARGET", "ACTIVE", "READ", "ASKS FOR", "BECAUSE"});
   for (const auto& trigger : d.triggers) {
     const Reading& reading = trigger.reading;
     const bool good = reading.error.empty();
@@ -320,7 +320,8 @@ std::string triggers_text(const Decision& d) {
         {reading.name, good ? number_text(reading.value) : "unknown",
          trigger.per_replica ? number_text(*trigger.per_replica) : "-",
          number_text(used_target(reading)) + (reading.type == MetricType::Value ? "" : " each"),
-         reading.active ? "yes" : "no", good ? age_text(reading.age) + " ago" : "failed",
+         reading.active ? "yes" : "no",
+         good ? age_text(reading.age + (now - d.input.at)) + " ago" : "failed",
          trigger.proposal ? std::to_string(*trigger.proposal) + (&trigger == most ? " *" : "")
                           : "no vote",
          good ? formula(reading, in) : reading.error});
@@ -401,7 +402,8 @@ std::string sentence(const Decision& decision) {
 }
 
 std::string explain(const Decision& latest, const Decision* change, TimePoint now) {
-  return headline(latest) + story(latest, change, now) + triggers_text(latest) + rules_text(latest);
+  return headline(latest) + story(latest, change, now) + triggers_text(latest, now) +
+         rules_text(latest);
 }
 
 }  // namespace jobmill::scale

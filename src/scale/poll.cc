@@ -114,8 +114,7 @@ Duration Poll::hold() const { return std::min(source_.polling_interval, kLongest
 
 TimePoint Poll::trusted_until() const {
   if (!good_at_) return read_started_ + source_.timeout + kOnTheWay;
-  const TimePoint plain =
-      *good_at_ + 2 * interval_.value_or(source_.polling_interval) + source_.timeout;
+  const TimePoint plain = *good_at_ + 2 * source_.polling_interval + source_.timeout;
   return held() ? std::max(plain, read_started_ + hold() + source_.timeout) : plain;
 }
 

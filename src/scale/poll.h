@@ -17,7 +17,7 @@ namespace jobmill::scale {
 //
 // A failed read is repeated once with a rebuilt scaler; only the second failure counts. A source
 // that waits for changes is read again as soon as it has answered, at most every 100 ms; all
-// others at their interval. An answer is trusted for two intervals and the timeout.
+// others at their interval. An answer is trusted for two polling intervals and the timeout.
 class Poll {
  public:
   struct Source {
