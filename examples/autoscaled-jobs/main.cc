@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include <fmt/core.h>
@@ -47,7 +48,7 @@ void run_sample(jobmill::Context& context, std::string /*name*/, std::int64_t ex
   std::condition_variable_any over;
   std::unique_lock lock(mutex);
   over.wait_for(lock, context.stop, std::chrono::milliseconds(execution_time_ms), [] { return false; });
-  if (context.cancelled()) throw jobmill::Cancelled();
+  if (context.cancelled()) throw std::runtime_error("cancelled before it was done");
 }
 
 inline constexpr jobmill::Job<"example.sample", run_sample> Sample{{.labels = "n:{i}", .name = "{0}"}};

@@ -131,9 +131,10 @@ void explain(ApiContext& context, const Call& call, std::optional<WaitingRead> w
   const std::string name = call.parameter("name");
   context.control->explain(ns, name, [&context, call, waiting, ns, name](Result<Node> document) {
     if (!document) return call.responder.send(to_response(document.error()));
-    const std::string body = to_json(*document);
-    if (!waiting || waiting->etag != etag_of(body))
-      return call.responder.send(waiting_response(body));
+    const Node* revision = document->find("revision");  // the ages in it change all the time
+    const std::string etag = etag_of(revision != nullptr ? revision->text : "");
+    if (!waiting || waiting->etag != etag)
+      return call.responder.send(waiting_response(to_json(*document), etag));
     if (context.clock.now() >= waiting->until)
       return call.responder.send(not_modified(waiting->etag));
     context.control->watch(ns, name, waiting->until - context.clock.now(),

@@ -60,9 +60,8 @@ struct Checker {
   void check_scaled_object(const Object& object, Problems& problems) {
     auto spec = scale::decode_scaled_object(object, problems);
     if (!problems.ok()) return;
-    if (const Status status = scale::check_scaled_object(spec, others(object.key), trigger_types); !status)
-      problems.error(whole(object), status.error().message);
-    for (const std::string& warning : scale::warnings_of(spec)) problems.note(whole(object), warning);
+    for (const Status& status : {scale::check_trigger_types(spec.triggers, trigger_types), scale::check_no_rival(spec, others(object.key))})
+      if (!status) problems.error(whole(object), status.error().message);
     scaled.push_back(std::move(spec));
   }
 

@@ -102,12 +102,13 @@ Bound bind(CLI::App& root, const Command& command) {
   std::vector<std::string> path;
   for (std::string word; words >> word;) path.push_back(word);
   for (std::size_t i = 0; i + 1 < path.size(); ++i) {
-    CLI::App* next = parent->get_subcommand_no_throw(path[i]);
-    if (next == nullptr) {
-      next = parent->add_subcommand(path[i], std::string(noun_help(path[i])));
-      next->require_subcommand(1);
+    const auto same = parent->get_subcommands([&](const CLI::App* app) { return app->get_name() == path[i]; });
+    if (same.empty()) {
+      parent = parent->add_subcommand(path[i], std::string(noun_help(path[i])));
+      parent->require_subcommand(1);
+    } else {
+      parent = same.front();
     }
-    parent = next;
   }
   CLI::App* app = parent->add_subcommand(path.back(), command.help);
   auto values = std::make_unique<Values>();

@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include "app/api_client.h"
 #include "app/apply_plan.h"
 #include "base/duration.h"
 #include "manifest/reader.h"
@@ -92,7 +93,7 @@ Control::Control(ControlParts parts) : parts_(std::move(parts)) {
   auto stored = parts_.objects.load();
   if (!stored) parts_.log.error("the applied objects cannot be read", {{"error", stored.error().message}});
   if (stored)
-    for (Object& object : *stored) parts_.catalog.put(std::move(object), parts_.clock.now());
+    for (Object& object : *stored) parts_.catalog.restore(std::move(object));
 }
 
 Control::~Control() = default;
@@ -224,7 +225,7 @@ void Control::reconcile_scaled(const Key& key) {
     const scale::Trigger& trigger = scaled.spec.triggers[i];
     triggers.push_back({.type = trigger.type, .name = trigger.name, .metric = build(scaled, i), .cached = trigger.use_cached_metrics});
   }
-  autoscaler_.put(key, scaled.spec, {.annotations = object->annotations, .generation = object->generation, .created = object->created, .last_active = {}},
+  autoscaler_.put(scaled.spec, {.generation = object->generation, .created = object->created, .last_active = {}},
                   std::move(triggers), parts_.clock.now());
 }
 

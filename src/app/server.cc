@@ -12,6 +12,7 @@
 #include "api/auth.h"
 #include "api/route.h"
 #include "api/waiters.h"
+#include "app/api_client.h"
 #include "app/config.h"
 #include "app/control.h"
 #include "app/front_door.h"
@@ -25,6 +26,7 @@
 #include "http/server.h"
 #include "jobmill/jobs.h"
 #include "jobs/chores.h"
+#include "manifest/reader.h"
 #include "net/event_loop.h"
 #include "store/sqlite/sqlite_file.h"
 #include "store/sqlite/sqlite_job_store.h"
@@ -170,7 +172,7 @@ Server::Impl::Impl(ServerOptions given)
       log(clock, log_options(options)),
       folder(data_folder(options)),
       file(must(sqlite::SqliteFile::open(store_path(options, folder)), "data_in_use")),
-      store(must(sqlite::make_job_store(*file, clock))),
+      store(must(sqlite::open_job_store(*file, clock.now()))),
       objects(must(sqlite::ObjectStore::open(*file, folder + "/secrets.key"))),
       context{.store = *store, .pool = *pool, .loop = loop, .clock = clock, .log = log, .waiters = waiters, .token_key = worker_key},
       door(context, authenticator),
