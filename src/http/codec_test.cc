@@ -109,7 +109,7 @@ TEST_CASE("decoder: what cannot be a request is refused, by its kind") {
            Case{400, post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n"},
            Case{400, post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"},
            Case{400, post + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n"},
-           Case{400, post + "Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n"},
+           Case{400, post + "Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n"},
            Case{400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
            Case{413, post + "Content-Length: 11\r\n\r\n"},
            Case{413, post + "Content-Length: 18446744073709551615\r\n\r\n"},
@@ -139,7 +139,7 @@ TEST_CASE("decoder: how the bytes are cut does not matter") {
            "GET /c HTTP/1.1\r\nhost:h\r\n\r\n",
            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
            "3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nX: y\r\n\r\n\r\nGET / HTTP/1.0\r\n\r\n",
-           "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcde\r\n",
+           "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcde\r\n0\r\n",
            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
            "GET / HTTP/3.0\r\nHost: h\r\n\r\n",
        }) {

@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <deque>
+#include <span>
 #include <utility>
 
 #include "net/address.h"
@@ -68,6 +69,7 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   void wait_writable();
   void read();
   void send();
+  std::size_t send_some(error_code& error);
   void drop_sent(std::size_t bytes);
   void fail();
 
@@ -119,17 +121,24 @@ void TcpStream::wait_writable() {
   });
 }
 
+// One system call: plain send for the usual single piece, which is cheaper, else a gathering one.
+std::size_t TcpStream::send_some(error_code& error) {
+  if (queue_.size() == 1) {
+    return socket_.write_some(asio::buffer(queue_.front()) + front_sent_, error);
+  }
+  std::array<asio::const_buffer, kGather> pieces;
+  std::size_t count = 0;
+  for (auto piece = queue_.begin(); piece != queue_.end() && count < kGather; ++piece) {
+    pieces[count++] = asio::buffer(*piece);
+  }
+  pieces[0] += front_sent_;
+  return socket_.write_some(std::span(pieces.data(), count), error);
+}
+
 void TcpStream::send() {
   while (!queue_.empty()) {
-    std::array<asio::const_buffer, kGather> pieces;
-    std::size_t count = 0;
-    for (auto piece = queue_.begin(); piece != queue_.end() && count < kGather; ++piece) {
-      pieces[count++] = asio::buffer(*piece);
-    }
-    pieces[0] += front_sent_;
-
     error_code error;
-    const std::size_t sent = socket_.write_some(pieces, error);
+    const std::size_t sent = send_some(error);
     if (error == asio::error::would_block) return wait_writable();
     if (error) {
       queue_.clear();
