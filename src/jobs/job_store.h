@@ -57,7 +57,7 @@ struct Worker {
   TimePoint first_beat{};
   TimePoint last_beat{};
   int occupied = 0;                       // jobs it holds now
-  std::optional<TimePoint> latest_start;  // start of the job that it took last, of those it holds
+  std::optional<TimePoint> oldest_start;  // of the jobs that it holds, the start of the first one
   std::optional<TimePoint> drain_until;
 };
 
