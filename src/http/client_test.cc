@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <future>
 #include <stop_token>
 #include <thread>
@@ -178,6 +179,24 @@ TEST_CASE("client: connect_to changes where, not what") {
       client.fetch({.url = "http://web.default:8000/echo", .connect_to = service.address()});
   REQUIRE(answer);
   CHECK(answer->body.starts_with("GET /echo\nHost: web.default:8000\n"));
+}
+
+TEST_CASE("client: a proxy of the environment is used, but not for this machine") {
+  Service service;
+  REQUIRE(setenv("http_proxy", ("http://" + service.address()).c_str(), 1) == 0);
+  Client client;
+  const auto away = client.fetch({.url = "http://away.invalid/echo"});
+  REQUIRE(setenv("http_proxy", ("http://" + unused_address()).c_str(), 1) == 0);
+  const auto here = client.fetch({.url = service.url("/echo")});
+  const auto led =
+      client.fetch({.url = "http://away.invalid/echo", .connect_to = service.address()});
+  unsetenv("http_proxy");
+
+  REQUIRE(away);
+  CHECK(away->body.starts_with("GET http://away.invalid/echo\nHost: away.invalid\n"));
+  CHECK(here);
+  REQUIRE(led);
+  CHECK(led->body.starts_with("GET /echo\nHost: away.invalid\n"));
 }
 
 TEST_CASE("client: an answer that is too large is cut off") {

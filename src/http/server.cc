@@ -156,6 +156,7 @@ class Connection final : public net::Stream::Events,
   RequestDecoder decoder_;
   std::deque<Slot> slots_;          // requests without a sent answer
   std::uint64_t first_number_ = 0;  // of slots_.front()
+  std::size_t ready_bytes_ = 0;     // of answers whose turn has not come
   bool pumping_ = false;
   bool last_taken_ = false;  // no request after those in slots_
   bool last_sent_ = false;   // the answer with Connection: close is written
@@ -209,7 +210,8 @@ void Connection::pump() {
 }
 
 bool Connection::can_begin() const {
-  return !last_taken_ && slots_.size() < kPipelined && stream_->unsent() < kMaxUnsent;
+  return !last_taken_ && slots_.size() < kPipelined &&
+         ready_bytes_ + stream_->unsent() < kMaxUnsent;
 }
 
 void Connection::decode() {
@@ -246,9 +248,8 @@ void Connection::begin(RequestDecoder::Incoming incoming) {
 
 void Connection::refuse(RequestDecoder::Refusal refusal) {
   last_taken_ = true;
-  slots_.push_back({.options = {.keep_alive = false},
-                    .response = problem(refusal.status, refusal.code, refusal.detail),
-                    .ready = true});
+  slots_.push_back({.options = {.keep_alive = false}});
+  answer(first_number_ + slots_.size() - 1, problem(refusal.status, refusal.code, refusal.detail));
 }
 
 Connection::Slot* Connection::find(std::uint64_t number) {
@@ -260,6 +261,7 @@ void Connection::answer(std::uint64_t number, Response response) {
   Slot* slot = closed_ ? nullptr : find(number);
   if (!slot) return;
   slot->response = std::move(response);
+  ready_bytes_ += slot->response.body.size();
   slot->ready = true;
   slot->gone = nullptr;
   if (pumping_ || !flush()) return;
@@ -299,6 +301,7 @@ void Connection::encode(Slot& slot, std::string& out) {
     out += slot.interim;
     return;
   }
+  ready_bytes_ -= slot.response.body.size();
   const bool last = server_.stopping && slots_.size() == 1;
   slot.options.keep_alive = slot.options.keep_alive && !last;
   slot.options.date = server_.date();

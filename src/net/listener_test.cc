@@ -89,9 +89,9 @@ TEST_CASE("listener: an address in use is a conflict that names its holder") {
   CHECK(second.error().message.find("(pid " + std::to_string(getpid()) + ")") != std::string::npos);
 }
 
-TEST_CASE("listener: addresses of others and unknown hosts are errors") {
+TEST_CASE("listener: addresses of other machines are errors") {
   EventLoop loop;
-  for (const char* address : {"192.0.2.1:0", "no-such-host.invalid:0", "127.0.0.1"}) {
+  for (const char* address : {"192.0.2.1:0", "127.0.0.1"}) {
     CAPTURE(address);
     const auto listener = Listener::open(loop, address);
     REQUIRE_FALSE(listener);
