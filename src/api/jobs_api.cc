@@ -7,6 +7,7 @@
 #include "api/job_json.h"
 #include "api/problem.h"
 #include "api/route.h"
+#include "api/waiting_read.h"
 #include "jobs/job_template.h"
 
 // What producers and people ask of jobs.
@@ -157,37 +158,40 @@ void get_jobs(ApiContext& context, Call call) {
          [&context, request = std::move(call.request)] { return list_jobs(context, request); });
 }
 
-// The job's object with its history as one more member.
-http::Response with_history(const jobs::Job& job, const std::vector<jobs::JobEvent>& history) {
+std::string with_history(const jobs::Job& job, const std::vector<jobs::JobEvent>& history) {
   JsonWriter job_json;
   write_job(job_json, job);
   std::string text = std::move(job_json).text();
-  text.pop_back();
+  text.pop_back();  // its object gets one more member
   JsonWriter events;
   events.array();
   for (const jobs::JobEvent& event : history) write_event(events, event);
   events.end();
-  return json_response(200, text + ",\"history\":" + std::move(events).text() + "}");
+  return text + ",\"history\":" + std::move(events).text() + "}";
 }
 
-http::Response one_job(ApiContext& context, const std::string& id, bool history) {
-  auto job = context.store.get(id);
-  if (!job) return to_response(job.error());
+// A job is another one with each event.
+Result<Reading> one_job(ApiContext& context, const std::string& id, bool history) {
+  TRY(const jobs::Job job, context.store.get(id));
+  Reading reading{.json = {}, .state = std::to_string(job.version), .again = {}};
   if (history) {
-    auto events = context.store.history(id);
-    return events ? with_history(*job, *events) : to_response(events.error());
+    TRY(const auto events, context.store.history(id));
+    reading.json = with_history(job, events);
+  } else {
+    JsonWriter json;
+    write_job(json, job);
+    reading.json = std::move(json).text();
   }
-  JsonWriter json;
-  write_job(json, *job);
-  return json_response(200, std::move(json).text());
+  return reading;
 }
 
 void get_job(ApiContext& context, Call call) {
-  answer(context, call.responder, [&context, call] {
-    if (auto unknown = unknown_parameter(call.request, {"history"})) return *std::move(unknown);
-    const auto wanted = call.request.parameter("history");
-    return one_job(context, call.parameter("id"), wanted && *wanted != "0");
-  });
+  if (auto unknown = unknown_parameter(call.request, {"history"}))
+    return call.responder.send(*std::move(unknown));
+  const auto wanted = call.request.parameter("history");
+  answer_or_hold(context, call,
+                 [&context, id = call.parameter("id"), history = wanted && *wanted != "0"](
+                     TimePoint) { return one_job(context, id, history); });
 }
 
 // --- changes ------------------------------------------------------------------------------------

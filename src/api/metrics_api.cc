@@ -18,26 +18,6 @@ using namespace std::chrono_literals;
 
 // --- values -------------------------------------------------------------------------------------
 
-// One value of a metric. While a read is held, only `state` counts as change: a latency grows all
-// the time, but nobody needs to hear each millisecond of it.
-struct Reading {
-  std::string json;
-  std::string state;
-  std::optional<TimePoint> again;  // it will be another one at this instant, without any event
-
-  std::string etag() const {
-    return fmt::format("\"{}.{}\"", plain(etag_of(state)), plain(etag_of(json)));
-  }
-  bool same_state(std::string_view etag) const {
-    return etag.find(plain(etag_of(state)) + ".") != std::string_view::npos;
-  }
-
- private:
-  static std::string plain(const std::string& quoted) {
-    return quoted.substr(1, quoted.size() - 2);
-  }
-};
-
 struct Query {
   std::string queue;     // empty: all
   std::string priority;  // instead of queue
@@ -139,113 +119,14 @@ std::optional<http::Response> read_query(const http::Request& request, Query& qu
   return read_unit(request, query);
 }
 
-// --- the reads ----------------------------------------------------------------------------------
-
-// One read of a metric. It belongs to the loop thread, save that the pool reads the store for it.
-class MetricRead : public std::enable_shared_from_this<MetricRead> {
- public:
-  MetricRead(ApiContext& context, http::Responder responder, Metric metric, Query query)
-      : context_(context),
-        responder_(std::move(responder)),
-        metric_(metric),
-        query_(std::move(query)) {}
-
-  void start(const http::Request& request) {
-    const TimePoint now = context_.clock.now();
-    etag_ = request.headers.get("If-None-Match").value_or("");
-    if (const auto waiting = waiting_read(request, now)) {
-      waits_ = true;
-      deadline_ = context_.loop.run_after(waiting->until - now, [weak = weak_from_this()] {
-        if (auto self = weak.lock()) self->time_is_up();
-      });
-      responder_.on_gone([weak = weak_from_this()] {
-        if (auto self = weak.lock()) self->finish();
-      });
-    }
-    look();
-  }
-
- private:
-  void look() {
-    seen_ = context_.waiters.changes();
-    context_.pool.post([self = shared_from_this()] {
-      const TimePoint now = self->context_.clock.now();
-      auto reading = self->metric_(self->context_, self->query_, now);
-      if (!self->waits_) return self->answer(reading);
-      self->context_.loop.post(
-          [self, reading = std::move(reading), now] { self->found(reading, now); });
-    });
-  }
-
-  void found(const Result<Reading>& reading, TimePoint at) {
-    if (done_) return;
-    if (!reading || over_ || !reading->same_state(etag_)) {
-      answer(reading);
-      return finish();
-    }
-    watched_ = context_.waiters.watch([self = shared_from_this()](Waiters::Wake wake) {
-      self->watched_ = 0;
-      if (wake == Waiters::Wake::Stopping) self->over_ = true;
-      self->look();
-    });
-    if (context_.waiters.changes() != seen_) context_.waiters.gather();
-    if (reading->again) look_at(*reading->again - at);
-  }
-
-  void look_at(Duration from_now) {
-    context_.loop.cancel(again_);
-    again_ = context_.loop.run_after(std::max<Duration>(from_now, 1ms), [weak = weak_from_this()] {
-      if (auto self = weak.lock()) self->look_now();
-    });
-  }
-
-  void look_now() {
-    if (watched_ == 0) return;  // it is looking already
-    const auto self = shared_from_this();
-    context_.waiters.remove(std::exchange(watched_, 0));
-    look();
-  }
-
-  void time_is_up() {
-    over_ = true;
-    look_now();
-  }
-
-  void answer(const Result<Reading>& reading) const {
-    if (!reading) return responder_.send(to_response(reading.error()));
-    const std::string etag = reading->etag();
-    responder_.send(etag == etag_ ? not_modified(etag) : waiting_response(reading->json, etag));
-  }
-
-  void finish() {
-    done_ = true;
-    context_.loop.cancel(deadline_);
-    context_.loop.cancel(again_);
-    const auto self = shared_from_this();
-    context_.waiters.remove(std::exchange(watched_, 0));
-  }
-
-  ApiContext& context_;
-  http::Responder responder_;
-  const Metric metric_;
-  const Query query_;
-  std::string etag_;  // what the client knows
-  bool waits_ = false;
-  bool over_ = false;        // the time is up: the next look is the last
-  bool done_ = false;        // answered, or the client is gone
-  std::uint64_t seen_ = 0;   // changes before the last look
-  Waiters::Id watched_ = 0;  // 0: it is looking
-  net::EventLoop::TimerId deadline_ = 0;
-  net::EventLoop::TimerId again_ = 0;
-};
-
 template <Metric kMetric>
 void get_metric(ApiContext& context, Call call) {
   Query query;
   query.seconds = context.latency_in_seconds;
   if (auto wrong = read_query(call.request, query)) return call.responder.send(*std::move(wrong));
-  std::make_shared<MetricRead>(context, call.responder, kMetric, std::move(query))
-      ->start(call.request);
+  answer_or_hold(context, call, [&context, query = std::move(query)](TimePoint now) {
+    return kMetric(context, query, now);
+  });
 }
 
 constexpr std::array kRoutes{

@@ -20,7 +20,7 @@ http::Response to_response(const Problem& problem) {
       json.object().member("field", error.field).member("reason", error.reason).end();
     json.end();
   }
-  auto response = json_response(problem.status, std::move(json).text());
+  auto response = json_response(problem.status, std::move(json.end()).text());
   response.headers.set("Content-Type", "application/problem+json");
   if (problem.status == 503 || problem.status == 429) response.headers.set("Retry-After", "1");
   return response;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "api/route.h"
 #include "base/clock.h"
+#include "base/result.h"
 #include "http/message.h"
 
 namespace jobmill::api {
@@ -25,5 +28,22 @@ std::string etag_of(std::string_view value);  // "\"…\"": the same value, the 
 // 200 with ETag and Vary: Prefer, which tell a client that it may wait; 304.
 http::Response waiting_response(std::string json, const std::string& etag);
 http::Response not_modified(const std::string& etag);
+
+// What a read that may be held found. While it is held, only `state` counts as change: a latency
+// grows all the time, but nobody needs to hear each millisecond of it.
+struct Reading {
+  std::string json;
+  std::string state;
+  std::optional<TimePoint> again;  // it will be another one at this instant, without any event
+
+  std::string etag() const;
+  bool same_state(std::string_view etag) const;
+};
+
+// Answers with what `look` finds. If the client waits (see WaitingRead) and knows that state
+// already, the answer is held, without a thread, until another one is found after a change of the
+// store, or the time is up. `look` is called on the pool.
+void answer_or_hold(ApiContext& context, const Call& call,
+                    std::function<Result<Reading>(TimePoint now)> look);
 
 }  // namespace jobmill::api

@@ -116,18 +116,40 @@ Reply ApiClient::request(const std::string& method, const std::string& path, std
   http::ClientRequest request;
   request.method = method;
   request.url = url_ + path;
+  if (!body.empty()) request.headers.set("Content-Type", "application/json");
+  request.body = std::move(body);
+  return send(std::move(request));
+}
+
+Reply ApiClient::get_changed(const std::string& path, std::string& etag,
+                             std::chrono::seconds wait) {
+  http::ClientRequest request;
+  request.url = url_ + path;
+  if (!etag.empty()) {
+    request.headers.set("If-None-Match", etag);
+    request.headers.set("Prefer", fmt::format("wait={}", wait.count()));
+  }
+  return send(std::move(request), &etag);
+}
+
+Reply ApiClient::send(http::ClientRequest request, std::string* etag) {
   request.timeout = std::chrono::seconds(60);
   request.headers.set("Accept", "application/json");
   if (!authorization_.empty()) request.headers.set("Authorization", authorization_);
-  if (!body.empty()) request.headers.set("Content-Type", "application/json");
-  request.body = std::move(body);
 
   const auto answer = client_->fetch(request);
   if (!answer) return {.refusal = unreachable(answer.error()), .document = {}};
-  auto document = answer->body.empty() ? Result<Node>(Node::object()) : parse_json(answer->body, {.bytes = 64u << 20, .depth = 100, .nodes = 10'000'000});
-  if (answer->status >= 200 && answer->status < 300 && document) return {.refusal = {}, .document = *std::move(document)};
+  if (answer->status == 304) return {};
+  constexpr DocumentLimits kLimits{.bytes = 64u << 20, .depth = 100, .nodes = 10'000'000};
+  auto document = answer->body.empty() ? Result<Node>(Node::object())
+                                       : parse_json(answer->body, kLimits);
+  if (answer->status >= 200 && answer->status < 300 && document) {
+    if (etag != nullptr) *etag = answer->headers.get("ETag").value_or("");
+    return {.refusal = {}, .document = *std::move(document)};
+  }
   if (!document || !document->is_object())
-    document = make_problem(answer->status, "unexpected answer", fmt::format("{} answered with status {}", url_, answer->status));
+    document = make_problem(answer->status, "unexpected answer",
+                            fmt::format("{} answered with status {}", url_, answer->status));
   return {.refusal = Refusal{exit_of(answer->status), *std::move(document)}, .document = {}};
 }
 

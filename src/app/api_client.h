@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,6 +37,9 @@ class ApiClient {
   static std::optional<ApiClient> from(const Arguments& arguments);
 
   Reply get(const std::string& path) { return request("GET", path, {}); }
+  // A read that the server holds until its answer is another one than that of `etag`, at most
+  // `wait`: then the reply is empty. Sets `etag` to the answer's.
+  Reply get_changed(const std::string& path, std::string& etag, std::chrono::seconds wait);
   Reply post(const std::string& path, const Node& body) { return request("POST", path, to_json(body)); }
   Reply remove(const std::string& path) { return request("DELETE", path, {}); }
 
@@ -47,6 +52,7 @@ class ApiClient {
 
  private:
   Reply request(const std::string& method, const std::string& path, std::string body);
+  Reply send(http::ClientRequest request, std::string* etag = nullptr);
   Refusal unreachable(const Fault& error) const;
 
   std::string url_;

@@ -52,7 +52,7 @@ void add_flag(CLI::App& app, const Flag& flag, Values& values) {
     option->expected(1)->take_all();
     option->allow_extra_args(false);
   } else {
-    option->expected(1)->take_last();
+    option->expected(1)->take_last()->allow_extra_args(false);
   }
   option->type_name(type);
 }
@@ -68,6 +68,7 @@ void add_positionals(CLI::App& app, std::string_view text, Values& values) {
     values.order.push_back(word);
     CLI::Option* option = app.add_option(word, values.positional[word]);
     option->required(!optional)->expected(1, many ? 100'000 : 1)->type_name("");
+    if (!many) option->allow_extra_args(false);  // else CLI11 takes [1, 2] for a list of its own
   }
 }
 

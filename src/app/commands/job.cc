@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <charconv>
-#include <set>
-#include <thread>
+#include <chrono>
 
 #include <fmt/core.h>
 
@@ -163,33 +163,43 @@ int remove(const Arguments& arguments) {
 
 bool ended(const std::string& state) { return state == "SUCCEEDED" || state == "FAILED" || state == "DELETED"; }
 
-// Waits for one job: each request is held by the server until the job has ended or 25 s passed.
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+// The state in which a job has ended; empty: the time is up. Each read is held by the server until
+// the job has another event, or 25 s passed.
+std::string wait_for_end(ApiClient& client, const std::string& id, const Deadline& deadline,
+                         Reply& reply) {
+  constexpr std::chrono::seconds kLongest{25};
+  std::string etag;
+  for (auto wait = kLongest;;) {
+    reply = client.get_changed("/v1/jobs/" + http::url_encode(id), etag, wait);
+    if (!reply) return "";
+    if (const std::string state = cell(reply.document, "state"); ended(state)) return state;
+    if (!deadline) continue;
+    const auto left = *deadline - std::chrono::steady_clock::now();
+    if (left <= std::chrono::seconds(0)) return "";
+    wait = std::min(kLongest, std::chrono::ceil<std::chrono::seconds>(left));
+  }
+}
+
 int wait(const Arguments& arguments) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
-  Duration limit = Duration::max();
+  Deadline deadline;
   if (arguments.has("timeout")) {
-    const auto parsed = parse_duration(arguments.get("timeout"));
-    if (!parsed) return complain(kUsage, "--timeout: " + parsed.error().message);
-    limit = *parsed;
+    const auto limit = parse_duration(arguments.get("timeout"));
+    if (!limit) return complain(kUsage, "--timeout: " + limit.error().message);
+    deadline = std::chrono::steady_clock::now() + *limit;
   }
-  const auto start = std::chrono::steady_clock::now();
   int exit = kOk;
   for (const std::string& id : arguments.positional) {
-    for (;;) {
-      const auto passed = std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - start);
-      const Duration left = limit == Duration::max() ? Duration(std::chrono::seconds(25)) : limit - passed;
-      const auto wait_ms = std::clamp<std::int64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(left).count(), 0, 25'000);
-      const Reply reply = client->get(fmt::format("/v1/jobs/{}?wait_ms={}", http::url_encode(id), wait_ms));
-      if (!reply) return client->refused(reply);
-      const std::string state = cell(reply.document, "state");
-      if (ended(state)) {
-        fmt::print("job/{} {}\n", id, state);
-        if (state != "SUCCEEDED") exit = kFailed;
-        break;
-      }
-      if (wait_ms == 0) return complain(kTemporary, fmt::format("job {} is still {} (time is up); wait longer with --timeout", id, state));
-    }
+    Reply reply;
+    const std::string state = wait_for_end(*client, id, deadline, reply);
+    if (!reply) return client->refused(reply);
+    if (state.empty())
+      return complain(kTemporary, fmt::format("job {} has not ended (time is up); wait longer with --timeout", id));
+    fmt::print("job/{} {}\n", id, state);
+    if (state != "SUCCEEDED") exit = kFailed;
   }
   return exit;
 }
