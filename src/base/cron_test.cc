@@ -165,6 +165,11 @@ TEST_CASE("cron: a trigger's schedule that never fires is quickly known not to")
     CHECK(next_robfig(text, "2025-01-01T00:00:00Z", "Europe/Brussels") == "never");
 }
 
+TEST_CASE("cron: the trigger's stepping gets past a day that is missing") {
+  CHECK(next_robfig("0 0 * * sun", "2011-12-29T23:00:00Z", "Pacific/Apia") ==
+        "2011-12-31T10:00:00Z");
+}
+
 TEST_CASE("cron: policies have names, and the trigger's cannot be asked for") {
   CHECK(dst_policy("java-shift") == DstPolicy::JavaShift);
   CHECK(dst_policy(to_string(DstPolicy::RealTime)) == DstPolicy::RealTime);

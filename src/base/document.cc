@@ -205,8 +205,11 @@ const Node::Member* repeated_member(const Node& object) {
 Node::Kind plain_kind(std::string_view text) {
   if (is_one_of(text, {"", "~", "null", "Null", "NULL"})) return Node::Kind::Null;
   if (is_one_of(text, {"true", "True", "TRUE", "false", "False", "FALSE"})) return Node::Kind::Bool;
-  if (is_integer_text(text)) return Node::Kind::Integer;
-  if (is_yaml_number(text)) return Node::Kind::Number;
+  // What no number of ours can hold is text, as in Kubernetes' reader: it could not be written as
+  // JSON and read again.
+  if (is_integer_text(text) && (is_json_number(text) || integer_of(text)))
+    return Node::Kind::Integer;
+  if (is_yaml_number(text) && number_of(text)) return Node::Kind::Number;
   return Node::Kind::String;
 }
 

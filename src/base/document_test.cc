@@ -252,3 +252,12 @@ TEST_CASE("node: documents made by programs") {
   CHECK(node.find("list")->find("a") == nullptr);
   CHECK_FALSE(node.find("a")->as_int());
 }
+
+TEST_CASE("yaml: a number beyond every double is text, so that it survives being stored") {
+  const auto documents = parse_yaml("[5555e55555555551, -1e400, 1e300, 0e99999999999]");
+  REQUIRE(documents);
+  CHECK(to_json(documents->front()) == R"(["5555e55555555551","-1e400",1e300,0])");
+  const auto integers = parse_yaml("[0xFFFFFFFFFFFFFFFFFF, 99999999999999999999]");
+  REQUIRE(integers);
+  CHECK(to_json(integers->front()) == R"(["0xFFFFFFFFFFFFFFFFFF",99999999999999999999])");
+}

@@ -96,6 +96,9 @@ void append_quoted(std::string& out, std::string_view text) {
 
 // YAML writes some numbers that JSON cannot: 0x1F, +1, .5, 0777.
 std::string json_number(const Node& node) {
+  // A zero can have any exponent in YAML; JSON readers, ours too, refuse very large ones.
+  const bool exponent = node.text.find_first_of("eE") != std::string::npos;
+  if (exponent && document::number_of(node.text) == 0.0) return "0";
   if (document::is_json_number(node.text)) return node.text;
   if (const auto integer = document::integer_of(node.text)) return std::to_string(*integer);
   const auto number = document::number_of(node.text);
