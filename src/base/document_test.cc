@@ -254,10 +254,10 @@ TEST_CASE("node: documents made by programs") {
 }
 
 TEST_CASE("yaml: a number beyond every double is text, so that it survives being stored") {
-  const auto documents = parse_yaml("[5555e55555555551, -1e400, 1e300, 0e99999999999]");
+  const auto documents = jobmill::parse_yaml("[5555e55555555551, -1e400, 1e300, 0e99999999999]");
   REQUIRE(documents);
-  CHECK(to_json(documents->front()) == R"(["5555e55555555551","-1e400",1e300,0])");
-  const auto integers = parse_yaml("[0xFFFFFFFFFFFFFFFFFF, 99999999999999999999]");
+  CHECK(jobmill::to_json(documents->front()) == R"(["5555e55555555551","-1e400",1e300,0])");
+  const auto integers = jobmill::parse_yaml("[0xFFFFFFFFFFFFFFFFFF, 99999999999999999999]");
   REQUIRE(integers);
-  CHECK(to_json(integers->front()) == R"(["0xFFFFFFFFFFFFFFFFFF",99999999999999999999])");
+  CHECK(jobmill::to_json(integers->front()) == R"(["0xFFFFFFFFFFFFFFFFFF",99999999999999999999])");
 }
