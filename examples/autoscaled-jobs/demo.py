@@ -107,7 +107,7 @@ class Timeline:
 
     def __init__(self, server):
         self.server, self.etag, self.start = server, None, time.monotonic()
-        self.document, self.line, self.max_ready = None, None, 0
+        self.document, self.line, self.reason, self.max_ready = None, None, None, 0
 
     def seconds(self):
         return time.monotonic() - self.start
@@ -126,13 +126,14 @@ class Timeline:
         return document
 
     def show(self):
-        replicas, decision = self.document["replicas"], self.document.get("decision") or {}
+        replicas, change = self.document["replicas"], self.document.get("lastChange") or {}
         self.max_ready = max(self.max_ready, self.document["mostReady"])
         line = "wanted {wanted}  ready {ready}  starting {starting}  draining {draining}".format(**replicas)
-        reason = decision.get("sentence", "")
-        if (line, reason) != self.line:
-            say(f"{self.seconds():7.1f} s  {line}   {reason}")
-        self.line = (line, reason)
+        reason = "{from} -> {to}: {sentence}".format(**change) if change else ""
+        if line != self.line:
+            say(f"{self.seconds():7.1f} s  {line}" + (f"   {reason}" if reason != self.reason else ""))
+            self.reason = reason
+        self.line = line
 
 
 def all_jobs():

@@ -160,7 +160,8 @@ int ApiClient::refused(const Reply& reply) const {
     return refusal.exit;
   }
   complain(refusal.exit, detail_of(refusal.problem));
-  if (const Node* errors = refusal.problem.find("errors"); errors != nullptr)
+  const Node* errors = refusal.problem.find("errors");
+  if (errors != nullptr && errors->items.size() > 1)  // the detail tells the first one
     for (const Node& error : errors->items) {
       const Node* field = error.find("field");
       const Node* reason = error.find("reason");

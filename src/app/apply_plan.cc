@@ -28,6 +28,14 @@ const Node& image_node(const Object& object) {
   return image != nullptr ? *image : whole(object);
 }
 
+const Node& trigger_type_node(const Object& object, std::size_t index) {
+  const Node* triggers = object.document.find("spec");
+  if (triggers != nullptr) triggers = triggers->find("triggers");
+  if (triggers == nullptr || index >= triggers->items.size()) return whole(object);
+  const Node* type = triggers->items[index].find("type");
+  return type != nullptr ? *type : whole(object);
+}
+
 void check_image(const Object& object, const Deployment& deployment, const LocalImages& images, Problems& problems) {
   const manifest::Container& container = deployment.main();
   const auto image = images.find(container.image);
@@ -60,8 +68,10 @@ struct Checker {
   void check_scaled_object(const Object& object, Problems& problems) {
     auto spec = scale::decode_scaled_object(object, problems);
     if (!problems.ok()) return;
-    for (const Status& status : {scale::check_trigger_types(spec.triggers, trigger_types), scale::check_no_rival(spec, others(object.key))})
-      if (!status) problems.error(whole(object), status.error().message);
+    for (std::size_t i = 0; i < spec.triggers.size(); ++i)
+      if (const Status known = scale::check_trigger_types(std::span(spec.triggers).subspan(i, 1), trigger_types); !known)
+        problems.error(trigger_type_node(object, i), known.error().message);
+    if (const Status alone = scale::check_no_rival(spec, others(object.key)); !alone) problems.error(whole(object), alone.error().message);
     scaled.push_back(std::move(spec));
   }
 

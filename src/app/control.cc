@@ -470,6 +470,7 @@ Result<Node> Control::explain_now(const Key& key) {
   node.set("revision", Node::integer(it->second.revision));
   node.set("replicas", target != nullptr ? counts_document(target->wanted(), target->counts()) : counts_document(0, {}));
   node.set("mostReady", Node::integer(workloads_->most_ready(target_key)));
+  if (const scale::Decision* change = autoscaler_.last_change(key)) node.set("lastChange", scale::to_document(*change));
   if (latest != nullptr) {
     node.set("decision", scale::to_document(*latest));
     node.set("text", Node::string(scale::explain(*latest, autoscaler_.last_change(key), parts_.clock.now())));
