@@ -1,7 +1,8 @@
-# jobmill_module(<folder> LINK <modules and libraries>)
+# jobmill_module(<folder> LINK <modules and libraries> [CONFORMANCE <contracts>])
 # Every src/<folder>/**.cc becomes jobmill_<folder>; every *_test.cc becomes a case of its test
 # program. The LINK list is the module's allowed dependencies: tools/check_layers.py reads it and
-# fails if a file includes a module that is not named there.
+# fails if a file includes a module that is not named there. CONFORMANCE adds suites of
+# tests/conformance/ to its test program.
 set(JOBMILL_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 
 # Applies to every target of ours, so that one binary is never half instrumented.
@@ -21,7 +22,7 @@ endif()
 function(jobmill_test name)
   cmake_parse_arguments(ARG "" "LABELS" "SOURCES;LINK" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
-  target_link_libraries(${name}_test PRIVATE jobmill_conformance ${ARG_LINK} jobmill_testing)
+  target_link_libraries(${name}_test PRIVATE ${ARG_LINK} jobmill_testing)
   target_compile_options(${name}_test PRIVATE ${JOBMILL_WARNINGS})
   add_test(NAME ${name} COMMAND ${name}_test)
   if(ARG_LABELS)
@@ -30,13 +31,16 @@ function(jobmill_test name)
 endfunction()
 
 function(jobmill_module name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;CONFORMANCE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cc")
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   set(vectors ${tests})
   list(FILTER vectors INCLUDE REGEX "_vectors_test\\.cc$")
   list(FILTER tests EXCLUDE REGEX "_vectors_test\\.cc$")
+  foreach(contract IN LISTS ARG_CONFORMANCE)
+    list(APPEND tests "${PROJECT_SOURCE_DIR}/tests/conformance/${contract}.cc")
+  endforeach()
   list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
 
   set(links "")

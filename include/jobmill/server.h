@@ -35,18 +35,18 @@ struct ServerOptions {
     std::string role = "admin";  // viewer: reads; operator: also works with jobs; admin: everything
   };
 
-  std::string data;                        // empty: $STATE_DIRECTORY, else ./.jobmill
-  std::string store = "sqlite:";           // sqlite: (in DATA) or sqlite:PATH
-  std::string http = "127.0.0.1:8000";     // port 0 picks a free one
-  std::vector<User> users;                 // none: everyone on loopback is admin
-  std::vector<std::string> hosts;          // further names that a Host header may have on loopback
-  std::vector<std::string> filename;       // manifests applied at start: files, folders
+  std::string data{};                   // empty: $STATE_DIRECTORY, else ./.jobmill
+  std::string store = "sqlite:";        // sqlite: (in DATA) or sqlite:PATH
+  std::string http = "127.0.0.1:8000";  // port 0 picks a free one
+  std::vector<User> users{};            // none: everyone on loopback is admin
+  std::vector<std::string> hosts{};     // further names that a Host header may have on loopback
+  std::vector<std::string> filename{};  // manifests applied at start: files, folders
   std::vector<std::pair<std::string, std::string>> image{{"postgres", "off"}};  // NAME=COMMAND…
-  std::vector<std::pair<std::string, std::string>> service;                     // NAME[:PORT]=ADDR
-  std::string log_format = "text";         // text, json
-  std::string log_level = "info";          // debug, info, warn, error
+  std::vector<std::pair<std::string, std::string>> service{};                   // NAME[:PORT]=ADDR
+  std::string log_format = "text";                                              // text, json
+  std::string log_level = "info";           // debug, info, warn, error
   std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
-  std::optional<std::chrono::milliseconds> drain_limit;  // scale.drain_limit: none = no limit
+  std::optional<std::chrono::milliseconds> drain_limit{};  // scale.drain_limit: none = no limit
 };
 
 // Safe to use from several threads, except that run() is called once.

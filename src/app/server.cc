@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jobmill/server.h"
 
+#include <barrier>
 #include <condition_variable>
 #include <filesystem>
 #include <future>
@@ -124,6 +125,7 @@ struct Server::Impl {
   void run(const std::stop_token& stop);
   void reload();
   void wire();
+  void finish_pool();
 
   ServerOptions options;
   SystemClock clock;
@@ -138,7 +140,7 @@ struct Server::Impl {
   http::Client client;
   std::string worker_key = random_token(32);
   api::Authenticator authenticator{worker_key};
-  std::unique_ptr<ThreadPool> pool = std::make_unique<ThreadPool>(kPoolThreads);
+  ThreadPool pool{kPoolThreads};
   api::ApiContext context;
   FrontDoor door;
   manifest::Catalog catalog;
@@ -174,11 +176,11 @@ Server::Impl::Impl(ServerOptions given)
       file(must(sqlite::SqliteFile::open(store_path(options, folder)), "data_in_use")),
       store(must(sqlite::open_job_store(*file, clock.now()))),
       objects(must(sqlite::ObjectStore::open(*file, folder + "/secrets.key"))),
-      context{.store = *store, .pool = *pool, .loop = loop, .clock = clock, .log = log, .waiters = waiters, .token_key = worker_key},
+      context{.store = *store, .pool = pool, .loop = loop, .clock = clock, .log = log, .waiters = waiters, .token_key = worker_key},
       door(context, authenticator),
       services(catalog, options.service),
       fetch(control_loop, loop, services, door, client),
-      feed(*store, *pool, control_loop, clock),
+      feed(*store, pool, control_loop, clock),
       chores(*store, clock, log) {
   if (!app::is_loopback(options.http) && options.users.empty())
     refuse("configuration", fmt::format("{}: other machines could reach it without credentials; add a user, or bind to 127.0.0.1", options.http));
@@ -192,7 +194,7 @@ Server::Impl::Impl(ServerOptions given)
   fetch.own_address(address);
 
   control = std::make_unique<Control>(app::ControlParts{.loop = control_loop, .store = *store, .objects = *objects, .catalog = catalog,
-                                                        .services = services, .pool = *pool, .clock = clock, .log = log, .fetch = fetch,
+                                                        .services = services, .pool = pool, .clock = clock, .log = log, .fetch = fetch,
                                                         .feed = feed, .door = door, .authenticator = authenticator, .options = options,
                                                         .data = folder, .url = "http://" + address});
   context.control = control.get();
@@ -210,10 +212,20 @@ void Server::Impl::wire() {
   });
 }
 
+// First nobody comes in any more, then everything that is on its way is done; only then may parts
+// go that the last callbacks use.
 Server::Impl::~Impl() {
   waiters.stop();
   http.reset();
-  pool.reset();  // runs what is left of the requests; they use all of the above
+  finish_pool();
+}
+
+// Waits until all that the pool was given is done, and what the store had to tell of it is told.
+void Server::Impl::finish_pool() {
+  const auto all = std::make_shared<std::barrier<>>(static_cast<std::ptrdiff_t>(kPoolThreads + 1));
+  for (std::size_t i = 0; i < kPoolThreads; ++i) pool.post([all] { all->arrive_and_wait(); });
+  all->arrive_and_wait();
+  (void)file->run<void>([](sqlite::Database&) -> Status { return {}; });  // the commit thread is in order
 }
 
 // The caller's thread is the control thread from here on: local processes end with it.
@@ -242,8 +254,7 @@ void Server::Impl::run(const std::stop_token& stop) {
   closed.get_future().wait();
   maintenance.request_stop();
   maintenance.join();
-  pool.reset();
-  sockets.request_stop();
+  finish_pool();  // requests that came in are answered before the loop ends
 }
 
 void Server::Impl::reload() {
