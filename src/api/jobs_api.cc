@@ -49,16 +49,19 @@ Insert read_insert(JsonBody& body) {
   return insert;
 }
 
-// The first spec that can never be stored, as its problem. The store found one; it knows all specs
-// by their index, but its error is for people.
-std::optional<Problem> offender(const Insert& insert) {
+// The first spec that can never be stored, as its problem. The store found one, but its error is
+// for people, and speaks of jobs[0] also to those who sent only one.
+std::optional<Problem> offender(const Insert& insert, const Fault& error) {
   for (std::size_t i = 0; i < insert.specs.size(); ++i) {
     const auto compiled = jobs::JobTemplate::compile(insert.specs[i]);
     if (compiled) continue;
     Problem problem = to_problem(compiled.error());
     if (compiled.error().code == Code::Exhausted)
       problem.status = 413, problem.code = "payload_too_large";
-    if (insert.listed) problem.parameter = fmt::format("jobs[{}]", i);
+    if (insert.listed) {
+      problem.parameter = fmt::format("jobs[{}]", i);
+      problem.detail = error.message;
+    }
     return problem;
   }
   return std::nullopt;
@@ -66,7 +69,7 @@ std::optional<Problem> offender(const Insert& insert) {
 
 http::Response insert_error(const Insert& insert, const Fault& error) {
   const bool refused = error.code == Code::InvalidArgument || error.code == Code::Exhausted;
-  const auto problem = refused ? offender(insert) : std::nullopt;
+  const auto problem = refused ? offender(insert, error) : std::nullopt;
   return to_response(problem.value_or(to_problem(error)));
 }
 

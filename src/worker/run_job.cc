@@ -30,12 +30,20 @@ std::string readable(const char* mangled) {
   return status == 0 ? name.get() : mangled;
 }
 
+// The type as its author knows it: std::throw_with_nested puts one of its own around it.
+std::string type_of(const std::exception& error) {
+  constexpr std::string_view kNested = "std::_Nested_exception<";
+  std::string name = readable(typeid(error).name());
+  if (!name.starts_with(kNested)) return name;
+  return name.substr(kNested.size(), name.size() - kNested.size() - 1);
+}
+
 // The exception that `error` was thrown with, as std::throw_with_nested keeps it.
 void add_cause(jobs::Failure& failure, const std::exception& error) {
   try {
     std::rethrow_if_nested(error);
   } catch (const std::exception& cause) {
-    failure.cause_type = readable(typeid(cause).name());
+    failure.cause_type = type_of(cause);
     failure.cause_message = shortened(cause.what());
   } catch (...) {
     failure.cause_type = readable(abi::__cxa_current_exception_type()->name());
@@ -44,7 +52,7 @@ void add_cause(jobs::Failure& failure, const std::exception& error) {
 
 jobs::Failure failure_of(const std::exception& error) {
   jobs::Failure failure;
-  failure.type = readable(typeid(error).name());
+  failure.type = type_of(error);
   failure.message = shortened(error.what());
   if (dynamic_cast<const fatal*>(&error) != nullptr) failure.retry = jobs::RetryRule::Never;
   add_cause(failure, error);

@@ -58,9 +58,8 @@ ControlServer::ControlServer(const Clock& clock, ControlServerOptions options)
                                    .waiters = waiters_,
                                    .token_key = std::string(kTokenKey),
                                    .lease = options.jobs.lease}),
-      authenticator_(std::string(kTokenKey)),
+      users_(std::move(options.users)),
       routes_(all_routes()) {
-  authenticator_.set_users(std::move(options.users));
   store_->on_change([this](const jobs::Change& change) {
     loop_.post([this, change] { waiters_.changed(change); });
     const std::lock_guard lock(mutex_);
@@ -68,6 +67,7 @@ ControlServer::ControlServer(const Clock& clock, ControlServerOptions options)
     changed_.notify_all();
   });
   thread_ = std::jthread([this](const std::stop_token& stop) { loop_.run(stop); });
+  change_token_key(std::string(kTokenKey));
   on_loop([&] { listen(options.address); });
   url_ = "http://" + address_;
 }
@@ -98,7 +98,7 @@ void ControlServer::listen(const std::string& address) {
 }
 
 void ControlServer::serve(http::Request request, http::Responder responder) {
-  const auto identity = authenticator_.identify(request);
+  const auto identity = authenticator_->identify(request);
   if (!identity) return responder.send(api::unauthenticated());
   api::Match match = api::match(routes_, request.method, request.target);
   if (match.route == nullptr) return responder.send(api::no_route(match, request));
@@ -107,6 +107,14 @@ void ControlServer::serve(http::Request request, http::Responder responder) {
                                    .responder = std::move(responder),
                                    .identity = *identity,
                                    .path = std::move(match.path)});
+}
+
+void ControlServer::change_token_key(const std::string& key) {
+  on_loop([&] {
+    context_->token_key = key;
+    authenticator_ = std::make_unique<api::Authenticator>(key);
+    authenticator_->set_users(users_);
+  });
 }
 
 void ControlServer::wait_until(const std::function<bool()>& come_true) {

@@ -55,6 +55,9 @@ class ControlServer {
   // when it does not come true.
   void wait_until(const std::function<bool()>& come_true);
 
+  // As after a restart: tokens that were given out are not known any more.
+  void change_token_key(const std::string& key);
+
   // On the loop thread, waited for.
   void on_loop(const std::function<void()>& work);
   api::Waiters& waiters() { return waiters_; }
@@ -69,7 +72,8 @@ class ControlServer {
   Log log_;
   std::unique_ptr<ThreadPool> pool_ = std::make_unique<ThreadPool>(4);
   std::unique_ptr<api::ApiContext> context_;
-  api::Authenticator authenticator_;
+  std::unique_ptr<api::Authenticator> authenticator_;
+  std::vector<api::User> users_;
   std::vector<api::Route> routes_;
   std::mutex mutex_;  // guards changes_
   std::condition_variable changed_;
