@@ -355,10 +355,14 @@ class SqliteJobStore final : public JobStoreOwner {
 
   Result<std::optional<TimePoint>> next_due(std::string_view queue, TimePoint after) override {
     using Next = std::optional<TimePoint>;
+    const auto concerned = [&](const QueueStats& stats) {
+      return stats.scheduled > 0 && (queue.empty() || stats.queue == queue);
+    };
+    if (std::ranges::none_of(memory_.stats(), concerned)) return Next();  // and no statement
     return read<Next>([&]() -> Result<Next> {
       Next next;
       for (const auto& stats : memory_.stats()) {
-        if (stats.scheduled == 0 || (!queue.empty() && stats.queue != queue)) continue;
+        if (!concerned(stats)) continue;
         TRY(const Next at, tables_.next_due(memory_.queue(stats.queue)->id, after));
         if (at && (!next || *at < *next)) next = at;
       }
