@@ -19,6 +19,9 @@ if(JOBMILL_SANITIZE)
   endif()
 endif()
 
+# Units and contracts of interfaces: what also runs under the thread sanitizer.
+add_custom_target(unit_tests)
+
 function(jobmill_test name)
   cmake_parse_arguments(ARG "" "LABELS" "SOURCES;LINK" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
@@ -27,6 +30,9 @@ function(jobmill_test name)
   add_test(NAME ${name} COMMAND ${name}_test)
   if(ARG_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
+  else()
+    set_tests_properties(${name} PROPERTIES LABELS unit)
+    add_dependencies(unit_tests ${name}_test)
   endif()
 endfunction()
 

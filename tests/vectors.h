@@ -20,6 +20,6 @@ std::string text_or(const Node& node, std::string_view key, std::string_view fal
 double number(const Node& node, std::string_view key);
 bool flag(const Node& node, std::string_view key);  // missing = false
 const Node& member(const Node& node, std::string_view key);
-bool has(const Node& node, std::string_view key);   // present and not null
+bool has(const Node& node, std::string_view key);  // present and not null
 
 }  // namespace jobmill::testing

@@ -2,7 +2,8 @@
 //
 // The example application: sample jobs that can be scheduled by URL, and workers that run them.
 //
-//   jobmill-example web      the page that schedules sample jobs, on port 8080; and a control server
+//   jobmill-example web      the page that schedules sample jobs, on port 8080; and a control
+//   server
 //                            inside it, unless JOBMILL_URL names one
 //   jobmill-example worker   runs the jobs on 4 slots
 #include <array>
@@ -47,11 +48,13 @@ void run_sample(jobmill::Context& context, std::string /*name*/, std::int64_t ex
   std::mutex mutex;
   std::condition_variable_any over;
   std::unique_lock lock(mutex);
-  over.wait_for(lock, context.stop, std::chrono::milliseconds(execution_time_ms), [] { return false; });
+  over.wait_for(lock, context.stop, std::chrono::milliseconds(execution_time_ms),
+                [] { return false; });
   if (context.cancelled()) throw std::runtime_error("cancelled before it was done");
 }
 
-inline constexpr jobmill::Job<"example.sample", run_sample> Sample{{.labels = "n:{i}", .name = "{0}"}};
+inline constexpr jobmill::Job<"example.sample", run_sample> Sample{
+    {.labels = "n:{i}", .name = "{0}"}};
 
 bool in_pod() { return !environment("KUBERNETES_SERVICE_HOST").empty(); }
 
@@ -61,14 +64,20 @@ std::string store_url() { return environment("JOBMILL_URL"); }
 std::optional<int> refuse_postgres() {
   if (!store_url().empty() || environment("DATABASE_URL").empty()) return std::nullopt;
   return complain(jobmill::app::kConfiguration,
-                  "DATABASE_URL leads to PostgreSQL, which this version cannot use; set JOBMILL_URL to a control server");
+                  "DATABASE_URL leads to PostgreSQL, which this version cannot use; set "
+                  "JOBMILL_URL to a control server");
 }
 
 // --- web ----------------------------------------------------------------------------------------
 
-jobmill::http::Response refusal(int status, std::string_view code, std::string detail, std::string parameter = {}) {
-  return jobmill::api::to_response(jobmill::api::Problem{
-      .status = status, .code = code, .detail = std::move(detail), .parameter = std::move(parameter), .errors = {}, .job_id = {}});
+jobmill::http::Response refusal(int status, std::string_view code, std::string detail,
+                                std::string parameter = {}) {
+  return jobmill::api::to_response(jobmill::api::Problem{.status = status,
+                                                         .code = code,
+                                                         .detail = std::move(detail),
+                                                         .parameter = std::move(parameter),
+                                                         .errors = {},
+                                                         .job_id = {}});
 }
 
 // All jobs by one request and in one transaction: all of them, or none.
@@ -83,17 +92,21 @@ jobmill::http::Response schedule(jobmill::Client& client, const jobmill::http::R
     if (wish.count > 0) {
       jobmill::Put put{.count = static_cast<int>(wish.count)};
       if (later) put.at = at;
-      for (const jobmill::JobId& id : client.bulk().add(put, Sample, wish.name, wish.execution_time_ms).commit())
+      for (const jobmill::JobId& id :
+           client.bulk().add(put, Sample, wish.name, wish.execution_time_ms).commit())
         ids.push(jobmill::Node::string(id.uuid));
     }
   } catch (const jobmill::Error& error) {
-    return refusal(503, "storage_unavailable", fmt::format("the jobs were not stored ({}); try again", error.what()));
+    return refusal(503, "storage_unavailable",
+                   fmt::format("the jobs were not stored ({}); try again", error.what()));
   }
   using jobmill::Node;
   Node answer = Node::object();
   answer.set("enqueued", Node::integer(later ? 0 : wish.count));
   answer.set("scheduled", Node::integer(later ? wish.count : 0));
-  if (later) answer.set("runAt", Node::string(jobmill::format_instant(std::chrono::floor<jobmill::Duration>(at))));
+  if (later)
+    answer.set("runAt",
+               Node::string(jobmill::format_instant(std::chrono::floor<jobmill::Duration>(at))));
   answer.set("name", Node::string(wish.name));
   answer.set("executionTimeMs", Node::integer(wish.execution_time_ms));
   answer.set("jobIds", std::move(ids));
@@ -101,7 +114,8 @@ jobmill::http::Response schedule(jobmill::Client& client, const jobmill::http::R
 }
 
 // Storing jobs blocks, so it happens on the pool.
-void serve_request(jobmill::Client& client, jobmill::ThreadPool& pool, jobmill::http::Request request, jobmill::http::Responder responder) {
+void serve_request(jobmill::Client& client, jobmill::ThreadPool& pool,
+                   jobmill::http::Request request, jobmill::http::Responder responder) {
   if (request.path != "/schedule-example-jobs")
     return responder.send(refusal(404, "not_found", "there is only /schedule-example-jobs"));
   if (request.method != "GET" && request.method != "POST") {
@@ -109,19 +123,25 @@ void serve_request(jobmill::Client& client, jobmill::ThreadPool& pool, jobmill::
     response.headers.set("Allow", "GET, POST");
     return responder.send(std::move(response));
   }
-  pool.post([&client, request = std::move(request), responder = std::move(responder)] { responder.send(schedule(client, request)); });
+  pool.post([&client, request = std::move(request), responder = std::move(responder)] {
+    responder.send(schedule(client, request));
+  });
 }
 
 // The page that schedules jobs, until the token fires.
-int serve_page(const std::string& address, std::shared_ptr<jobmill::Store> store, std::stop_token stop) {
+int serve_page(const std::string& address, std::shared_ptr<jobmill::Store> store,
+               std::stop_token stop) {
   jobmill::Client client(std::move(store));
   jobmill::ThreadPool pool(4);
   jobmill::net::EventLoop loop;
-  jobmill::http::Server server(loop, [&](jobmill::http::Request request, jobmill::http::Responder responder) {
-    serve_request(client, pool, std::move(request), std::move(responder));
-  });
+  jobmill::http::Server server(
+      loop, [&](jobmill::http::Request request, jobmill::http::Responder responder) {
+        serve_request(client, pool, std::move(request), std::move(responder));
+      });
   const auto bound = server.listen(address);
-  if (!bound) return complain(jobmill::app::kFailed, bound.error().message + "; choose another one with --enqueue");
+  if (!bound)
+    return complain(jobmill::app::kFailed,
+                    bound.error().message + "; choose another one with --enqueue");
   fmt::print("jobmill-example ready enqueue={}\n", *bound);
   std::fflush(stdout);
   loop.run(stop);
@@ -131,7 +151,8 @@ int serve_page(const std::string& address, std::shared_ptr<jobmill::Store> store
 int web_with_server(const Arguments& arguments, const std::string& enqueue) {
   Arguments with_defaults = arguments;
   if (in_pod() && !arguments.has("http")) with_defaults.flags["http"] = {"0.0.0.0:8000"};
-  const auto options = jobmill::app::server_options(with_defaults, [](const char* name) { return environment(name); });
+  const auto options = jobmill::app::server_options(
+      with_defaults, [](const char* name) { return environment(name); });
   if (!options) return complain(jobmill::app::kConfiguration, options.error().message);
   try {
     jobmill::Server server(*options);
@@ -158,7 +179,8 @@ int web_with_server(const Arguments& arguments, const std::string& enqueue) {
 
 int web(const Arguments& arguments) {
   if (const auto refused = refuse_postgres()) return *refused;
-  const std::string enqueue = arguments.get("enqueue", in_pod() ? "0.0.0.0:8080" : "127.0.0.1:8080");
+  const std::string enqueue =
+      arguments.get("enqueue", in_pod() ? "0.0.0.0:8080" : "127.0.0.1:8080");
   if (store_url().empty()) return web_with_server(arguments, enqueue);
   jobmill::app::Signals signals;
   return serve_page(enqueue, jobmill::connect(), signals.token());
@@ -170,11 +192,13 @@ int web(const Arguments& arguments) {
 // for the port.
 struct Health {
   jobmill::net::EventLoop loop;
-  jobmill::http::Server server{loop, [](const jobmill::http::Request& request, const jobmill::http::Responder& responder) {
-                                 const bool known = request.path == "/health/live" || request.path == "/health/ready";
-                                 responder.send(known ? jobmill::api::json_response(200, "{\"status\":\"UP\"}")
-                                                      : refusal(404, "not_found", "there are /health/live and /health/ready"));
-                               }};
+  jobmill::http::Server server{
+      loop, [](const jobmill::http::Request& request, const jobmill::http::Responder& responder) {
+        const bool known = request.path == "/health/live" || request.path == "/health/ready";
+        responder.send(known
+                           ? jobmill::api::json_response(200, "{\"status\":\"UP\"}")
+                           : refusal(404, "not_found", "there are /health/live and /health/ready"));
+      }};
   std::jthread thread;
 
   jobmill::Status listen() {
@@ -187,17 +211,21 @@ struct Health {
 int worker(const Arguments& arguments) {
   if (const auto refused = refuse_postgres()) return *refused;
   if (store_url().empty())
-    return complain(jobmill::app::kConfiguration, "a worker needs a control server; set JOBMILL_URL, for example http://127.0.0.1:8000");
+    return complain(
+        jobmill::app::kConfiguration,
+        "a worker needs a control server; set JOBMILL_URL, for example http://127.0.0.1:8000");
   const std::string text = arguments.get("workers", "4");
   int slots = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), slots);
   if (error != std::errc() || end != text.data() + text.size() || slots < 1 || slots > 10'000)
-    return complain(jobmill::app::kUsage, "--workers takes a number of slots from 1 to 10000, not '" + text + "'");
+    return complain(jobmill::app::kUsage,
+                    "--workers takes a number of slots from 1 to 10000, not '" + text + "'");
 
   jobmill::app::Signals signals;
   Health health;
   if (in_pod())
-    if (const auto listening = health.listen(); !listening) return complain(jobmill::app::kFailed, listening.error().message);
+    if (const auto listening = health.listen(); !listening)
+      return complain(jobmill::app::kFailed, listening.error().message);
   try {
     jobmill::Worker(jobmill::connect()).handle(Sample).concurrency(slots).run(signals.token());
     return jobmill::app::kOk;
@@ -225,5 +253,7 @@ int main(int argc, char** argv) {
       Command{"web", "", "Serve the page that schedules sample jobs.", web_flags(), false, web},
       Command{"worker", "", "Run sample jobs.", kWorkerFlags, false, worker},
   };
-  return jobmill::app::run_command_line({"jobmill-example", "jobmill-example: sample jobs, and workers to run them", commands}, argc, argv);
+  return jobmill::app::run_command_line(
+      {"jobmill-example", "jobmill-example: sample jobs, and workers to run them", commands}, argc,
+      argv);
 }

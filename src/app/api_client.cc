@@ -39,7 +39,8 @@ Node make_problem(int status, std::string_view title, std::string_view detail) {
 
 std::string detail_of(const Node& problem) {
   for (const char* key : {"detail", "title"})
-    if (const Node* text = problem.find(key); text != nullptr && text->is_string()) return text->text;
+    if (const Node* text = problem.find(key); text != nullptr && text->is_string())
+      return text->text;
   return "the server gave no reason";
 }
 
@@ -62,7 +63,8 @@ Result<std::string> read_text_file(const std::string& path, std::size_t limit) {
   in->read(text.data(), static_cast<std::streamsize>(text.size()));
   if (in->bad()) return fail(Code::NotFound, "cannot read " + path);
   text.resize(static_cast<std::size_t>(in->gcount()));
-  if (text.size() > limit) return fail(Code::Exhausted, path + " is larger than " + std::to_string(limit >> 20) + " MiB");
+  if (text.size() > limit)
+    return fail(Code::Exhausted, path + " is larger than " + std::to_string(limit >> 20) + " MiB");
   return text;
 }
 
@@ -79,7 +81,8 @@ std::optional<ApiClient> ApiClient::from(const Arguments& arguments) {
 
   const auto output = output_of(arguments.get("output"));
   if (!output) {
-    complain(kUsage, "unknown --output '" + arguments.get("output") + "'; use table, json, yaml or name");
+    complain(kUsage,
+             "unknown --output '" + arguments.get("output") + "'; use table, json, yaml or name");
     return std::nullopt;
   }
   client.output_ = *output;
@@ -106,9 +109,9 @@ std::optional<ApiClient> ApiClient::from(const Arguments& arguments) {
 }
 
 Refusal ApiClient::unreachable(const Fault& error) const {
-  const std::string detail =
-      fmt::format("no answer from {} ({}); start a server with `jobmill dev`, or name one with --server", url_,
-                  error.message);
+  const std::string detail = fmt::format(
+      "no answer from {} ({}); start a server with `jobmill dev`, or name one with --server", url_,
+      error.message);
   return {kUnreachable, make_problem(0, "server unreachable", detail)};
 }
 
@@ -141,8 +144,8 @@ Reply ApiClient::send(http::ClientRequest request, std::string* etag) {
   if (!answer) return {.refusal = unreachable(answer.error()), .document = {}};
   if (answer->status == 304) return {};
   constexpr DocumentLimits kLimits{.bytes = 64u << 20, .depth = 100, .nodes = 10'000'000};
-  auto document = answer->body.empty() ? Result<Node>(Node::object())
-                                       : parse_json(answer->body, kLimits);
+  auto document =
+      answer->body.empty() ? Result<Node>(Node::object()) : parse_json(answer->body, kLimits);
   if (answer->status >= 200 && answer->status < 300 && document) {
     if (etag != nullptr) *etag = answer->headers.get("ETag").value_or("");
     return {.refusal = {}, .document = *std::move(document)};
@@ -165,7 +168,8 @@ int ApiClient::refused(const Reply& reply) const {
     for (const Node& error : errors->items) {
       const Node* field = error.find("field");
       const Node* reason = error.find("reason");
-      fmt::print(stderr, "  {}: {}\n", field != nullptr ? field->text : "", reason != nullptr ? reason->text : "");
+      fmt::print(stderr, "  {}: {}\n", field != nullptr ? field->text : "",
+                 reason != nullptr ? reason->text : "");
     }
   return refusal.exit;
 }

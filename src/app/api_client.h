@@ -40,7 +40,9 @@ class ApiClient {
   // A read that the server holds until its answer is another one than that of `etag`, at most
   // `wait`: then the reply is empty. Sets `etag` to the answer's.
   Reply get_changed(const std::string& path, std::string& etag, std::chrono::seconds wait);
-  Reply post(const std::string& path, const Node& body) { return request("POST", path, to_json(body)); }
+  Reply post(const std::string& path, const Node& body) {
+    return request("POST", path, to_json(body));
+  }
   Reply remove(const std::string& path) { return request("DELETE", path, {}); }
 
   // Prints why, as one line or, with --output json, as a problem; returns the exit code.

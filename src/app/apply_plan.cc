@@ -36,13 +36,19 @@ const Node& trigger_type_node(const Object& object, std::size_t index) {
   return type != nullptr ? *type : whole(object);
 }
 
-void check_image(const Object& object, const Deployment& deployment, const LocalImages& images, Problems& problems) {
+void check_image(const Object& object, const Deployment& deployment, const LocalImages& images,
+                 Problems& problems) {
   const manifest::Container& container = deployment.main();
   const auto image = images.find(container.image);
   if (image && image->off) {
-    problems.note(whole(object), fmt::format("deployment/{}: not used on this machine (--image {}=off)", deployment.key.name, image->pattern));
+    problems.note(whole(object),
+                  fmt::format("deployment/{}: not used on this machine (--image {}=off)",
+                              deployment.key.name, image->pattern));
   } else if (!image && container.command.empty()) {
-    problems.error(image_node(object), fmt::format("nothing says what image '{}' means on this machine; add --image {}=COMMAND, or a command to the container", container.image, container.image));
+    problems.error(image_node(object),
+                   fmt::format("nothing says what image '{}' means on this machine; add --image "
+                               "{}=COMMAND, or a command to the container",
+                               container.image, container.image));
   }
 }
 
@@ -58,9 +64,11 @@ struct Checker {
   std::vector<scale::ScaledObjectSpec> others(const manifest::ObjectKey& key) const {
     std::vector<scale::ScaledObjectSpec> list = scaled;
     for (const Object* applied : catalog.list("ScaledObject")) {
-      const bool replaced = std::ranges::any_of(batch, [&](const Object& o) { return o.key == applied->key; });
+      const bool replaced =
+          std::ranges::any_of(batch, [&](const Object& o) { return o.key == applied->key; });
       Problems ignored(applied->source);
-      if (!replaced && applied->key != key) list.push_back(scale::decode_scaled_object(*applied, ignored));
+      if (!replaced && applied->key != key)
+        list.push_back(scale::decode_scaled_object(*applied, ignored));
     }
     return list;
   }
@@ -69,9 +77,12 @@ struct Checker {
     auto spec = scale::decode_scaled_object(object, problems);
     if (!problems.ok()) return;
     for (std::size_t i = 0; i < spec.triggers.size(); ++i)
-      if (const Status known = scale::check_trigger_types(std::span(spec.triggers).subspan(i, 1), trigger_types); !known)
+      if (const Status known =
+              scale::check_trigger_types(std::span(spec.triggers).subspan(i, 1), trigger_types);
+          !known)
         problems.error(trigger_type_node(object, i), known.error().message);
-    if (const Status alone = scale::check_no_rival(spec, others(object.key)); !alone) problems.error(whole(object), alone.error().message);
+    if (const Status alone = scale::check_no_rival(spec, others(object.key)); !alone)
+      problems.error(whole(object), alone.error().message);
     scaled.push_back(std::move(spec));
   }
 
@@ -79,7 +90,8 @@ struct Checker {
     const std::string& kind = object.key.kind;
     if (kind == "ScaledObject") return check_scaled_object(object, problems);
     if (kind == "TriggerAuthentication" || kind == "ClusterTriggerAuthentication") {
-      (void)scale::decode_trigger_authentication(object, problems);  // only what is wrong with it matters here
+      (void)scale::decode_trigger_authentication(
+          object, problems);  // only what is wrong with it matters here
       return;
     }
     if (kind != "Deployment") return manifest::check_core_object(object, problems);
@@ -90,14 +102,16 @@ struct Checker {
 
 manifest::Manifests read_all(std::span<const api::ManifestFile> files, std::string_view ns) {
   manifest::Manifests read;
-  for (const api::ManifestFile& file : files) manifest::read_manifests(file.text, file.name, ns, read);
+  for (const api::ManifestFile& file : files)
+    manifest::read_manifests(file.text, file.name, ns, read);
   return read;
 }
 
 }  // namespace
 
-ApplyPlan plan_apply(std::span<const api::ManifestFile> files, std::string_view ns, const manifest::Catalog& catalog,
-                     const LocalImages& images, std::span<const std::string_view> trigger_types) {
+ApplyPlan plan_apply(std::span<const api::ManifestFile> files, std::string_view ns,
+                     const manifest::Catalog& catalog, const LocalImages& images,
+                     std::span<const std::string_view> trigger_types) {
   manifest::Manifests read = read_all(files, ns);
   Checker checker{catalog, images, trigger_types, read.objects, {}};
   for (const Object& object : read.objects) {

@@ -7,8 +7,8 @@
 #include <memory>
 #include <sstream>
 
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include "app/version.h"
 
@@ -79,7 +79,8 @@ Arguments collect(const Values& values) {
   for (const auto& [name, given] : values.switches)
     if (given) arguments.flags[name] = {"true"};
   for (const std::string& name : values.order)
-    for (const std::string& value : values.positional.at(name)) arguments.positional.push_back(value);
+    for (const std::string& value : values.positional.at(name))
+      arguments.positional.push_back(value);
   return arguments;
 }
 
@@ -103,7 +104,8 @@ Bound bind(CLI::App& root, const Command& command) {
   std::vector<std::string> path;
   for (std::string word; words >> word;) path.push_back(word);
   for (std::size_t i = 0; i + 1 < path.size(); ++i) {
-    const auto same = parent->get_subcommands([&](const CLI::App* app) { return app->get_name() == path[i]; });
+    const auto same =
+        parent->get_subcommands([&](const CLI::App* app) { return app->get_name() == path[i]; });
     if (same.empty()) {
       parent = parent->add_subcommand(path[i], std::string(noun_help(path[i])));
       parent->require_subcommand(1);

@@ -12,13 +12,14 @@ namespace jobmill::app {
 
 // What commands are made of. CLI11 sits behind parse() and nowhere else.
 struct Flag {
-  const char* name;         // "--queue", or "-f,--filename"
-  const char* value = "";   // "Q"; empty: a switch; ending in "…": may be repeated
+  const char* name;        // "--queue", or "-f,--filename"
+  const char* value = "";  // "Q"; empty: a switch; ending in "…": may be repeated
   const char* help = "";
 };
 
 struct Arguments {
-  std::map<std::string, std::vector<std::string>, std::less<>> flags;  // by long name without dashes
+  std::map<std::string, std::vector<std::string>, std::less<>>
+      flags;  // by long name without dashes
   std::vector<std::string> positional;
 
   bool has(std::string_view flag) const { return flags.find(flag) != flags.end(); }
@@ -43,7 +44,7 @@ struct Command {
   const char* positional;  // "KIND [ARGS]", "ID…"; empty: none
   const char* help;
   std::span<const Flag> flags;
-  bool talks_to_server;    // adds --server, --user, --password-file, --token, -o, -n
+  bool talks_to_server;  // adds --server, --user, --password-file, --token, -o, -n
   int (*run)(const Arguments& arguments);
 };
 

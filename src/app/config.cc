@@ -30,27 +30,33 @@ Status set_later(ServerOptions&, const Values&) { return {}; }
 Status set_store(ServerOptions& options, const Values& values) {
   const std::string& url = values.back();
   if (url.starts_with("postgres://") || url.starts_with("postgresql://"))
-    return fail(Code::Unsupported, "this version has no PostgreSQL store; use sqlite: or sqlite:PATH");
-  if (!url.starts_with("sqlite:")) return fail(Code::InvalidArgument, "'" + url + "' is no store; use sqlite: or sqlite:PATH");
+    return fail(Code::Unsupported,
+                "this version has no PostgreSQL store; use sqlite: or sqlite:PATH");
+  if (!url.starts_with("sqlite:"))
+    return fail(Code::InvalidArgument, "'" + url + "' is no store; use sqlite: or sqlite:PATH");
   options.store = url;
   return {};
 }
 
 Status set_target(ServerOptions&, const Values& values) {
   if (values.back() == "process") return {};
-  if (values.back() == "kubernetes") return fail(Code::Unsupported, "this version has no kubernetes target; use process");
+  if (values.back() == "kubernetes")
+    return fail(Code::Unsupported, "this version has no kubernetes target; use process");
   return fail(Code::InvalidArgument, "'" + values.back() + "' is no target; use process");
 }
 
 Status set_log_format(ServerOptions& options, const Values& values) {
-  if (!log_format(values.back())) return fail(Code::InvalidArgument, "'" + values.back() + "' is no log format; use text or json");
+  if (!log_format(values.back()))
+    return fail(Code::InvalidArgument,
+                "'" + values.back() + "' is no log format; use text or json");
   options.log_format = values.back();
   return {};
 }
 
 Status set_log_level(ServerOptions& options, const Values& values) {
   if (!log_level(values.back()))
-    return fail(Code::InvalidArgument, "'" + values.back() + "' is no log level; use debug, info, warn or error");
+    return fail(Code::InvalidArgument,
+                "'" + values.back() + "' is no log level; use debug, info, warn or error");
   options.log_level = values.back();
   return {};
 }
@@ -78,7 +84,8 @@ Status set_hosts(ServerOptions& options, const Values& values) {
 }
 
 // NAME=REST, added to what the defaults say; a later entry of the same name wins.
-Status add_pairs(std::vector<std::pair<std::string, std::string>>& pairs, const Values& values, std::string_view form) {
+Status add_pairs(std::vector<std::pair<std::string, std::string>>& pairs, const Values& values,
+                 std::string_view form) {
   for (const std::string& text : values) {
     const auto equals = text.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
@@ -90,13 +97,20 @@ Status add_pairs(std::vector<std::pair<std::string, std::string>>& pairs, const 
   return {};
 }
 
-Status set_image(ServerOptions& options, const Values& values) { return add_pairs(options.image, values, "NAME=COMMAND or NAME=off"); }
-Status set_service(ServerOptions& options, const Values& values) { return add_pairs(options.service, values, "NAME=ADDRESS or NAME:PORT=ADDRESS"); }
+Status set_image(ServerOptions& options, const Values& values) {
+  return add_pairs(options.image, values, "NAME=COMMAND or NAME=off");
+}
+Status set_service(ServerOptions& options, const Values& values) {
+  return add_pairs(options.service, values, "NAME=ADDRESS or NAME:PORT=ADDRESS");
+}
 
 constexpr std::array kSettings{
-    Setting{"data", "", "DIR", "folder of the store, keys and logs ($STATE_DIRECTORY, else ./.jobmill)", set_text<&ServerOptions::data>},
+    Setting{"data", "", "DIR",
+            "folder of the store, keys and logs ($STATE_DIRECTORY, else ./.jobmill)",
+            set_text<&ServerOptions::data>},
     Setting{"store", "", "URL", "sqlite: (in the data folder) or sqlite:PATH", set_store},
-    Setting{"http", "", "ADDR", "API, metrics API, worker protocol, /health (127.0.0.1:8000)", set_text<&ServerOptions::http>},
+    Setting{"http", "", "ADDR", "API, metrics API, worker protocol, /health (127.0.0.1:8000)",
+            set_text<&ServerOptions::http>},
     Setting{"amqp", "", "ADDR", "not in this version: off", set_later},
     Setting{"amqps", "", "ADDR", "not in this version: off", set_later},
     Setting{"admin", "", "ADDR", "not in this version: off", set_later},
@@ -108,8 +122,11 @@ constexpr std::array kSettings{
     Setting{"servicebus-key", "", "FILE", "not in this version", set_later},
     Setting{"servicebus-config", "", "FILE", "not in this version", set_later},
     Setting{"websocket", "", "ADDR", "not in this version: off", set_later},
-    Setting{"filename", "f", "PATH…", "manifests applied at start: a file, a folder, or -", set_filename},
-    Setting{"image", "", "NAME=COMMAND…", "what an image means on this machine; NAME=off: not used here (postgres=off)", set_image},
+    Setting{"filename", "f", "PATH…", "manifests applied at start: a file, a folder, or -",
+            set_filename},
+    Setting{"image", "", "NAME=COMMAND…",
+            "what an image means on this machine; NAME=off: not used here (postgres=off)",
+            set_image},
     Setting{"service", "", "NAME[:PORT]=ADDR…", "where a Service leads from here", set_service},
     Setting{"target", "", "process|kubernetes", "where Deployments live (process)", set_target},
     Setting{"grace", "", "DURATION", "how long SIGTERM lets local workers drain (30s)", set_grace},
@@ -119,7 +136,8 @@ constexpr std::array kSettings{
 
 std::string variable_of(std::string_view name) {
   std::string variable = "JOBMILL_";
-  for (const char c : name) variable += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  for (const char c : name)
+    variable += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
   return variable;
 }
 
@@ -128,7 +146,8 @@ Status placed(std::string_view place, Status status) {
   return fail(status.error().code, fmt::format("{}: {}", place, status.error().message));
 }
 
-Status apply(ServerOptions& options, const Setting& setting, const Values& values, std::string_view place) {
+Status apply(ServerOptions& options, const Setting& setting, const Values& values,
+             std::string_view place) {
   return placed(place, setting.set(options, values));
 }
 
@@ -158,7 +177,8 @@ Result<Values> texts(const Node& node, const std::string& place) {
     for (const Node& item : node.items) values.push_back(item.text);
     return values;
   }
-  if (node.is_object()) return fail(Code::InvalidArgument, place + ": expected a text or a list of texts");
+  if (node.is_object())
+    return fail(Code::InvalidArgument, place + ": expected a text or a list of texts");
   values.push_back(node.text);
   return values;
 }
@@ -175,14 +195,18 @@ Status set_user(ServerOptions& options, const Node& node, const File& file) {
     } else if (member.key == "role") {
       user.role = member.value.text;
     } else {
-      return fail(Code::InvalidArgument, fmt::format("{}: unknown key '{}'; known: name, password, password-file, role", file.at(member.value), member.key));
+      return fail(Code::InvalidArgument,
+                  fmt::format("{}: unknown key '{}'; known: name, password, password-file, role",
+                              file.at(member.value), member.key));
     }
   }
   static const std::set<std::string_view> roles{"viewer", "operator", "admin"};
   if (user.name.empty() || user.password.empty())
-    return fail(Code::InvalidArgument, file.at(node) + ": a user needs name and password or password-file");
+    return fail(Code::InvalidArgument,
+                file.at(node) + ": a user needs name and password or password-file");
   if (!roles.contains(user.role))
-    return fail(Code::InvalidArgument, file.at(node) + ": '" + user.role + "' is no role; use viewer, operator or admin");
+    return fail(Code::InvalidArgument,
+                file.at(node) + ": '" + user.role + "' is no role; use viewer, operator or admin");
   options.users.push_back(std::move(user));
   return {};
 }
@@ -190,7 +214,8 @@ Status set_user(ServerOptions& options, const Node& node, const File& file) {
 // images: {postgres: "off"}, or a list of {match, command}.
 Status set_images(ServerOptions& options, const Node& node, const File& file) {
   Values pairs;
-  for (const Node::Member& member : node.members) pairs.push_back(member.key + "=" + member.value.text);
+  for (const Node::Member& member : node.members)
+    pairs.push_back(member.key + "=" + member.value.text);
   for (const Node& item : node.items) {
     const Node* match = item.find("match");
     const Node* command = item.find("command");
@@ -207,7 +232,9 @@ Status set_images(ServerOptions& options, const Node& node, const File& file) {
 Status set_scale(ServerOptions& options, const Node& node, const File& file) {
   for (const Node::Member& member : node.members) {
     if (member.key != "drain_limit")
-      return fail(Code::InvalidArgument, fmt::format("{}: unknown key 'scale.{}'; known: drain_limit", file.at(member.value), member.key));
+      return fail(Code::InvalidArgument,
+                  fmt::format("{}: unknown key 'scale.{}'; known: drain_limit",
+                              file.at(member.value), member.key));
     TRY_VOID(placed(file.at(member.value), set_drain_limit(options, {member.value.text})));
   }
   return {};
@@ -223,11 +250,13 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
   if (member.key == "scale") return set_scale(options, member.value, file);
   TRY(const Values values, texts(member.value, place));
   if (member.key == "hosts") return set_hosts(options, values);
-  const auto setting = std::ranges::find_if(kSettings, [&](const Setting& s) { return member.key == s.name; });
+  const auto setting =
+      std::ranges::find_if(kSettings, [&](const Setting& s) { return member.key == s.name; });
   if (setting == kSettings.end()) {
     std::string known = "users, images, hosts, scale";
     for (const Setting& s : kSettings) known += fmt::format(", {}", s.name);
-    return fail(Code::InvalidArgument, fmt::format("{}: unknown key '{}'; known: {}", place, member.key, known));
+    return fail(Code::InvalidArgument,
+                fmt::format("{}: unknown key '{}'; known: {}", place, member.key, known));
   }
   return apply(options, *setting, values, place);
 }
@@ -238,14 +267,17 @@ Status read_file(ServerOptions& options, const std::string& path) {
   auto documents = parse_yaml(*text);
   if (!documents) return fail(Code::InvalidArgument, path + ": " + documents.error().message);
   for (const Node& document : *documents) {
-    if (!document.is_object()) return fail(Code::InvalidArgument, path + ": expected keys and values");
-    for (const Node::Member& member : document.members) TRY_VOID(set_member(options, member, {path}));
+    if (!document.is_object())
+      return fail(Code::InvalidArgument, path + ": expected keys and values");
+    for (const Node::Member& member : document.members)
+      TRY_VOID(set_member(options, member, {path}));
   }
   return {};
 }
 
 // --user with --password-file, or JOBMILL_USER with JOBMILL_PASSWORD.
-Status add_admin(ServerOptions& options, const Arguments& arguments, const std::function<std::string(const char*)>& env) {
+Status add_admin(ServerOptions& options, const Arguments& arguments,
+                 const std::function<std::string(const char*)>& env) {
   const std::string name = arguments.get("user", env("JOBMILL_USER"));
   if (name.empty()) return {};
   std::string password = env("JOBMILL_PASSWORD");
@@ -256,7 +288,8 @@ Status add_admin(ServerOptions& options, const Arguments& arguments, const std::
     password = *std::move(read);
   }
   if (password.empty())
-    return fail(Code::InvalidArgument, "--user " + name + ": no password; give --password-file FILE or JOBMILL_PASSWORD");
+    return fail(Code::InvalidArgument,
+                "--user " + name + ": no password; give --password-file FILE or JOBMILL_PASSWORD");
   std::erase_if(options.users, [&](const ServerOptions::User& user) { return user.name == name; });
   options.users.push_back({name, password, "admin"});
   return {};
@@ -270,25 +303,31 @@ std::vector<Flag> serve_flags() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> list;
     for (const Setting& setting : kSettings)
-      list.push_back(*setting.short_name != '\0' ? fmt::format("-{},--{}", setting.short_name, setting.name) : fmt::format("--{}", setting.name));
+      list.push_back(*setting.short_name != '\0'
+                         ? fmt::format("-{},--{}", setting.short_name, setting.name)
+                         : fmt::format("--{}", setting.name));
     return list;
   }();
   std::vector<Flag> flags;
-  for (std::size_t i = 0; i < kSettings.size(); ++i) flags.push_back({names[i].c_str(), kSettings[i].value, kSettings[i].help});
+  for (std::size_t i = 0; i < kSettings.size(); ++i)
+    flags.push_back({names[i].c_str(), kSettings[i].value, kSettings[i].help});
   flags.push_back({"--user", "NAME", "an admin by Basic authentication (JOBMILL_USER)"});
-  flags.push_back({"--password-file", "FILE", "file with that user's password (else JOBMILL_PASSWORD)"});
+  flags.push_back(
+      {"--password-file", "FILE", "file with that user's password (else JOBMILL_PASSWORD)"});
   flags.push_back({"--config", "FILE", "settings as YAML (JOBMILL_CONFIG)"});
   return flags;
 }
 
-Result<ServerOptions> server_options(const Arguments& arguments, const std::function<std::string(const char*)>& env) {
+Result<ServerOptions> server_options(const Arguments& arguments,
+                                     const std::function<std::string(const char*)>& env) {
   ServerOptions options;
   if (const std::string file = arguments.get("config", env("JOBMILL_CONFIG")); !file.empty())
     TRY_VOID(read_file(options, file));
   for (const Setting& setting : kSettings) {
     const std::string variable = variable_of(setting.name);
     if (arguments.has(setting.name)) {
-      TRY_VOID(apply(options, setting, arguments.all(setting.name), fmt::format("--{}", setting.name)));
+      TRY_VOID(
+          apply(options, setting, arguments.all(setting.name), fmt::format("--{}", setting.name)));
     } else if (const std::string value = env(variable.c_str()); !value.empty()) {
       TRY_VOID(apply(options, setting, {value}, variable));
     }
@@ -297,7 +336,10 @@ Result<ServerOptions> server_options(const Arguments& arguments, const std::func
   if (options.data.empty()) options.data = env("STATE_DIRECTORY");
   if (options.data.empty()) options.data = ".jobmill";
   if (!is_loopback(options.http) && options.users.empty())
-    return fail(Code::PermissionDenied, fmt::format("--http {}: other machines could reach it without credentials; add --user NAME --password-file FILE, or bind to 127.0.0.1", options.http));
+    return fail(Code::PermissionDenied,
+                fmt::format("--http {}: other machines could reach it without credentials; add "
+                            "--user NAME --password-file FILE, or bind to 127.0.0.1",
+                            options.http));
   return options;
 }
 

@@ -14,9 +14,9 @@ namespace jobmill::app {
 // One setting of `jobmill serve`: the flag --name, the variable JOBMILL_NAME and the key `name` of
 // the --config file are the same thing; flag > environment > file > default.
 struct Setting {
-  const char* name;    // "log-format"
+  const char* name;             // "log-format"
   const char* short_name = "";  // "f"
-  const char* value;   // as in Flag
+  const char* value;            // as in Flag
   const char* help;
   Status (*set)(ServerOptions& options, const std::vector<std::string>& values);
 };

@@ -44,11 +44,13 @@ Node condition_document(const scale::Condition& condition) {
 
 Node conditions_document(const scale::ScaleStatus& status) {
   Node list = Node::array();
-  for (const scale::Condition& condition : status.conditions) list.push(condition_document(condition));
+  for (const scale::Condition& condition : status.conditions)
+    list.push(condition_document(condition));
   return list;
 }
 
-Node trigger_document(const scale::ScaleStatus::Trigger& trigger, const std::vector<std::string>& warnings) {
+Node trigger_document(const scale::ScaleStatus::Trigger& trigger,
+                      const std::vector<std::string>& warnings) {
   Node node = Node::object();
   node.set("name", Node::string(trigger.name));
   node.set("metric", Node::string(trigger.metric));
@@ -84,14 +86,22 @@ std::string joined(const std::set<std::string>& texts) {
 
 Control::Control(ControlParts parts) : parts_(std::move(parts)) {
   if (auto images = LocalImages::from(parts_.options.image); images) images_ = *std::move(images);
-  workloads_ = std::make_unique<Workloads>(
-      WorkloadParts{.loop = parts_.loop, .store = parts_.store, .catalog = parts_.catalog, .services = parts_.services,
-                    .pool = parts_.pool, .clock = parts_.clock, .log = parts_.log, .authenticator = parts_.authenticator,
-                    .images = images_, .logs = parts_.data + "/logs", .url = parts_.url,
-                    .drain_limit = parts_.options.drain_limit},
-      [this](const Key& key) { deployment_changed(key); });
+  workloads_ = std::make_unique<Workloads>(WorkloadParts{.loop = parts_.loop,
+                                                         .store = parts_.store,
+                                                         .catalog = parts_.catalog,
+                                                         .services = parts_.services,
+                                                         .pool = parts_.pool,
+                                                         .clock = parts_.clock,
+                                                         .log = parts_.log,
+                                                         .authenticator = parts_.authenticator,
+                                                         .images = images_,
+                                                         .logs = parts_.data + "/logs",
+                                                         .url = parts_.url,
+                                                         .drain_limit = parts_.options.drain_limit},
+                                           [this](const Key& key) { deployment_changed(key); });
   auto stored = parts_.objects.load();
-  if (!stored) parts_.log.error("the applied objects cannot be read", {{"error", stored.error().message}});
+  if (!stored)
+    parts_.log.error("the applied objects cannot be read", {{"error", stored.error().message}});
   if (stored)
     for (Object& object : *stored) parts_.catalog.restore(std::move(object));
 }
@@ -117,33 +127,46 @@ void Control::reload() {
   std::vector<api::ManifestFile> files;
   for (const std::string& path : parts_.options.filename) {
     const auto names = manifest::manifest_files(path);
-    if (!names) return parts_.log.error("manifests were not read again", {{"error", names.error().message}});
+    if (!names)
+      return parts_.log.error("manifests were not read again", {{"error", names.error().message}});
     for (const std::string& name : *names) {
       auto text = read_text_file(name);
-      if (!text) return parts_.log.error("manifests were not read again", {{"error", text.error().message}});
+      if (!text)
+        return parts_.log.error("manifests were not read again", {{"error", text.error().message}});
       files.push_back({name, *std::move(text)});
     }
   }
   const auto report = apply_now(files, std::string(manifest::kDefaultNamespace));
-  if (!report) return parts_.log.error("manifests were not applied", {{"error", report.error().message}});
-  for (const manifest::Remark& error : report->errors) parts_.log.error(error.text, {{"manifest", error.where}});
+  if (!report)
+    return parts_.log.error("manifests were not applied", {{"error", report.error().message}});
+  for (const manifest::Remark& error : report->errors)
+    parts_.log.error(error.text, {{"manifest", error.where}});
 }
 
-void Control::apply(std::vector<api::ManifestFile> files, std::string ns, Done<api::ManifestReport> done) {
-  parts_.loop.post([this, files = std::move(files), ns = std::move(ns), done = std::move(done)] { done(apply_now(files, ns)); });
+void Control::apply(std::vector<api::ManifestFile> files, std::string ns,
+                    Done<api::ManifestReport> done) {
+  parts_.loop.post([this, files = std::move(files), ns = std::move(ns), done = std::move(done)] {
+    done(apply_now(files, ns));
+  });
 }
 
-void Control::remove(std::vector<api::ManifestFile> files, std::string ns, Done<api::ManifestReport> done) {
-  parts_.loop.post([this, files = std::move(files), ns = std::move(ns), done = std::move(done)] { done(remove_now(files, ns)); });
+void Control::remove(std::vector<api::ManifestFile> files, std::string ns,
+                     Done<api::ManifestReport> done) {
+  parts_.loop.post([this, files = std::move(files), ns = std::move(ns), done = std::move(done)] {
+    done(remove_now(files, ns));
+  });
 }
 
 // Checks everything, then stores it, then lets it act: an applied object is on disk.
-Result<api::ManifestReport> Control::apply_now(const std::vector<api::ManifestFile>& files, const std::string& ns) {
+Result<api::ManifestReport> Control::apply_now(const std::vector<api::ManifestFile>& files,
+                                               const std::string& ns) {
   ApplyPlan plan = plan_apply(files, ns, parts_.catalog, images_, scalers::scaler_types());
-  api::ManifestReport report{.lines = {}, .notes = std::move(plan.notes), .errors = std::move(plan.errors)};
+  api::ManifestReport report{
+      .lines = {}, .notes = std::move(plan.notes), .errors = std::move(plan.errors)};
   if (!report.errors.empty()) return report;
 
-  manifest::Catalog next = parts_.catalog;  // what it will be: generations are the catalog's to give
+  manifest::Catalog next =
+      parts_.catalog;  // what it will be: generations are the catalog's to give
   std::set<Key> changed;
   std::vector<Object> to_save;
   for (const Object& object : plan.objects) {
@@ -159,7 +182,8 @@ Result<api::ManifestReport> Control::apply_now(const std::vector<api::ManifestFi
   return report;
 }
 
-Result<api::ManifestReport> Control::remove_now(const std::vector<api::ManifestFile>& files, const std::string& ns) {
+Result<api::ManifestReport> Control::remove_now(const std::vector<api::ManifestFile>& files,
+                                                const std::string& ns) {
   ApplyPlan plan = plan_delete(files, ns);
   api::ManifestReport report{.lines = {}, .notes = {}, .errors = std::move(plan.errors)};
   if (!report.errors.empty()) return report;
@@ -189,7 +213,8 @@ void Control::reconcile(const std::set<Key>& changed) {
     const auto before = scaled_.find(key);
     if (before != scaled_.end()) deployments.insert(before->second.spec.target_key());
     reconcile_scaled(key);
-    if (const auto after = scaled_.find(key); after != scaled_.end()) deployments.insert(after->second.spec.target_key());
+    if (const auto after = scaled_.find(key); after != scaled_.end())
+      deployments.insert(after->second.spec.target_key());
   }
   for (const Key& key : deployments) reconcile_deployment(key);
   for (const auto& [key, scaled] : scaled_) tell_replicas(key);
@@ -200,7 +225,8 @@ void Control::reconcile_deployment(const Key& key) {
   const Object* object = parts_.catalog.find(key);
   if (object == nullptr) return workloads_->remove(key);
   const Scaled* scaled = scaler_of(key);
-  const int initial = scaled == nullptr ? 0 : scaled->spec.idle_replicas.value_or(scaled->spec.min());
+  const int initial =
+      scaled == nullptr ? 0 : scaled->spec.idle_replicas.value_or(scaled->spec.min());
   workloads_->apply(*object, scaled != nullptr, initial);
 }
 
@@ -223,19 +249,25 @@ void Control::reconcile_scaled(const Key& key) {
   std::vector<scale::Autoscaler::Trigger> triggers;
   for (std::size_t i = 0; i < scaled.triggers.size(); ++i) {
     const scale::Trigger& trigger = scaled.spec.triggers[i];
-    triggers.push_back({.type = trigger.type, .name = trigger.name, .metric = build(scaled, i), .cached = trigger.use_cached_metrics});
+    triggers.push_back({.type = trigger.type,
+                        .name = trigger.name,
+                        .metric = build(scaled, i),
+                        .cached = trigger.use_cached_metrics});
   }
-  autoscaler_.put(scaled.spec, {.generation = object->generation, .created = object->created, .last_active = {}},
+  autoscaler_.put(scaled.spec,
+                  {.generation = object->generation, .created = object->created, .last_active = {}},
                   std::move(triggers), parts_.clock.now());
 }
 
 // A page may name this server by any Service that is applied, as the triggers do.
 void Control::allow_service_names() {
-  std::set<std::string, std::less<>> hosts(parts_.options.hosts.begin(), parts_.options.hosts.end());
+  std::set<std::string, std::less<>> hosts(parts_.options.hosts.begin(),
+                                           parts_.options.hosts.end());
   for (const Object* service : parts_.catalog.list("Service")) {
     const std::string& name = service->key.name;
     const std::string with_namespace = name + "." + service->key.ns;
-    hosts.insert({name, with_namespace, with_namespace + ".svc", with_namespace + ".svc.cluster.local"});
+    hosts.insert(
+        {name, with_namespace, with_namespace + ".svc", with_namespace + ".svc.cluster.local"});
   }
   parts_.door.allow_hosts(std::move(hosts));
 }
@@ -249,7 +281,10 @@ const Control::Scaled* Control::scaler_of(const Key& deployment) const {
 // --- triggers -----------------------------------------------------------------------------------
 
 scalers::ScalerContext Control::scaler_context() {
-  return {.fetch = [this](http::ClientRequest request, std::function<void(http::ClientResult)> done) { parts_.fetch.send(std::move(request), std::move(done)); },
+  return {.fetch =
+              [this](http::ClientRequest request, std::function<void(http::ClientResult)> done) {
+                parts_.fetch.send(std::move(request), std::move(done));
+              },
           .jobs = parts_.feed.source(),
           .run_after = [this](Duration delay, std::function<void()> fn) -> std::shared_ptr<void> {
             const auto timer = parts_.loop.run_after(delay, std::move(fn));
@@ -296,8 +331,16 @@ void Control::tell_replicas(const Key& key) {
   const targets::ProcessTarget* target = workloads_->find(target_key);
   const TimePoint now = parts_.clock.now();
   if (target == nullptr)
-    return autoscaler_.replicas(key, fail(Code::NotFound, fmt::format("{} is not applied, or not used on this machine", manifest::to_string(target_key))), now);
-  autoscaler_.replicas(key, scale::Autoscaler::Replicas{.wanted = target->wanted(), .counts = target->counts(), .busy = workloads_->busy(target_key)}, now);
+    return autoscaler_.replicas(
+        key,
+        fail(Code::NotFound, fmt::format("{} is not applied, or not used on this machine",
+                                         manifest::to_string(target_key))),
+        now);
+  autoscaler_.replicas(key,
+                       scale::Autoscaler::Replicas{.wanted = target->wanted(),
+                                                   .counts = target->counts(),
+                                                   .busy = workloads_->busy(target_key)},
+                       now);
 }
 
 void Control::deployment_changed(const Key& deployment) {
@@ -329,14 +372,18 @@ void Control::drive() {
 void Control::carry_out(const scale::Autoscaler::Actions& actions) {
   for (const auto& [key, decision] : actions.decisions) {
     if (decision.from != decision.to)
-      parts_.log.info("scaled", {{"scaledobject", key.name}, {"from", decision.from}, {"to", decision.to}, {"why", decision.sentence}});
+      parts_.log.info("scaled", {{"scaledobject", key.name},
+                                 {"from", decision.from},
+                                 {"to", decision.to},
+                                 {"why", decision.sentence}});
     touched(key);
   }
   for (const Key& key : actions.statuses) touched(key);
   for (const scale::Autoscaler::ScaleTo& scale : actions.scale_to) {
     const auto it = scaled_.find(scale.object);
     if (it == scaled_.end()) continue;
-    if (auto* target = workloads_->find(it->second.spec.target_key())) target->scale_to(scale.replicas);
+    if (auto* target = workloads_->find(it->second.spec.target_key()))
+      target->scale_to(scale.replicas);
     tell_replicas(scale.object);
   }
   for (const scale::Autoscaler::Read& one : actions.reads) read(one);
@@ -368,8 +415,10 @@ void Control::touched(const Key& key) {
   }
 }
 
-void Control::watch(std::string ns, std::string name, Duration wait, std::function<void()> changed) {
-  parts_.loop.post([this, key = Key{"ScaledObject", std::move(ns), std::move(name)}, wait, changed = std::move(changed)]() mutable {
+void Control::watch(std::string ns, std::string name, Duration wait,
+                    std::function<void()> changed) {
+  parts_.loop.post([this, key = Key{"ScaledObject", std::move(ns), std::move(name)}, wait,
+                    changed = std::move(changed)]() mutable {
     const auto it = scaled_.find(key);
     if (it == scaled_.end()) return changed();
     const std::uint64_t id = ++last_watcher_;
@@ -388,14 +437,17 @@ void Control::watch(std::string ns, std::string name, Duration wait, std::functi
 }
 
 void Control::list(std::string kind, std::string ns, std::string name, Done<Node> done) {
-  parts_.loop.post([this, kind = std::move(kind), ns = std::move(ns), name = std::move(name), done = std::move(done)] { done(list_now(kind, ns, name)); });
+  parts_.loop.post([this, kind = std::move(kind), ns = std::move(ns), name = std::move(name),
+                    done = std::move(done)] { done(list_now(kind, ns, name)); });
 }
 
 void Control::explain(std::string ns, std::string name, Done<Node> done) {
-  parts_.loop.post([this, key = Key{"ScaledObject", std::move(ns), std::move(name)}, done = std::move(done)] { done(explain_now(key)); });
+  parts_.loop.post([this, key = Key{"ScaledObject", std::move(ns), std::move(name)},
+                    done = std::move(done)] { done(explain_now(key)); });
 }
 
-Result<Node> Control::list_now(const std::string& kind, const std::string& ns, const std::string& name) {
+Result<Node> Control::list_now(const std::string& kind, const std::string& ns,
+                               const std::string& name) {
   if (kind == "Pod") return workloads_->pods(name);
   Node items = Node::array();
   for (const Object* object : parts_.catalog.list(kind)) {
@@ -423,7 +475,8 @@ Node Control::item(const Object& object) {
 }
 
 Node Control::status(const Key& key) {
-  if (const auto scaled = scaled_.find(key); scaled != scaled_.end()) return scaled_status(key, scaled->second);
+  if (const auto scaled = scaled_.find(key); scaled != scaled_.end())
+    return scaled_status(key, scaled->second);
   Node node = Node::object();
   if (const auto* target = workloads_->find(key)) {
     const scale::ReplicaCounts counts = target->counts();
@@ -437,7 +490,8 @@ Node Control::status(const Key& key) {
 
 Node Control::scaled_status(const Key& key, const Scaled& scaled) {
   Node node = Node::object();
-  node.set("scaleTargetKind", Node::string(scaled.spec.target.api_version + "." + scaled.spec.target.kind));
+  node.set("scaleTargetKind",
+           Node::string(scaled.spec.target.api_version + "." + scaled.spec.target.kind));
   node.set("triggersTypes", Node::string(scale::trigger_types(scaled.spec.triggers)));
   std::set<std::string> authentications;
   for (const scale::Trigger& trigger : scaled.spec.triggers)
@@ -450,7 +504,8 @@ Node Control::scaled_status(const Key& key, const Scaled& scaled) {
       triggers.push(trigger_document(status->triggers[i], scaled.triggers[i].warnings));
     node.set("triggers", std::move(triggers));
     if (status->last_active) node.set("lastActiveTime", instant(*status->last_active));
-    if (status->paused_replicas) node.set("pausedReplicaCount", Node::integer(*status->paused_replicas));
+    if (status->paused_replicas)
+      node.set("pausedReplicaCount", Node::integer(*status->paused_replicas));
   }
   return node;
 }
@@ -458,7 +513,11 @@ Node Control::scaled_status(const Key& key, const Scaled& scaled) {
 Result<Node> Control::explain_now(const Key& key) {
   const auto it = scaled_.find(key);
   if (it == scaled_.end())
-    return fail(Code::NotFound, fmt::format("there is no ScaledObject '{}' in namespace {}; `jobmill get scaledobjects` lists them", key.name, key.ns));
+    return fail(
+        Code::NotFound,
+        fmt::format(
+            "there is no ScaledObject '{}' in namespace {}; `jobmill get scaledobjects` lists them",
+            key.name, key.ns));
   const Key target_key = it->second.spec.target_key();
   const targets::ProcessTarget* target = workloads_->find(target_key);
   const scale::ScaleStatus* status = autoscaler_.status(key);
@@ -468,14 +527,18 @@ Result<Node> Control::explain_now(const Key& key) {
   node.set("name", Node::string(key.name));
   node.set("target", Node::string(manifest::to_string(target_key)));
   node.set("revision", Node::integer(it->second.revision));
-  node.set("replicas", target != nullptr ? counts_document(target->wanted(), target->counts()) : counts_document(0, {}));
+  node.set("replicas", target != nullptr ? counts_document(target->wanted(), target->counts())
+                                         : counts_document(0, {}));
   node.set("mostReady", Node::integer(workloads_->most_ready(target_key)));
-  if (const scale::Decision* change = autoscaler_.last_change(key)) node.set("lastChange", scale::to_document(*change));
+  if (const scale::Decision* change = autoscaler_.last_change(key))
+    node.set("lastChange", scale::to_document(*change));
   if (latest != nullptr) {
     node.set("decision", scale::to_document(*latest));
-    node.set("text", Node::string(scale::explain(*latest, autoscaler_.last_change(key), parts_.clock.now())));
+    node.set("text", Node::string(scale::explain(*latest, autoscaler_.last_change(key),
+                                                 parts_.clock.now())));
   } else {
-    node.set("text", Node::string(fmt::format("{}: no decision yet; its triggers have not been read\n", key.name)));
+    node.set("text", Node::string(fmt::format(
+                         "{}: no decision yet; its triggers have not been read\n", key.name)));
   }
   if (status != nullptr) {
     const Node full = scaled_status(key, it->second);

@@ -62,11 +62,14 @@ class Control final : public api::ControlPlane {
 
   void workers_changed();  // from any thread: the store said so
 
-  void apply(std::vector<api::ManifestFile> files, std::string ns, Done<api::ManifestReport> done) override;
-  void remove(std::vector<api::ManifestFile> files, std::string ns, Done<api::ManifestReport> done) override;
+  void apply(std::vector<api::ManifestFile> files, std::string ns,
+             Done<api::ManifestReport> done) override;
+  void remove(std::vector<api::ManifestFile> files, std::string ns,
+              Done<api::ManifestReport> done) override;
   void list(std::string kind, std::string ns, std::string name, Done<Node> done) override;
   void explain(std::string ns, std::string name, Done<Node> done) override;
-  void watch(std::string ns, std::string name, Duration wait, std::function<void()> changed) override;
+  void watch(std::string ns, std::string name, Duration wait,
+             std::function<void()> changed) override;
 
  private:
   using Key = manifest::ObjectKey;
@@ -93,8 +96,10 @@ class Control final : public api::ControlPlane {
     std::vector<Watcher> watchers;
   };
 
-  Result<api::ManifestReport> apply_now(const std::vector<api::ManifestFile>& files, const std::string& ns);
-  Result<api::ManifestReport> remove_now(const std::vector<api::ManifestFile>& files, const std::string& ns);
+  Result<api::ManifestReport> apply_now(const std::vector<api::ManifestFile>& files,
+                                        const std::string& ns);
+  Result<api::ManifestReport> remove_now(const std::vector<api::ManifestFile>& files,
+                                         const std::string& ns);
   void reconcile(const std::set<Key>& changed);
   void reconcile_deployment(const Key& key);
   void reconcile_scaled(const Key& key);

@@ -11,8 +11,8 @@ namespace {
 
 std::vector<api::Route> all_routes() {
   std::vector<api::Route> routes;
-  for (const auto part : {api::worker_routes(), api::jobs_routes(), api::recurring_routes(), api::queues_routes(),
-                          api::metrics_routes(), api::manifest_routes()})
+  for (const auto part : {api::worker_routes(), api::jobs_routes(), api::recurring_routes(),
+                          api::queues_routes(), api::metrics_routes(), api::manifest_routes()})
     routes.insert(routes.end(), part.begin(), part.end());
   return routes;
 }
@@ -39,16 +39,21 @@ Status FrontDoor::check_origin(const http::Request& request) {
 
 void FrontDoor::serve(http::Request request, http::Responder responder) {
   if (request.path == "/health" || request.path.starts_with("/health/"))
-    return responder.send(api::json_response(200, fmt::format(R"({{"status":"UP","version":"{}"}})", kVersion)));
-  if (const Status ours = check_origin(request); !ours) return responder.send(api::to_response(ours.error()));
+    return responder.send(
+        api::json_response(200, fmt::format(R"({{"status":"UP","version":"{}"}})", kVersion)));
+  if (const Status ours = check_origin(request); !ours)
+    return responder.send(api::to_response(ours.error()));
 
   const auto identity = authenticator_.identify(request);
   if (!identity) return responder.send(api::unauthenticated());
   api::Match match = api::match(routes_, request.method, request.target);
   if (match.route == nullptr) return responder.send(api::no_route(match, request));
   if (match.route->scope != api::Scope::None && !identity->may(match.route->scope))
-    return responder.send(api::forbidden(fmt::format("{} may not {} {}", identity->name.empty() ? "this token" : identity->name, request.method, request.path)));
-  match.route->handler(context_, {std::move(request), std::move(responder), *identity, std::move(match.path)});
+    return responder.send(api::forbidden(
+        fmt::format("{} may not {} {}", identity->name.empty() ? "this token" : identity->name,
+                    request.method, request.path)));
+  match.route->handler(
+      context_, {std::move(request), std::move(responder), *identity, std::move(match.path)});
 }
 
 }  // namespace jobmill::app

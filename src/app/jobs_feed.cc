@@ -24,13 +24,17 @@ Result<double> JobsFeed::read(const JobsQuery& query) {
   TRY(const auto scheduled, store_.scheduled_until(query.queue, now + query.run_in_max));
   std::int64_t backlog = scheduled;
   for (const jobs::QueueStats& queue : queues)
-    if (!queue.paused && (query.queue.empty() || queue.queue == query.queue)) backlog += queue.enqueued + queue.processing;
+    if (!queue.paused && (query.queue.empty() || queue.queue == query.queue))
+      backlog += queue.enqueued + queue.processing;
   return static_cast<double>(backlog);
 }
 
 scalers::JobsSource JobsFeed::source() {
   return {.read = [this](const JobsQuery& query) { return read(query); },
-          .subscribe = [this](const JobsQuery& query, std::function<void()> changed) { return subscribe(query, std::move(changed)); }};
+          .subscribe =
+              [this](const JobsQuery& query, std::function<void()> changed) {
+                return subscribe(query, std::move(changed));
+              }};
 }
 
 std::shared_ptr<void> JobsFeed::subscribe(const JobsQuery& query, std::function<void()> changed) {
@@ -73,7 +77,8 @@ void JobsFeed::tell(const std::shared_ptr<Subscription>& subscription) {
   subscription->timer.reset();
   if (!due || !*due || !subscriptions_.contains(subscription)) return;
   const Duration wait = std::max(**due - window - now, Duration(1000));
-  subscription->timer = timers_.run_after(wait, [this, subscription] { pool_.post([this, subscription] { tell(subscription); }); });
+  subscription->timer = timers_.run_after(
+      wait, [this, subscription] { pool_.post([this, subscription] { tell(subscription); }); });
 }
 
 }  // namespace jobmill::app

@@ -27,7 +27,8 @@ constexpr std::array kKinds{
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(out, out.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -38,7 +39,8 @@ std::optional<std::string_view> kind_of(std::string_view word) {
   for (const Kind& kind : kKinds) {
     const std::string name = lower(kind.name);
     if (wanted == name || wanted == name + "s") return kind.name;
-    if (!wanted.empty() && std::ranges::find(kind.short_names, wanted) != kind.short_names.end()) return kind.name;
+    if (!wanted.empty() && std::ranges::find(kind.short_names, wanted) != kind.short_names.end())
+      return kind.name;
   }
   return std::nullopt;
 }

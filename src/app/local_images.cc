@@ -23,7 +23,8 @@ std::string_view without_tag(std::string_view image) {
   if (digest != std::string_view::npos) image = image.substr(0, digest);
   const auto colon = image.rfind(':');
   const auto slash = image.rfind('/');
-  const bool tagged = colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash);
+  const bool tagged =
+      colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash);
   return tagged ? image.substr(0, colon) : image;
 }
 
@@ -55,20 +56,24 @@ Result<std::vector<std::string>> split_words(std::string_view line) {
       in_word = true;
     }
   }
-  if (quote != '\0') return fail(Code::InvalidArgument, "a quote is not closed in: " + std::string(line));
+  if (quote != '\0')
+    return fail(Code::InvalidArgument, "a quote is not closed in: " + std::string(line));
   if (in_word) words.push_back(std::move(word));
   return words;
 }
 
-Result<LocalImages> LocalImages::from(const std::vector<std::pair<std::string, std::string>>& entries) {
+Result<LocalImages> LocalImages::from(
+    const std::vector<std::pair<std::string, std::string>>& entries) {
   LocalImages images;
   for (const auto& [pattern, line] : entries) {
     LocalImage image{.off = line == "off", .pattern = pattern, .command = {}};
     if (!image.off) {
       TRY(image.command, split_words(line));
-      if (image.command.empty()) return fail(Code::InvalidArgument, "--image " + pattern + ": no command");
+      if (image.command.empty())
+        return fail(Code::InvalidArgument, "--image " + pattern + ": no command");
       std::string& program = image.command.front();
-      if (program.find('/') != std::string::npos) program = std::filesystem::absolute(program).lexically_normal().string();
+      if (program.find('/') != std::string::npos)
+        program = std::filesystem::absolute(program).lexically_normal().string();
     }
     images.entries_.push_back(std::move(image));
   }
@@ -79,7 +84,8 @@ std::optional<LocalImage> LocalImages::find(std::string_view image) const {
   const LocalImage* best = nullptr;
   for (const LocalImage& entry : entries_) {
     if (!matches(entry.pattern, image) && !matches(entry.pattern, without_tag(image))) continue;
-    if (best == nullptr || literal_characters(entry.pattern) > literal_characters(best->pattern)) best = &entry;
+    if (best == nullptr || literal_characters(entry.pattern) > literal_characters(best->pattern))
+      best = &entry;
   }
   return best != nullptr ? std::optional(*best) : std::nullopt;
 }

@@ -14,7 +14,7 @@ namespace jobmill::app {
 // What a container image means on this machine: a command, or nothing ("off").
 struct LocalImage {
   bool off = false;
-  std::string pattern;               // the entry that matched, for messages
+  std::string pattern;  // the entry that matched, for messages
   std::vector<std::string> command;
 };
 

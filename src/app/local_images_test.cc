@@ -24,7 +24,10 @@ TEST_CASE("images: a pattern without a tag matches every tag") {
 }
 
 TEST_CASE("images: the most specific pattern wins, then the first") {
-  const auto map = images({{"*", "/bin/any"}, {"*/app:*", "/bin/app"}, {"r.example/app:2", "/bin/two"}, {"r.example/app:?", "/x"}});
+  const auto map = images({{"*", "/bin/any"},
+                           {"*/app:*", "/bin/app"},
+                           {"r.example/app:2", "/bin/two"},
+                           {"r.example/app:?", "/x"}});
   CHECK(map.find("else")->command.front() == "/bin/any");
   CHECK(map.find("r.example/app:1")->command.front() == "/bin/app");
   CHECK(map.find("r.example/app:2")->command.front() == "/bin/two");
@@ -36,7 +39,8 @@ TEST_CASE("images: a relative program is found from any folder") {
 }
 
 TEST_CASE("words: quotes keep blanks") {
-  CHECK(*split_words(R"(sh -c 'echo "a  b"' "")") == std::vector<std::string>{"sh", "-c", "echo \"a  b\"", ""});
+  CHECK(*split_words(R"(sh -c 'echo "a  b"' "")") ==
+        std::vector<std::string>{"sh", "-c", "echo \"a  b\"", ""});
   CHECK_FALSE(split_words("sh -c 'x"));
   CHECK(split_words("  ")->empty());
 }

@@ -5,6 +5,7 @@
 int main(int argc, char** argv) {
   jobmill::app::Signals::block();  // before the first thread, so that all inherit it
   return jobmill::app::run_command_line(
-      {"jobmill", "jobmill: durable background jobs, and the workers they need", jobmill::app::commands()},
+      {"jobmill", "jobmill: durable background jobs, and the workers they need",
+       jobmill::app::commands()},
       argc, argv);
 }

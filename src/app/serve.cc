@@ -16,7 +16,8 @@ namespace jobmill::app {
 namespace {
 
 void print_ready(const Server& server) {
-  fmt::print("jobmill ready http={} amqp=off amqps=off admin=off admin-http=off identity=off\n", server.http_address());
+  fmt::print("jobmill ready http={} amqp=off amqps=off admin=off admin-http=off identity=off\n",
+             server.http_address());
   std::fflush(stdout);
 }
 
@@ -29,8 +30,10 @@ int exit_of(std::string_view code) {
   return kFailed;
 }
 
-int serve_until_signal(const Arguments& arguments, const std::function<void(const Server&)>& ready) {
-  const auto options = server_options(arguments, [](const char* name) { return environment(name); });
+int serve_until_signal(const Arguments& arguments,
+                       const std::function<void(const Server&)>& ready) {
+  const auto options =
+      server_options(arguments, [](const char* name) { return environment(name); });
   if (!options) return complain(kConfiguration, options.error().message);
   try {
     Server server(*options);

@@ -53,7 +53,11 @@ constexpr std::size_t kPoolThreads = 8;
 // Unpacks what Server's constructor cannot do without.
 template <class T>
 T must(Result<T> result, const std::string& conflict_code = "conflict") {
-  if (!result) refuse(result.error().code == Code::Conflict ? conflict_code : std::string(http::problem_code(result.error().code)), result.error().message);
+  if (!result)
+    refuse(result.error().code == Code::Conflict
+               ? conflict_code
+               : std::string(http::problem_code(result.error().code)),
+           result.error().message);
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
@@ -61,8 +65,12 @@ std::string data_folder(const ServerOptions& options) {
   const std::string folder = options.data.empty() ? ".jobmill" : options.data;
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  if (error) refuse("configuration", fmt::format("cannot make the data folder {} ({}); choose another one with --data", folder, error.message()));
-  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);  // best effort: it may not be ours
+  if (error)
+    refuse("configuration",
+           fmt::format("cannot make the data folder {} ({}); choose another one with --data",
+                       folder, error.message()));
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all,
+                               error);  // best effort: it may not be ours
   return folder;
 }
 
@@ -156,7 +164,8 @@ struct Server::Impl {
 namespace {
 
 Log::Options log_options(const ServerOptions& options) {
-  return {.level = log_level(options.log_level).value_or(LogLevel::Info), .format = log_format(options.log_format).value_or(LogFormat::Text)};
+  return {.level = log_level(options.log_level).value_or(LogLevel::Info),
+          .format = log_format(options.log_format).value_or(LogFormat::Text)};
 }
 
 std::vector<api::ManifestFile> read_files(const std::vector<std::string>& paths) {
@@ -176,27 +185,54 @@ Server::Impl::Impl(ServerOptions given)
       file(must(sqlite::SqliteFile::open(store_path(options, folder)), "data_in_use")),
       store(must(sqlite::open_job_store(*file, clock.now()))),
       objects(must(sqlite::ObjectStore::open(*file, folder + "/secrets.key"))),
-      context{.store = *store, .pool = pool, .loop = loop, .clock = clock, .log = log, .waiters = waiters, .token_key = worker_key},
+      context{.store = *store,
+              .pool = pool,
+              .loop = loop,
+              .clock = clock,
+              .log = log,
+              .waiters = waiters,
+              .token_key = worker_key},
       door(context, authenticator),
       services(catalog, options.service),
       fetch(control_loop, loop, services, door, client),
       feed(*store, pool, control_loop, clock),
       chores(*store, clock, log) {
   if (!app::is_loopback(options.http) && options.users.empty())
-    refuse("configuration", fmt::format("{}: other machines could reach it without credentials; add a user, or bind to 127.0.0.1", options.http));
+    refuse("configuration", fmt::format("{}: other machines could reach it without credentials; "
+                                        "add a user, or bind to 127.0.0.1",
+                                        options.http));
   authenticator.set_users(users_of(options));
   door.set_loopback(app::is_loopback(options.http));
 
   http::ServerLimits limits;
-  limits.body_limit = [usual = limits.body_bytes](std::string_view method, std::string_view target) { return api::body_limit(method, target, usual); };
-  http = std::make_unique<http::Server>(loop, [this](http::Request request, http::Responder responder) { door.serve(std::move(request), std::move(responder)); }, limits);
+  limits.body_limit = [usual = limits.body_bytes](std::string_view method,
+                                                  std::string_view target) {
+    return api::body_limit(method, target, usual);
+  };
+  http = std::make_unique<http::Server>(
+      loop,
+      [this](http::Request request, http::Responder responder) {
+        door.serve(std::move(request), std::move(responder));
+      },
+      limits);
   address = must(http->listen(options.http), "address_in_use");
   fetch.own_address(address);
 
-  control = std::make_unique<Control>(app::ControlParts{.loop = control_loop, .store = *store, .objects = *objects, .catalog = catalog,
-                                                        .services = services, .pool = pool, .clock = clock, .log = log, .fetch = fetch,
-                                                        .feed = feed, .door = door, .authenticator = authenticator, .options = options,
-                                                        .data = folder, .url = "http://" + address});
+  control = std::make_unique<Control>(app::ControlParts{.loop = control_loop,
+                                                        .store = *store,
+                                                        .objects = *objects,
+                                                        .catalog = catalog,
+                                                        .services = services,
+                                                        .pool = pool,
+                                                        .clock = clock,
+                                                        .log = log,
+                                                        .fetch = fetch,
+                                                        .feed = feed,
+                                                        .door = door,
+                                                        .authenticator = authenticator,
+                                                        .options = options,
+                                                        .data = folder,
+                                                        .url = "http://" + address});
   context.control = control.get();
   wire();
 }
@@ -225,7 +261,8 @@ void Server::Impl::finish_pool() {
   const auto all = std::make_shared<std::barrier<>>(static_cast<std::ptrdiff_t>(kPoolThreads + 1));
   for (std::size_t i = 0; i < kPoolThreads; ++i) pool.post([all] { all->arrive_and_wait(); });
   all->arrive_and_wait();
-  (void)file->run<void>([](sqlite::Database&) -> Status { return {}; });  // the commit thread is in order
+  (void)file->run<void>(
+      [](sqlite::Database&) -> Status { return {}; });  // the commit thread is in order
 }
 
 // The caller's thread is the control thread from here on: local processes end with it.
@@ -263,10 +300,12 @@ void Server::Impl::reload() {
 
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
   const auto report = impl_->control->apply_at_start(read_files(impl_->options.filename));
-  for (const manifest::Remark& note : report.notes) impl_->log.info(note.text, {{"manifest", note.where}});
+  for (const manifest::Remark& note : report.notes)
+    impl_->log.info(note.text, {{"manifest", note.where}});
   if (report.errors.empty()) return;
   std::string text;
-  for (const manifest::Remark& error : report.errors) text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", error.where, error.text);
+  for (const manifest::Remark& error : report.errors)
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", error.where, error.text);
   refuse("invalid_argument", text);
 }
 

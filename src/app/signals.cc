@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/signals.h"
 
+#include <unistd.h>
 #include <csignal>
 #include <ctime>
-#include <unistd.h>
 
 #include <pthread.h>
 
@@ -27,7 +27,8 @@ void Signals::block() {
 }
 
 Signals::Signals(std::function<void()> on_hangup)
-    : on_hangup_(std::move(on_hangup)), thread_([this](const std::stop_token& done) { run(done); }) {}
+    : on_hangup_(std::move(on_hangup)),
+      thread_([this](const std::stop_token& done) { run(done); }) {}
 
 Signals::~Signals() {
   thread_.request_stop();

@@ -36,7 +36,8 @@ std::string cell(const Node& node, std::string_view key) {
 }
 
 std::string age(TimePoint from, TimePoint now) {
-  const auto seconds = std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(now - from).count());
+  const auto seconds = std::max<std::int64_t>(
+      0, std::chrono::duration_cast<std::chrono::seconds>(now - from).count());
   if (seconds < 120) return fmt::format("{}s", seconds);
   if (seconds < 600) return fmt::format("{}m{}s", seconds / 60, seconds % 60);
   if (seconds < 3600 * 3) return fmt::format("{}m", seconds / 60);
@@ -49,7 +50,8 @@ std::string age_of(const Node& node, std::string_view key) {
   return at ? age(*at, SystemClock().now()) : "";
 }
 
-int print(Output output, const Node& document, const Table& table, const std::vector<std::string>& names) {
+int print(Output output, const Node& document, const Table& table,
+          const std::vector<std::string>& names) {
   switch (output) {
     case Output::Json:
       fmt::print("{}\n", to_json_pretty(document));

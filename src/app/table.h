@@ -31,6 +31,7 @@ std::string age(TimePoint from, TimePoint now);
 std::string age_of(const Node& node, std::string_view key);  // of an RFC 3339 member, by our clock
 
 // Prints documents as the user asked. `names`: one "kind/name" a line.
-int print(Output output, const Node& document, const Table& table, const std::vector<std::string>& names);
+int print(Output output, const Node& document, const Table& table,
+          const std::vector<std::string>& names);
 
 }  // namespace jobmill::app

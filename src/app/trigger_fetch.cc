@@ -26,14 +26,16 @@ std::optional<Url> parse_url(const std::string& text) {
   const auto start = colon + 3;
   const auto end = text.find_first_of("/?#", start);
   std::string authority = text.substr(start, end == std::string::npos ? end : end - start);
-  if (const auto at = authority.rfind('@'); at != std::string::npos) authority = authority.substr(at + 1);
+  if (const auto at = authority.rfind('@'); at != std::string::npos)
+    authority = authority.substr(at + 1);
   url.target = end == std::string::npos ? "/" : text.substr(end, text.find('#', end) - end);
   if (!url.target.starts_with('/')) url.target.insert(0, "/");
   const auto port = authority.rfind(':');
   const bool has_port = port != std::string::npos && authority.find(']', port) == std::string::npos;
   url.host = authority.substr(0, has_port ? port : std::string::npos);
   url.port = url.scheme == "https" ? 443 : 80;
-  if (has_port) std::from_chars(authority.data() + port + 1, authority.data() + authority.size(), url.port);
+  if (has_port)
+    std::from_chars(authority.data() + port + 1, authority.data() + authority.size(), url.port);
   return url;
 }
 
@@ -62,14 +64,16 @@ class OwnCall : public http::Responder::Sink {
 
 }  // namespace
 
-ServiceMap::ServiceMap(const manifest::Catalog& catalog, const std::vector<std::pair<std::string, std::string>>& given)
+ServiceMap::ServiceMap(const manifest::Catalog& catalog,
+                       const std::vector<std::pair<std::string, std::string>>& given)
     : catalog_(catalog), given_(given.begin(), given.end()) {}
 
 manifest::Address ServiceMap::address(const manifest::ServiceEndpoint& endpoint) const {
   const std::string& name = endpoint.service.name;
   for (const std::string& key : {fmt::format("{}:{}", name, endpoint.port), name})
     if (const auto it = given_.find(key); it != given_.end())
-      if (const auto address = net::parse_address(it->second)) return {address->host, address->port};
+      if (const auto address = net::parse_address(it->second))
+        return {address->host, address->port};
   return {"127.0.0.1", endpoint.target_port};
 }
 
@@ -83,14 +87,17 @@ std::optional<std::string> ServiceMap::resolve(const std::string& host, int port
 }
 
 void TriggerFetch::send(http::ClientRequest request, Done done) {
-  control_.post([this, request = std::move(request), done = std::move(done)]() mutable { route(std::move(request), std::move(done)); });
+  control_.post([this, request = std::move(request), done = std::move(done)]() mutable {
+    route(std::move(request), std::move(done));
+  });
 }
 
 void TriggerFetch::route(http::ClientRequest request, Done done) {
   const auto url = parse_url(request.url);
   if (!url) return client_.send(std::move(request), std::move(done));
   if (const auto service = services_.resolve(url->host, url->port)) request.connect_to = *service;
-  const std::string target = request.connect_to.empty() ? fmt::format("{}:{}", url->host, url->port) : request.connect_to;
+  const std::string target =
+      request.connect_to.empty() ? fmt::format("{}:{}", url->host, url->port) : request.connect_to;
   if (url->scheme == "http" && target == own_) return call_own(request, std::move(done));
   client_.send(std::move(request), std::move(done));
 }
@@ -103,14 +110,16 @@ void TriggerFetch::call_own(const http::ClientRequest& request, Done done) {
   own.headers = request.headers;
   own.headers.set("Host", fmt::format("{}:{}", url->host, url->port));
   own.body = request.body;
-  if (!http::parse_target(own)) return done(fail(Code::InvalidArgument, "the URL's path cannot be read"));
-  loop_.post([this, own = std::move(own), done = std::move(done), timeout = request.timeout]() mutable {
-    auto call = std::make_shared<OwnCall>(std::move(done));
-    loop_.run_after(timeout, [weak = std::weak_ptr(call)] {
-      if (const auto late = weak.lock()) late->time_out();
-    });
-    door_.serve(std::move(own), http::Responder(std::move(call)));
-  });
+  if (!http::parse_target(own))
+    return done(fail(Code::InvalidArgument, "the URL's path cannot be read"));
+  loop_.post(
+      [this, own = std::move(own), done = std::move(done), timeout = request.timeout]() mutable {
+        auto call = std::make_shared<OwnCall>(std::move(done));
+        loop_.run_after(timeout, [weak = std::weak_ptr(call)] {
+          if (const auto late = weak.lock()) late->time_out();
+        });
+        door_.serve(std::move(own), http::Responder(std::move(call)));
+      });
 }
 
 }  // namespace jobmill::app

@@ -18,7 +18,8 @@ namespace jobmill::app {
 // targetPort. Used on the control thread, whose catalog it reads.
 class ServiceMap {
  public:
-  ServiceMap(const manifest::Catalog& catalog, const std::vector<std::pair<std::string, std::string>>& given);
+  ServiceMap(const manifest::Catalog& catalog,
+             const std::vector<std::pair<std::string, std::string>>& given);
 
   manifest::Address address(const manifest::ServiceEndpoint& endpoint) const;
 
@@ -36,8 +37,8 @@ class TriggerFetch {
  public:
   using Done = std::function<void(http::ClientResult)>;
 
-  TriggerFetch(net::EventLoop& control, net::EventLoop& loop, const ServiceMap& services, FrontDoor& door,
-               http::Client& client)
+  TriggerFetch(net::EventLoop& control, net::EventLoop& loop, const ServiceMap& services,
+               FrontDoor& door, http::Client& client)
       : control_(control), loop_(loop), services_(services), door_(door), client_(client) {}
 
   void own_address(std::string address) { own_ = std::move(address); }

@@ -36,7 +36,8 @@ LeaseView lease_view(const jobs::Worker& worker) {
 std::vector<std::string> command_of(const Deployment& deployment, const LocalImages& images) {
   const manifest::Container& container = deployment.main();
   std::vector<std::string> command = container.command;
-  if (const auto image = images.find(container.image); command.empty() && image) command = image->command;
+  if (const auto image = images.find(container.image); command.empty() && image)
+    command = image->command;
   command.insert(command.end(), container.args.begin(), container.args.end());
   return command;
 }
@@ -82,7 +83,10 @@ Workloads::~Workloads() = default;
 
 void Workloads::apply(const manifest::Object& object, bool scaled, int initial) {
   manifest::Problems problems(object.source);
-  ProcessDefinition definition{.deployment = manifest::decode_deployment(object, problems), .command = {}, .working_directory = {}, .revision = {}};
+  ProcessDefinition definition{.deployment = manifest::decode_deployment(object, problems),
+                               .command = {},
+                               .working_directory = {},
+                               .revision = {}};
   if (!problems.ok() || is_off(definition.deployment, parts_.images)) return remove(object.key);
   definition.command = command_of(definition.deployment, parts_.images);
   definition.working_directory = definition.deployment.main().working_dir;
@@ -122,7 +126,8 @@ ProcessTarget* Workloads::find(const ObjectKey& key) {
 int Workloads::busy(const ObjectKey& key) const {
   const auto it = groups_.find(key);
   if (it == groups_.end()) return 0;
-  return static_cast<int>(std::ranges::count_if(it->second->occupied, [](const auto& entry) { return entry.second > 0; }));
+  return static_cast<int>(std::ranges::count_if(
+      it->second->occupied, [](const auto& entry) { return entry.second > 0; }));
 }
 
 int Workloads::most_ready(const ObjectKey& key) const {
@@ -184,28 +189,42 @@ ProcessTarget::World Workloads::world(Group& group) {
 
 targets::ProcessTargetHooks Workloads::hooks(Group& group) {
   return {.now = [this] { return parts_.clock.now(); },
-          .run_after = [this](Duration delay, std::function<void()> fn) { parts_.loop.run_after(delay, std::move(fn)); },
-          .set_worker_state = [this](const std::string& id, bool quiet, std::function<void(Status)> done) { set_worker_state(id, quiet, std::move(done)); },
+          .run_after =
+              [this](Duration delay, std::function<void()> fn) {
+                parts_.loop.run_after(delay, std::move(fn));
+              },
+          .set_worker_state =
+              [this](const std::string& id, bool quiet, std::function<void(Status)> done) {
+                set_worker_state(id, quiet, std::move(done));
+              },
           .read_workers = [this] { read_leases(); },
-          .worker_died = [this](const std::string& id, const ProcessExit& exit, bool ordered) { worker_died(id, exit, ordered); },
-          .environment = [this, ns = group.key.ns](const std::string& replica) { return environment(ns, replica); },
-          .replica_gone = [this, &group](const std::string& replica) {
-            group.occupied.erase(replica);
-            parts_.authenticator.revoke_replica(replica);
-          },
+          .worker_died = [this](const std::string& id, const ProcessExit& exit,
+                                bool ordered) { worker_died(id, exit, ordered); },
+          .environment = [this, ns = group.key.ns](
+                             const std::string& replica) { return environment(ns, replica); },
+          .replica_gone =
+              [this, &group](const std::string& replica) {
+                group.occupied.erase(replica);
+                parts_.authenticator.revoke_replica(replica);
+              },
           .changed = [this, &group] { group_changed(group); }};
 }
 
 targets::Texts Workloads::environment(const std::string& ns, const std::string& replica) const {
-  targets::Texts variables = manifest::service_variables(parts_.catalog, ns, [this](const manifest::ServiceEndpoint& endpoint) { return parts_.services.address(endpoint); });
+  targets::Texts variables = manifest::service_variables(
+      parts_.catalog, ns, [this](const manifest::ServiceEndpoint& endpoint) {
+        return parts_.services.address(endpoint);
+      });
   variables["JOBMILL_URL"] = parts_.url;
   variables["JOBMILL_TOKEN"] = parts_.authenticator.mint_replica_token(replica);
   return variables;
 }
 
-void Workloads::set_worker_state(const std::string& id, bool quiet, std::function<void(Status)> done) {
+void Workloads::set_worker_state(const std::string& id, bool quiet,
+                                 std::function<void(Status)> done) {
   parts_.pool.post([this, id, quiet, done = std::move(done)]() mutable {
-    Status status = parts_.store.set_worker_state(id, quiet ? jobs::WorkerState::Quiet : jobs::WorkerState::Run, {}, parts_.clock.now());
+    Status status = parts_.store.set_worker_state(
+        id, quiet ? jobs::WorkerState::Quiet : jobs::WorkerState::Run, {}, parts_.clock.now());
     parts_.loop.post([status = std::move(status), done = std::move(done)] { done(status); });
   });
 }
@@ -213,11 +232,16 @@ void Workloads::set_worker_state(const std::string& id, bool quiet, std::functio
 void Workloads::worker_died(const std::string& id, const ProcessExit& exit, bool ordered) {
   parts_.pool.post([this, id, exit, ordered] {
     const TimePoint now = parts_.clock.now();
-    const Status status = ordered ? parts_.store.leave(id, now)
-                                  : parts_.store.worker_died(id, {.signal = exit.signal, .exit_code = exit.exit_code, .detail = exit.detail}, now);
+    const Status status =
+        ordered
+            ? parts_.store.leave(id, now)
+            : parts_.store.worker_died(
+                  id, {.signal = exit.signal, .exit_code = exit.exit_code, .detail = exit.detail},
+                  now);
     // NotFound: it had said good-bye itself.
     if (!status && status.error().code != Code::NotFound)
-      parts_.log.error("the jobs of an ended worker wait for its lease", {{"worker", id}, {"error", status.error().message}});
+      parts_.log.error("the jobs of an ended worker wait for its lease",
+                       {{"worker", id}, {"error", status.error().message}});
   });
 }
 
@@ -237,7 +261,8 @@ void Workloads::refresh_leases() {
 void Workloads::read_leases() {
   if (groups_.empty() && leaving_.empty()) return;
   const auto workers = parts_.store.workers(parts_.clock.now());
-  if (!workers) return parts_.log.warn("the workers cannot be read", {{"error", workers.error().message}});
+  if (!workers)
+    return parts_.log.warn("the workers cannot be read", {{"error", workers.error().message}});
   std::vector<LeaseView> views;
   for (const jobs::Worker& worker : *workers)
     if (!worker.spec.replica.empty()) views.push_back(lease_view(worker));

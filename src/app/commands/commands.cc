@@ -9,7 +9,9 @@ namespace jobmill::app {
 std::span<const Command> commands() {
   static const std::vector<Command> all = [] {
     std::vector<Command> list;
-    const auto add = [&](std::span<const Command> some) { list.insert(list.end(), some.begin(), some.end()); };
+    const auto add = [&](std::span<const Command> some) {
+      list.insert(list.end(), some.begin(), some.end());
+    };
     add(kServeCommands);
     add(kJobCommands);
     add(kQueueCommands);

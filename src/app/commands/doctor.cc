@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <fcntl.h>
 #include <filesystem>
-#include <unistd.h>
 #include <vector>
 
 #include <fmt/core.h>
@@ -29,7 +29,8 @@ Check data_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error || ::access(path.c_str(), W_OK) != 0)
-    return {false, "data folder", fmt::format("{} is not writable; choose another one with --data", path)};
+    return {false, "data folder",
+            fmt::format("{} is not writable; choose another one with --data", path)};
   const auto space = std::filesystem::space(path, error);
   const auto free_mb = error ? 0 : space.available >> 20;
   return {free_mb > 64, "data folder", fmt::format("{} is writable, {} MiB free", path, free_mb)};
@@ -44,15 +45,20 @@ Check disk_sync(const std::string& folder) {
   std::vector<double> times;
   for (int i = 0; i < 20; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    const bool written = ::pwrite(file, block.data(), block.size(), 0) == static_cast<ssize_t>(block.size()) && ::fdatasync(file) == 0;
+    const bool written =
+        ::pwrite(file, block.data(), block.size(), 0) == static_cast<ssize_t>(block.size()) &&
+        ::fdatasync(file) == 0;
     if (!written) break;
-    times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+            .count());
   }
   ::close(file);
   ::unlink(path.c_str());
   if (times.empty()) return {false, "disk sync", "fdatasync fails in " + folder};
   std::ranges::nth_element(times, times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2));
-  return {true, "disk sync", fmt::format("{:.2f} ms for one durable write", times[times.size() / 2])};
+  return {true, "disk sync",
+          fmt::format("{:.2f} ms for one durable write", times[times.size() / 2])};
 }
 
 Check port(std::uint16_t number) {
@@ -72,13 +78,18 @@ Check cgroups() {
   const bool writable = ::access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
   if (writable) return {true, "cgroups", "cpu and memory limits can be set"};
   const bool there = std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers", error);
-  return {true, "cgroups", there ? "not delegated to this user: cpu and memory limits are not enforced" : "no cgroup v2: cpu and memory limits are not enforced"};
+  return {true, "cgroups",
+          there ? "not delegated to this user: cpu and memory limits are not enforced"
+                : "no cgroup v2: cpu and memory limits are not enforced"};
 }
 
 Check server(ApiClient& client) {
   const Reply reply = client.get("/health");
-  if (!reply) return {false, "server", fmt::format("no answer from {}; start one with `jobmill dev`", client.url())};
-  return {true, "server", fmt::format("{} answers, version {}", client.url(), cell(reply.document, "version"))};
+  if (!reply)
+    return {false, "server",
+            fmt::format("no answer from {}; start one with `jobmill dev`", client.url())};
+  return {true, "server",
+          fmt::format("{} answers, version {}", client.url(), cell(reply.document, "version"))};
 }
 
 int doctor(const Arguments& arguments) {
@@ -86,11 +97,13 @@ int doctor(const Arguments& arguments) {
   if (!client) return kUsage;
   const std::string state = environment("STATE_DIRECTORY");
   const std::string data = arguments.get("data", state.empty() ? ".jobmill" : state);
-  const std::vector<Check> checks{data_folder(data), disk_sync(data), port(8000), port(8080), time_zones(), cgroups(), server(*client)};
+  const std::vector<Check> checks{data_folder(data), disk_sync(data), port(8000),     port(8080),
+                                  time_zones(),      cgroups(),       server(*client)};
 
   Node list = Node::array();
   for (const Check& check : checks) {
-    if (client->output() == Output::Table) fmt::print("{:<4} {:<12} {}\n", check.ok ? "ok" : "FAIL", check.name, check.says);
+    if (client->output() == Output::Table)
+      fmt::print("{:<4} {:<12} {}\n", check.ok ? "ok" : "FAIL", check.name, check.says);
     Node node = Node::object();
     node.set("check", Node::string(check.name));
     node.set("ok", Node::boolean(check.ok));
@@ -112,7 +125,8 @@ constexpr std::array kDoctorFlags{Flag{"--data", "DIR", "the data folder to chec
 }  // namespace
 
 const std::array<Command, 2> kDoctorCommands{
-    Command{"doctor", "", "Check this machine and the server; exit 1 if something fails.", kDoctorFlags, true, doctor},
+    Command{"doctor", "", "Check this machine and the server; exit 1 if something fails.",
+            kDoctorFlags, true, doctor},
     Command{"version", "", "Print the version.", {}, false, version},
 };
 

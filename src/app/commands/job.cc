@@ -31,7 +31,8 @@ std::optional<Node> spec_of(const Arguments& arguments) {
   if (arguments.positional.size() > 1) {
     auto parsed = parse_json(arguments.positional[1]);
     if (!parsed || (!parsed->is_array() && !parsed->is_object())) {
-      complain(kUsage, "ARGS must be a JSON array or object" + (parsed ? std::string() : " (" + parsed.error().message + ")"));
+      complain(kUsage, "ARGS must be a JSON array or object" +
+                           (parsed ? std::string() : " (" + parsed.error().message + ")"));
       return std::nullopt;
     }
     const bool named = parsed->is_object();
@@ -77,7 +78,8 @@ int enqueue(const Arguments& arguments) {
     one.push(reply.document);
     jobs = &one;
   }
-  for (const Node& job : jobs->items) names.push_back(cell(job, "id").empty() ? job.text : cell(job, "id"));
+  for (const Node& job : jobs->items)
+    names.push_back(cell(job, "id").empty() ? job.text : cell(job, "id"));
   if (client->output() == Output::Table) {  // ids alone, so that a script can take them
     for (const std::string& id : names) fmt::print("{}\n", id);
     return kOk;
@@ -89,7 +91,8 @@ Table job_table(const Node& items) {
   Table table({"ID", "STATE", "KIND", "QUEUE", "ATTEMPT", "NAME", "AGE"});
   for (const Node& job : items.items)
     table.row({cell(job, "id"), cell(job, "state"), cell(job, "kind"), cell(job, "queue"),
-               cell(job, "attempt") + "/" + cell(job, "max_attempts"), cell(job, "name"), age_of(job, "created_at")});
+               cell(job, "attempt") + "/" + cell(job, "max_attempts"), cell(job, "name"),
+               age_of(job, "created_at")});
   return table;
 }
 
@@ -98,15 +101,20 @@ int list(const Arguments& arguments) {
   if (!client) return kUsage;
   std::string query;
   for (const char* flag : {"state", "queue", "limit", "after"})
-    if (arguments.has(flag)) query += fmt::format("{}{}={}", query.empty() ? "?" : "&", flag, http::url_encode(arguments.get(flag)));
+    if (arguments.has(flag))
+      query += fmt::format("{}{}={}", query.empty() ? "?" : "&", flag,
+                           http::url_encode(arguments.get(flag)));
   const Reply reply = client->get("/v1/jobs" + query);
   if (!reply) return client->refused(reply);
   const Node* items = reply.document.find("items");
-  if (items == nullptr) return complain(kFailed, "the server's list has no items; are client and server of one version?");
+  if (items == nullptr)
+    return complain(kFailed,
+                    "the server's list has no items; are client and server of one version?");
   std::vector<std::string> names;
   for (const Node& job : items->items) names.push_back("job/" + cell(job, "id"));
   print(client->output(), reply.document, job_table(*items), names);
-  if (const std::string next = cell(reply.document, "next"); !next.empty() && client->output() == Output::Table)
+  if (const std::string next = cell(reply.document, "next");
+      !next.empty() && client->output() == Output::Table)
     fmt::print(stderr, "more: --after {}\n", next);
   return kOk;
 }
@@ -115,17 +123,22 @@ std::string event_line(const Node& event) {
   std::string line = fmt::format("  {:<24} {:<11}", cell(event, "createdAt"), cell(event, "state"));
   for (const Node::Member& member : event.members)
     if (member.key != "state" && member.key != "createdAt" && !member.value.is_null())
-      line += fmt::format(" {}={}", member.key, member.value.is_object() || member.value.is_array() ? to_json(member.value) : member.value.text);
+      line +=
+          fmt::format(" {}={}", member.key,
+                      member.value.is_object() || member.value.is_array() ? to_json(member.value)
+                                                                          : member.value.text);
   return line;
 }
 
 int show(const Arguments& arguments) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
-  const Reply reply = client->get("/v1/jobs/" + http::url_encode(arguments.positional.at(0)) + "?history=1");
+  const Reply reply =
+      client->get("/v1/jobs/" + http::url_encode(arguments.positional.at(0)) + "?history=1");
   if (!reply) return client->refused(reply);
   if (client->output() != Output::Table)
-    return print(client->output(), reply.document, Table({""}), {"job/" + cell(reply.document, "id")});
+    return print(client->output(), reply.document, Table({""}),
+                 {"job/" + cell(reply.document, "id")});
   for (const Node::Member& member : reply.document.members)
     if (member.key != "history" && !member.value.is_null())
       fmt::print("{:<13} {}\n", member.key + ":", cell(reply.document, member.key));
@@ -158,10 +171,14 @@ int requeue(const Arguments& arguments) {
 }
 
 int remove(const Arguments& arguments) {
-  return for_each_id(arguments, "deleted", [](ApiClient& client, const std::string& path) { return client.remove(path); });
+  return for_each_id(arguments, "deleted", [](ApiClient& client, const std::string& path) {
+    return client.remove(path);
+  });
 }
 
-bool ended(const std::string& state) { return state == "SUCCEEDED" || state == "FAILED" || state == "DELETED"; }
+bool ended(const std::string& state) {
+  return state == "SUCCEEDED" || state == "FAILED" || state == "DELETED";
+}
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
@@ -197,7 +214,9 @@ int wait(const Arguments& arguments) {
     const std::string state = wait_for_end(*client, id, deadline, reply);
     if (!reply) return client->refused(reply);
     if (state.empty())
-      return complain(kTemporary, fmt::format("job {} has not ended (time is up); wait longer with --timeout", id));
+      return complain(
+          kTemporary,
+          fmt::format("job {} has not ended (time is up); wait longer with --timeout", id));
     fmt::print("job/{} {}\n", id, state);
     if (state != "SUCCEEDED") exit = kFailed;
   }
@@ -225,12 +244,14 @@ constexpr std::array kWaitFlags{Flag{"--timeout", "DURATION", "give up after thi
 }  // namespace
 
 const std::array<Command, 6> kJobCommands{
-    Command{"job enqueue", "KIND [ARGS-JSON]", "Enqueue a job; prints its id.", kEnqueueFlags, true, enqueue},
+    Command{"job enqueue", "KIND [ARGS-JSON]", "Enqueue a job; prints its id.", kEnqueueFlags, true,
+            enqueue},
     Command{"job list", "", "List jobs, newest first.", kListFlags, true, list},
     Command{"job show", "ID", "Show a job and its history.", {}, true, show},
     Command{"job requeue", "ID…", "Run jobs again.", {}, true, requeue},
     Command{"job delete", "ID…", "Delete jobs; running ones are cancelled.", {}, true, remove},
-    Command{"job wait", "ID…", "Wait until jobs have ended (exit 0: all succeeded).", kWaitFlags, true, wait},
+    Command{"job wait", "ID…", "Wait until jobs have ended (exit 0: all succeeded).", kWaitFlags,
+            true, wait},
 };
 
 }  // namespace jobmill::app

@@ -16,7 +16,8 @@ namespace jobmill::app {
 namespace {
 
 std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -51,20 +52,23 @@ std::optional<Node> body_of(const Arguments& arguments, const ApiClient& client)
 int send(const Arguments& arguments, const std::string& path) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
-  if (!arguments.has("filename")) return complain(kUsage, "name the manifests with -f FILE (or a folder, or - for stdin)");
+  if (!arguments.has("filename"))
+    return complain(kUsage, "name the manifests with -f FILE (or a folder, or - for stdin)");
   const auto body = body_of(arguments, *client);
   if (!body) return kBadInput;
   const Reply reply = client->post(path, *body);
   if (!reply) return client->refused(reply);
 
   if (const Node* notes = reply.document.find("notes"); notes != nullptr)
-    for (const Node& note : notes->items) fmt::print(stderr, "{}: {}\n", cell(note, "where"), cell(note, "text"));
+    for (const Node& note : notes->items)
+      fmt::print(stderr, "{}: {}\n", cell(note, "where"), cell(note, "text"));
   std::vector<std::string> names;
   const Node* results = reply.document.find("results");
   if (results != nullptr)
     for (const Node& result : results->items) {
       names.push_back(lower(cell(result, "kind")) + "/" + cell(result, "name"));
-      if (client->output() == Output::Table) fmt::print("{} {}\n", names.back(), cell(result, "change"));
+      if (client->output() == Output::Table)
+        fmt::print("{} {}\n", names.back(), cell(result, "change"));
     }
   if (client->output() == Output::Table) return kOk;
   return print(client->output(), reply.document, Table({""}), names);
@@ -94,10 +98,18 @@ struct Listing {
 std::vector<std::string> scaled_object_row(const Node& item) {
   const Node& spec = member(member(item, "manifest"), "spec");
   const Node& status = member(item, "status");
-  return {cell(item, "name"), cell(status, "scaleTargetKind"), cell(member(spec, "scaleTargetRef"), "name"),
-          cell(spec, "minReplicaCount"), cell(spec, "maxReplicaCount"), condition(item, "Ready"),
-          condition(item, "Active"), condition(item, "Fallback"), condition(item, "Paused"),
-          cell(status, "triggersTypes"), cell(status, "authenticationsTypes"), age_of(item, "created")};
+  return {cell(item, "name"),
+          cell(status, "scaleTargetKind"),
+          cell(member(spec, "scaleTargetRef"), "name"),
+          cell(spec, "minReplicaCount"),
+          cell(spec, "maxReplicaCount"),
+          condition(item, "Ready"),
+          condition(item, "Active"),
+          condition(item, "Fallback"),
+          condition(item, "Paused"),
+          cell(status, "triggersTypes"),
+          cell(status, "authenticationsTypes"),
+          age_of(item, "created")};
 }
 
 std::vector<std::string> deployment_row(const Node& item) {
@@ -107,14 +119,20 @@ std::vector<std::string> deployment_row(const Node& item) {
 }
 
 std::vector<std::string> pod_row(const Node& item) {
-  return {cell(item, "name"), cell(item, "ready"), cell(item, "status"), cell(item, "restarts"), age_of(item, "started")};
+  return {cell(item, "name"), cell(item, "ready"), cell(item, "status"), cell(item, "restarts"),
+          age_of(item, "started")};
 }
 
-std::vector<std::string> plain_row(const Node& item) { return {cell(item, "name"), age_of(item, "created")}; }
+std::vector<std::string> plain_row(const Node& item) {
+  return {cell(item, "name"), age_of(item, "created")};
+}
 
 const std::vector<Listing>& listings() {
   static const std::vector<Listing> all{
-      {"ScaledObject", {"NAME", "SCALETARGETKIND", "SCALETARGETNAME", "MIN", "MAX", "READY", "ACTIVE", "FALLBACK", "PAUSED", "TRIGGERS", "AUTHENTICATIONS", "AGE"}, scaled_object_row},
+      {"ScaledObject",
+       {"NAME", "SCALETARGETKIND", "SCALETARGETNAME", "MIN", "MAX", "READY", "ACTIVE", "FALLBACK",
+        "PAUSED", "TRIGGERS", "AUTHENTICATIONS", "AGE"},
+       scaled_object_row},
       {"Deployment", {"NAME", "READY", "STARTING", "DRAINING", "AGE"}, deployment_row},
       {"Pod", {"NAME", "READY", "STATUS", "RESTARTS", "AGE"}, pod_row},
       {"", {"NAME", "AGE"}, plain_row},
@@ -123,14 +141,17 @@ const std::vector<Listing>& listings() {
 }
 
 // The objects of a kind, or the one of that name. Prints why not, and answers none then.
-std::optional<Node> fetch(ApiClient& client, const Arguments& arguments, std::string& kind, int& exit) {
+std::optional<Node> fetch(ApiClient& client, const Arguments& arguments, std::string& kind,
+                          int& exit) {
   const auto known = kind_of(arguments.positional.at(0));
   if (!known) {
-    exit = complain(kUsage, fmt::format("unknown kind '{}'; known: {}", arguments.positional[0], known_kinds()));
+    exit = complain(kUsage, fmt::format("unknown kind '{}'; known: {}", arguments.positional[0],
+                                        known_kinds()));
     return std::nullopt;
   }
   kind = *known;
-  std::string path = fmt::format("/v1/manifests/{}?namespace={}", kind, http::url_encode(client.ns()));
+  std::string path =
+      fmt::format("/v1/manifests/{}?namespace={}", kind, http::url_encode(client.ns()));
   if (arguments.positional.size() > 1) path += "&name=" + http::url_encode(arguments.positional[1]);
   Reply reply = client.get(path);
   if (reply) return std::move(reply.document);
@@ -145,7 +166,8 @@ int get(const Arguments& arguments) {
   int exit = kOk;
   const auto document = fetch(*client, arguments, kind, exit);
   if (!document) return exit;
-  const auto listing = std::ranges::find_if(listings(), [&](const Listing& l) { return l.kind == kind || l.kind.empty(); });
+  const auto listing = std::ranges::find_if(
+      listings(), [&](const Listing& l) { return l.kind == kind || l.kind.empty(); });
   Table table(listing->head);
   std::vector<std::string> names;
   for (const Node& item : member(*document, "items").items) {
@@ -176,14 +198,17 @@ int describe(const Arguments& arguments) {
   return kOk;
 }
 
-constexpr std::array kFileFlags{Flag{"-f,--filename", "PATH…", "a file, a folder (its .yaml, .yml, .json), or -"}};
+constexpr std::array kFileFlags{
+    Flag{"-f,--filename", "PATH…", "a file, a folder (its .yaml, .yml, .json), or -"}};
 
 }  // namespace
 
 const std::array<Command, 4> kManifestCommands{
-    Command{"apply", "", "Create or change the objects of manifests; all of them or none.", kFileFlags, true, apply},
+    Command{"apply", "", "Create or change the objects of manifests; all of them or none.",
+            kFileFlags, true, apply},
     Command{"delete", "", "Delete the objects of manifests.", kFileFlags, true, remove},
-    Command{"get", "KIND [NAME]", "List objects: scaledobjects, deployments, pods, …", {}, true, get},
+    Command{
+        "get", "KIND [NAME]", "List objects: scaledobjects, deployments, pods, …", {}, true, get},
     Command{"describe", "KIND [NAME]", "Show objects with their status.", {}, true, describe},
 };
 

@@ -23,8 +23,9 @@ int queues(const Arguments& arguments) {
   std::vector<std::string> names;
   for (const Node& queue : items_of(reply.document).items) {
     const std::string oldest = cell(queue, "oldestMs");
-    table.row({cell(queue, "queue"), cell(queue, "enqueued"), cell(queue, "scheduled"), cell(queue, "processing"),
-               oldest.empty() || oldest == "0" ? "-" : oldest + " ms", cell(queue, "paused")});
+    table.row({cell(queue, "queue"), cell(queue, "enqueued"), cell(queue, "scheduled"),
+               cell(queue, "processing"), oldest.empty() || oldest == "0" ? "-" : oldest + " ms",
+               cell(queue, "paused")});
     names.push_back("queue/" + cell(queue, "queue"));
   }
   return print(client->output(), reply.document, table, names);
@@ -39,8 +40,9 @@ int servers(const Arguments& arguments) {
   std::vector<std::string> names;
   for (const Node& worker : items_of(reply.document).items) {
     const std::string only = cell(worker, "queues");
-    table.row({cell(worker, "id"), cell(worker, "name"), cell(worker, "state"), cell(worker, "workerPoolSize"),
-               cell(worker, "occupiedWorkers"), only.empty() ? "*" : only, cell(worker, "version"),
+    table.row({cell(worker, "id"), cell(worker, "name"), cell(worker, "state"),
+               cell(worker, "workerPoolSize"), cell(worker, "occupiedWorkers"),
+               only.empty() ? "*" : only, cell(worker, "version"),
                age_of(worker, "firstHeartbeat")});
     names.push_back("server/" + cell(worker, "id"));
   }

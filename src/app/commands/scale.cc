@@ -14,11 +14,13 @@ namespace {
 int explain(const Arguments& arguments) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
-  const Reply reply = client->get(fmt::format("/v1/scale/{}?namespace={}", http::url_encode(arguments.positional.at(0)),
+  const Reply reply = client->get(fmt::format("/v1/scale/{}?namespace={}",
+                                              http::url_encode(arguments.positional.at(0)),
                                               http::url_encode(client->ns())));
   if (!reply) return client->refused(reply);
   if (client->output() != Output::Table)
-    return print(client->output(), reply.document, Table({""}), {"scaledobject/" + arguments.positional[0]});
+    return print(client->output(), reply.document, Table({""}),
+                 {"scaledobject/" + arguments.positional[0]});
   fmt::print("{}", cell(reply.document, "text"));
   return kOk;
 }
@@ -26,7 +28,12 @@ int explain(const Arguments& arguments) {
 }  // namespace
 
 const std::array<Command, 1> kScaleCommands{
-    Command{"scale explain", "NAME", "Why a ScaledObject has the replicas that it has.", {}, true, explain},
+    Command{"scale explain",
+            "NAME",
+            "Why a ScaledObject has the replicas that it has.",
+            {},
+            true,
+            explain},
 };
 
 }  // namespace jobmill::app
