@@ -37,8 +37,9 @@ template <class T>
 class [[nodiscard]] Result {
  public:
   template <class U>
-    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::remove_cvref_t<U>, Fault>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, Fault>)
+      Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
   Result(Fault error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   explicit operator bool() const { return state_.index() == 0; }
@@ -74,7 +75,7 @@ using Status = Result<void>;
 
 #define JOBMILL_CONCAT_(a, b) a##b
 #define JOBMILL_CONCAT(a, b) JOBMILL_CONCAT_(a, b)
-#define JOBMILL_TRY_(tmp, lhs, expr)          \
+#define JOBMILL_TRY_(tmp, lhs, expr)       \
   auto tmp = (expr);                       \
   if (!tmp) return std::move(tmp).error(); \
   lhs = *std::move(tmp)

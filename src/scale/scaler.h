@@ -20,9 +20,9 @@ enum class MetricType {
 
 // What a scaler wants the autoscaler to hold its value against.
 struct MetricSpec {
-  std::string name;                 // "s0-metric-api-usage"
+  std::string name;  // "s0-metric-api-usage"
   MetricType type = MetricType::AverageValue;
-  std::int64_t target_milli = 0;    // thousandths, as a Kubernetes quantity
+  std::int64_t target_milli = 0;  // thousandths, as a Kubernetes quantity
 };
 
 // What a scaler saw. The autoscaler turns it into replicas; scalers know nothing of replicas.
@@ -41,8 +41,8 @@ struct TriggerSpec {
   std::string name;
   std::string metric_type;  // as written: "", "AverageValue", "Value", …
   Texts metadata;
-  Texts auth;               // from the TriggerAuthentication
-  Texts env;                // of the scale target's container, for …FromEnv
+  Texts auth;  // from the TriggerAuthentication
+  Texts env;   // of the scale target's container, for …FromEnv
   int index = 0;
   Duration polling_interval = std::chrono::seconds(30);
   bool feeds_formula = false;  // only a source for scalingModifiers: no target needed

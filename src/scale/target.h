@@ -15,7 +15,7 @@ namespace jobmill::scale {
 enum class ReplicaPhase { Starting, Ready, Draining };
 
 struct Replica {
-  std::string name;   // jobrunr-example-x7k2p
+  std::string name;  // jobrunr-example-x7k2p
   ReplicaPhase phase = ReplicaPhase::Starting;
   TimePoint started{};
   int restarts = 0;
