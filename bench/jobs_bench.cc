@@ -1,107 +1,164 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CPU time per job of the embedded store: enqueue in bulk, claim by hundreds, complete by hundreds.
+// What a job costs, without its handler:
 //
-//   jobs_bench [--jobs N] [--data FILE] [--runs N]
-//
-// Prints one line per run and metric: name, value.
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <filesystem>
+//   jobs_bench sqlite --data DIR [--jobs N]               the embedded store
+//   jobs_bench wire --server URL --pid PID [--jobs N]     a control server, its CPU time included
+//   jobs_bench loaded --data DIR [--history N --runs N]   the embedded store when it is full
+#include <chrono>
+#include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <fmt/core.h>
 
 #include "base/clock.h"
+#include "measure.h"
 #include "store/sqlite/sqlite_job_store.h"
+#include "wire/remote_job_store.h"
 
 namespace {
 
 using namespace jobmill;
+using namespace std::chrono_literals;
+using bench::need;
 
-constexpr int kClaim = 100;
-constexpr int kBulk = 1000;
+constexpr int kBulk = 1000;  // jobs of one insert
+constexpr int kClaim = 100;  // jobs of one claim and of one settlement
+constexpr int kProducers = 8;
 
-// Of all threads of this process; system time included.
-double cpu_micros() {
-  std::timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
-}
-
-template <class T>
-T need(Result<T> result) {
-  if (!result) {
-    fmt::print(stderr, "jobs_bench: {}\n", result.error().message);
-    std::exit(1);
-  }
-  return *std::move(result);
-}
-
-std::vector<jobs::JobSpec> bulk() {
-  std::vector<jobs::JobSpec> specs(kBulk);
-  for (int i = 0; i < kBulk; ++i) {
-    auto& spec = specs[static_cast<std::size_t>(i)];
-    spec.kind = "mail.send";
-    spec.args = fmt::format(R"(["customer{}@example.org",{}])", i, i);
-    spec.name = "Send mail";
-    spec.labels = {"tenant:7"};
+// As an application's jobs are: a kind, two arguments, a name, a label.
+std::vector<jobs::JobSpec> mails(int count) {
+  std::vector<jobs::JobSpec> specs(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    specs[i].kind = "mail.send";
+    specs[i].args = fmt::format(R"(["customer{}@example.org",{}])", i, i);
+    specs[i].name = "Send mail";
+    specs[i].labels = {"tenant:7"};
   }
   return specs;
 }
 
-void drain(jobs::JobStore& store, const std::string& worker, const Clock& clock) {
-  for (;;) {
-    const auto claimed = need(
-        store.claim({.worker_id = worker, .limit = kClaim, .queues = {}, .kinds = {}, .wait = {}},
-                    clock.now()));
-    if (claimed.jobs.empty()) return;
-    std::vector<jobs::Settlement> done(claimed.jobs.size());
-    for (std::size_t i = 0; i < done.size(); ++i) {
-      done[i].job_id = claimed.jobs[i].job.id;
-      done[i].lock_token = claimed.jobs[i].lock_token;
-    }
-    need(store.settle(done, clock.now()));
-  }
+void enqueue_in_bulk(jobs::JobStore& store, int jobs, const Clock& clock) {
+  const auto specs = mails(kBulk);
+  for (int i = 0; i < jobs; i += kBulk) need(store.insert(specs, clock.now()));
 }
 
-void run(const std::string& path, int jobs) {
-  const SystemClock clock;
-  auto file = need(sqlite::SqliteFile::open(path));
-  auto store = need(sqlite::open_job_store(*file, clock.now()));
+// Each waits until its job is on disk before it enqueues the next one.
+void enqueue_singly(jobs::JobStore& store, int jobs, const Clock& clock) {
+  const auto spec = mails(1);
+  std::vector<std::jthread> producers;
+  for (int i = 0; i < kProducers; ++i)
+    producers.emplace_back([&store, &spec, &clock, jobs] {
+      for (int n = 0; n < jobs / kProducers; ++n) need(store.insert(spec, clock.now()));
+    });
+}
+
+std::vector<jobs::Settlement> completions(std::span<const jobs::ClaimedJob> claimed) {
+  std::vector<jobs::Settlement> all(claimed.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].job_id = claimed[i].job.id;
+    all[i].lock_token = claimed[i].lock_token;
+  }
+  return all;
+}
+
+// Claims and completes until nothing is left. Returns how many there were.
+int drain(jobs::JobStore& store, const Clock& clock) {
   jobs::WorkerSpec spec;
   spec.name = "bench";
-  const auto worker = need(store->announce(spec, clock.now())).worker_id;
-  const auto specs = bulk();
+  spec.concurrency = kClaim;
+  const jobs::Registration worker = need(store.announce(spec, clock.now()));
+  int done = 0;
+  for (TimePoint beaten = clock.now();;) {
+    if (clock.now() - beaten > worker.beat) {
+      beaten = clock.now();
+      need(store.beat(worker.worker_id, {}, beaten));
+    }
+    const auto claimed = need(store.claim(
+        {.worker_id = worker.worker_id, .limit = kClaim, .queues = {}, .kinds = {}, .wait = {}},
+        clock.now()));
+    if (claimed.jobs.empty()) break;
+    for (const jobs::Settled& settled : need(store.settle(completions(claimed.jobs), clock.now())))
+      need(settled.status);
+    done += static_cast<int>(claimed.jobs.size());
+  }
+  need(store.leave(worker.worker_id, clock.now()));
+  return done;
+}
 
-  const double start = cpu_micros();
-  for (int i = 0; i < jobs; i += kBulk) need(store->insert(specs, clock.now()));
-  const double enqueued = cpu_micros();
-  drain(*store, worker, clock);
-  const double drained = cpu_micros();
+void expect(int done, int jobs) {
+  if (done != jobs) bench::give_up(fmt::format("{} of {} jobs were claimed", done, jobs));
+}
 
-  fmt::print("jobs.sqlite.bulk_enqueue.cpu_us {:.2f}\n", (enqueued - start) / jobs);
-  fmt::print("jobs.sqlite.drain.cpu_us {:.2f}\n", (drained - enqueued) / jobs);
-  fmt::print("jobs.sqlite.cycle.cpu_us {:.2f}\n", (drained - start) / jobs);
+void measure(jobs::JobStore& store, const bench::CpuClock& cpu, std::string_view name, int jobs) {
+  const SystemClock clock;
+  const bench::Stopwatch bulk(cpu);
+  enqueue_in_bulk(store, jobs, clock);
+  bulk.report(fmt::format("{}.bulk_enqueue", name), jobs);
+
+  const bench::Stopwatch draining(cpu);
+  expect(drain(store, clock), jobs);
+  draining.report(fmt::format("{}.drain", name), jobs);
+
+  const int single = jobs / 10 / kProducers * kProducers;
+  const bench::Stopwatch singly(cpu);
+  enqueue_singly(store, single, clock);
+  singly.report(fmt::format("{}.single8", name), single);
+}
+
+// A store in a file of its own.
+struct Embedded {
+  explicit Embedded(const std::string& path)
+      : file(need(sqlite::SqliteFile::open(path))),
+        store(need(sqlite::open_job_store(*file, clock.now()))) {}
+
+  SystemClock clock;
+  std::unique_ptr<sqlite::SqliteFile> file;
+  std::unique_ptr<jobs::JobStoreOwner> store;
+};
+
+double drain_cpu(Embedded& embedded, const bench::CpuClock& cpu, int jobs) {
+  enqueue_in_bulk(*embedded.store, jobs, embedded.clock);
+  const bench::Stopwatch draining(cpu);
+  expect(drain(*embedded.store, embedded.clock), jobs);
+  return draining.cpu_micros();
+}
+
+// Does a job cost more when many have been done before? 1 would be ideal.
+void measure_loaded(const std::string& data, int history, int runs) {
+  constexpr int kJobs = 20'000;
+  const bench::CpuClock cpu;
+  Embedded full(data + "/full.db");
+  drain_cpu(full, cpu, history);
+  for (int run = 0; run < runs; ++run) {
+    Embedded empty(fmt::format("{}/empty{}.db", data, run));
+    const double without = drain_cpu(empty, cpu, kJobs);
+    bench::report("jobs.sqlite.drain_loaded_ratio", drain_cpu(full, cpu, kJobs) / without);
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  int jobs = 100'000, runs = 3;
-  std::string folder = std::filesystem::temp_directory_path().string();
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string_view flag = argv[i];
-    if (flag == "--jobs") jobs = std::atoi(argv[i + 1]);
-    if (flag == "--runs") runs = std::atoi(argv[i + 1]);
-    if (flag == "--data") folder = argv[i + 1];
-  }
-  for (int i = 0; i < runs; ++i) {
-    const std::string name = fmt::format("{}/jobmill-bench-{}.db", folder, i);
-    run(name, jobs);
-    for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::filesystem::remove(name + suffix);
+  const std::string_view what = argc > 1 ? argv[1] : "";
+  const bench::Flags flags(argc, argv, 2);
+  const int jobs = flags.number("--jobs", 100'000) / kBulk * kBulk;
+  if (what == "sqlite") {
+    Embedded embedded(flags.text("--data") + "/jobs.db");
+    measure(*embedded.store, bench::CpuClock(), "jobs.sqlite", jobs);
+  } else if (what == "wire") {
+    const SystemClock clock;
+    wire::RemoteOptions options;
+    options.url = flags.text("--server");
+    wire::RemoteJobStore store(options, clock);
+    measure(store, bench::CpuClock(flags.number("--pid", 1)), "jobs.wire", jobs);
+  } else if (what == "loaded") {
+    measure_loaded(flags.text("--data"), flags.number("--history", 1'000'000) / kBulk * kBulk,
+                   flags.number("--runs", 5));
+  } else {
+    bench::give_up("one of: sqlite, wire, loaded");
   }
 }

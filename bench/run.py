@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""Measures, and prints one table per group: median, least and most of some runs.
+
+    ./dev bench [NAME...] [--json FILE] [--runs N]
+
+NAME is the beginning of a metric's name: `jobs.wire`, `serve`. CPU times are user and system time per operation, summed
+over all processes involved; they hardly depend on what else the machine does, rates and latencies do.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = pathlib.Path(os.environ.get("JOBMILL_BIN", ROOT / "build/release/bin")).resolve()
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("JOBMILL_") and name != "DATABASE_URL"}
+
+
+# --- what is started --------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def data_folder():
+    """On the disk that the build is on: /tmp may be memory, and would make every sync free."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="bench-", dir=ROOT / "build")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(words, **more):
+    process = subprocess.Popen([str(word) for word in words], stderr=subprocess.DEVNULL, env=CLEAN | more.pop("env", {}), **more)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+        if process.stdout:
+            process.stdout.close()
+
+
+class Server:
+    def __init__(self, process, started):
+        self.pid = process.pid
+        line = process.stdout.readline()
+        self.ready_ms = (time.monotonic() - started) * 1000
+        if " ready " not in line:
+            raise SystemExit("bench: jobmill serve did not start")
+        self.url = "http://" + dict(word.split("=", 1) for word in line.split()[2:])["http"]
+
+
+@contextlib.contextmanager
+def serve(folder):
+    started = time.monotonic()
+    words = [BIN / "jobmill", "serve", "--data", folder, "--http", "127.0.0.1:0", "--log-level", "error"]
+    with running(words, stdout=subprocess.PIPE, text=True) as process:
+        yield Server(process, started)
+
+
+def program(name, *arguments):
+    """Runs one of our programs, and yields what it prints: metric and value."""
+    done = subprocess.run([str(word) for word in (BIN / name, *arguments)], env=CLEAN, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"bench: {name} failed (exit code {done.returncode})")
+    for line in done.stdout.splitlines():
+        metric, value = line.split()
+        yield metric, float(value)
+
+
+def rss_mb(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def wakeups(pid):
+    """How often its threads have gone to sleep so far."""
+    return sum(int(task.read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+               for task in pathlib.Path(f"/proc/{pid}/task").glob("*/status"))
+
+
+# --- the groups: each yields metric and value, once or more per metric --------------------------------------------------------
+
+def server_ready(_options):
+    with data_folder() as folder, serve(folder) as server:
+        yield "serve.ready_ms", server.ready_ms
+
+
+def server_idle(options):
+    with data_folder() as folder, serve(folder) as server:
+        time.sleep(5)
+        yield "serve.idle_rss_mb", rss_mb(server.pid)
+        before = wakeups(server.pid)
+        time.sleep(options.idle)
+        yield "serve.idle_wakeups_per_min", (wakeups(server.pid) - before) * 60 / options.idle
+
+
+def worker_idle(_options):
+    with data_folder() as folder, serve(folder) as server:
+        with running([BIN / "jobmill-example", "worker"], env={"JOBMILL_URL": server.url}) as worker:
+            time.sleep(2)
+            yield "worker.rss_mb", rss_mb(worker.pid)
+
+
+def jobs_sqlite(options):
+    with data_folder() as folder:
+        yield from program("jobs_bench", "sqlite", "--data", folder, "--jobs", options.jobs)
+
+
+def jobs_loaded(options):
+    with data_folder() as folder:
+        yield from program("jobs_bench", "loaded", "--data", folder, "--history", options.history, "--runs", options.runs)
+
+
+def jobs_wire(options):
+    with data_folder() as folder, serve(folder) as server:
+        yield from program("jobs_bench", "wire", "--server", server.url, "--pid", server.pid, "--jobs", options.jobs)
+
+
+def latency(_options):
+    with data_folder() as folder:
+        yield from program("latency_bench", "--data", folder)
+
+
+def spawn(_options):
+    with data_folder() as folder:
+        yield from program("scale_bench", "spawn", "--data", folder)
+
+
+def objects(_options):
+    yield from program("scale_bench", "objects")
+
+
+def cycle(kind):
+    return [f"jobs.{kind}.{what}.{unit}" for what in ("bulk_enqueue", "drain", "single8") for unit in ("cpu_us", "per_s")]
+
+
+# Title, what makes one run (or, with "all", all runs), metrics.
+GROUPS = [
+    ("Server: ready", server_ready, "", ["serve.ready_ms"]),
+    ("Server: idle", server_idle, "", ["serve.idle_rss_mb", "serve.idle_wakeups_per_min"]),
+    ("Worker: idle", worker_idle, "", ["worker.rss_mb"]),
+    ("Jobs, embedded store", jobs_sqlite, "", cycle("sqlite")),
+    ("Jobs, with a long history", jobs_loaded, "all", ["jobs.sqlite.drain_loaded_ratio"]),
+    ("Jobs, worker protocol", jobs_wire, "", cycle("wire")),
+    ("Latency, 50 jobs a second", latency, "", ["disk.sync_p50_ms", "jobs.sqlite.latency_p50_ms"]),
+    ("Scaling: a replica starts", spawn, "", ["scale.spawn_p50_ms", "scale.first_line_p50_ms"]),
+    ("Scaling: 10 000 idle objects", objects, "", ["scale.objects10k_cpu_pct"]),
+]
+
+# The medians of a run, added up, and the most that they may be.
+TARGETS = [
+    ("ready after exec", ["serve.ready_ms"], 100, "ms"),
+    ("idle server", ["serve.idle_rss_mb"], 25, "MB"),
+    ("a job from end to end, embedded", ["jobs.sqlite.bulk_enqueue.cpu_us", "jobs.sqlite.drain.cpu_us"], 20, "us CPU"),
+    ("a job from end to end, worker protocol", ["jobs.wire.bulk_enqueue.cpu_us", "jobs.wire.drain.cpu_us"], 40, "us CPU"),
+]
+UNITS = {"ms": "ms", "mb": "MB", "us": "us CPU", "s": "1/s", "ratio": "x", "pct": "% of a core", "min": "1/min"}
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------------
+
+def measure(make, runs, options):
+    values = {}
+    for _ in range(runs):
+        for metric, value in make(options):
+            values.setdefault(metric, []).append(value)
+    return values
+
+
+def row(metric, values):
+    return {"metric": metric, "value": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
+
+
+def short(value):
+    return f"{value:,.0f}".replace(",", " ") if value >= 1000 else f"{value:.3g}"
+
+
+def print_table(title, rows):
+    print(f"\n{title}\n  {'metric':36} {'median':>10} {'min':>10} {'max':>10}  unit")
+    for line in rows:
+        unit = UNITS[line["metric"].rsplit("_", 1)[-1]]
+        print(f"  {line['metric']:36} {short(line['value']):>10} {short(line['min']):>10} {short(line['max']):>10}  {unit}")
+    sys.stdout.flush()
+
+
+def print_targets(medians):
+    rows = [(what, sum(medians[m] for m in metrics), limit, unit) for what, metrics, limit, unit in TARGETS
+            if all(m in medians for m in metrics)]
+    if "jobs.sqlite.latency_p50_ms" in medians:
+        rows.append(("from enqueue to start", medians["jobs.sqlite.latency_p50_ms"], medians["disk.sync_p50_ms"] + 1, "ms"))
+    if rows:
+        print("\nTargets (medians)")
+    for what, value, limit, unit in rows:
+        print(f"  {what:40} {short(value):>8} of at most {short(limit):>5} {unit:8} {'met' if value <= limit else 'MISSED'}")
+
+
+def machine():
+    cpu = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")), platform.machine())
+    return {"cpu": cpu, "cores": os.cpu_count(), "memory_mb": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20,
+            "system": f"{platform.system()} {platform.release()}", "load": os.getloadavg()[0]}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="./dev bench", description="Measures, and prints tables with medians and ranges.")
+    parser.add_argument("name", nargs="*", help="the beginning of a metric's name; none: all")
+    parser.add_argument("--json", metavar="FILE", help="write the results there, too")
+    parser.add_argument("--runs", type=int, default=5, help="of each group (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=100_000, help="of one run (%(default)s)")
+    parser.add_argument("--history", type=int, default=1_000_000, help="finished jobs of a long history (%(default)s)")
+    parser.add_argument("--idle", type=int, default=10, help="seconds for which the idle server is watched (%(default)s)")
+    options = parser.parse_args()
+    options.wanted = lambda metric: not options.name or any(metric.startswith(name) for name in options.name)
+    if not any(options.wanted(metric) for group in GROUPS for metric in group[3]):
+        parser.error("no metric begins so; there are: " + " ".join(metric for group in GROUPS for metric in group[3]))
+    return options
+
+
+def main():
+    options = arguments()
+    facts = machine()
+    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_mb']} MB, {facts['system']}, load {facts['load']:.1f}")
+    results = []
+    for title, make, how, metrics in GROUPS:
+        wanted = [metric for metric in metrics if options.wanted(metric)]
+        if wanted:
+            values = measure(make, 1 if how == "all" else options.runs, options)
+            rows = [row(metric, values[metric]) for metric in wanted]
+            print_table(title, rows)
+            results += rows
+    print_targets({line["metric"]: line["value"] for line in results})
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps({"machine": facts, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
