@@ -15,13 +15,14 @@ namespace {
 
 // The locking mode keeps the index of the log in our memory and other processes out; nobody else
 // may open the file anyway. The larger log makes for fewer checkpoints, each of which syncs twice.
+// The cache is small because a commit may walk through all of it; behind it is the kernel's.
 constexpr char kPragmas[] = R"sql(
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA wal_autocheckpoint = 4000;
   PRAGMA journal_size_limit = 67108864;
-  PRAGMA cache_size = -16384;
+  PRAGMA cache_size = -4096;
   PRAGMA secure_delete = OFF;
   PRAGMA temp_store = MEMORY;
 )sql";
