@@ -156,7 +156,7 @@ int web_with_server(const Arguments& arguments, const std::string& enqueue) {
   if (!options) return complain(jobmill::app::kConfiguration, options.error().message);
   try {
     jobmill::Server server(*options);
-    jobmill::app::Signals signals([&server] { server.reload(); });
+    jobmill::app::Signals signals;
     std::stop_source failed;  // the page's address is in use: the server must not stay behind
     int code = jobmill::app::kOk;
     std::jthread page([&](const std::stop_token& stop) {

@@ -71,8 +71,9 @@ class Server {
   // server: local processes end with the thread that started them.
   void run(std::stop_token stop);
 
-  // Reads users and manifests again (SIGHUP). From any thread.
-  void reload();
+  // Takes over the users and manifests of these options (SIGHUP); the rest stays as it is. From
+  // any thread. What cannot be read or applied is logged, and nothing changes.
+  void reload(ServerOptions options);
 
   struct Impl;  // the control server; for the jobmill program itself
 

@@ -240,6 +240,39 @@ Status set_scale(ServerOptions& options, const Node& node, const File& file) {
   return {};
 }
 
+Result<int> whole(const Node& node, const File& file, int most) {
+  const auto value = node.as_int();
+  if (!value || *value < 0 || *value > most)
+    return fail(Code::InvalidArgument,
+                fmt::format("{}: expected a whole number from 0 to {}", file.at(node), most));
+  return static_cast<int>(*value);
+}
+
+Result<std::chrono::hours> hours(const Node& node, const File& file) {
+  const auto parsed = parse_duration(node.text);
+  if (!parsed) return fail(Code::InvalidArgument, file.at(node) + ": " + parsed.error().message);
+  return std::chrono::ceil<std::chrono::hours>(*parsed);
+}
+
+// jobs: {retries: 10, keep_succeeded: 36h, keep_deleted: 72h}
+Status set_jobs(ServerOptions& options, const Node& node, const File& file) {
+  for (const Node::Member& member : node.members) {
+    if (member.key == "retries") {
+      TRY(options.retries, whole(member.value, file, 1000));
+    } else if (member.key == "keep_succeeded") {
+      TRY(options.keep_succeeded, hours(member.value, file));
+    } else if (member.key == "keep_deleted") {
+      TRY(options.keep_deleted, hours(member.value, file));
+    } else {
+      return fail(
+          Code::InvalidArgument,
+          fmt::format("{}: unknown key 'jobs.{}'; known: retries, keep_succeeded, keep_deleted",
+                      file.at(member.value), member.key));
+    }
+  }
+  return {};
+}
+
 Status set_member(ServerOptions& options, const Node::Member& member, const File& file) {
   const std::string place = file.at(member.value);
   if (member.key == "users") {
@@ -248,12 +281,17 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
   }
   if (member.key == "images") return set_images(options, member.value, file);
   if (member.key == "scale") return set_scale(options, member.value, file);
+  if (member.key == "jobs") return set_jobs(options, member.value, file);
   TRY(const Values values, texts(member.value, place));
   if (member.key == "hosts") return set_hosts(options, values);
+  if (member.key == "queues") {
+    options.queues = values;
+    return {};
+  }
   const auto setting =
       std::ranges::find_if(kSettings, [&](const Setting& s) { return member.key == s.name; });
   if (setting == kSettings.end()) {
-    std::string known = "users, images, hosts, scale";
+    std::string known = "users, images, hosts, queues, jobs, scale";
     for (const Setting& s : kSettings) known += fmt::format(", {}", s.name);
     return fail(Code::InvalidArgument,
                 fmt::format("{}: unknown key '{}'; known: {}", place, member.key, known));

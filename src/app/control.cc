@@ -123,9 +123,9 @@ void Control::start() {
   reconcile(all);
 }
 
-void Control::reload() {
+void Control::reload(const std::vector<std::string>& filename) {
   std::vector<api::ManifestFile> files;
-  for (const std::string& path : parts_.options.filename) {
+  for (const std::string& path : filename) {
     const auto names = manifest::manifest_files(path);
     if (!names)
       return parts_.log.error("manifests were not read again", {{"error", names.error().message}});

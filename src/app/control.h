@@ -57,7 +57,7 @@ class Control final : public api::ControlPlane {
   // Before start(), on the thread that makes it: the manifests of --filename.
   api::ManifestReport apply_at_start(const std::vector<api::ManifestFile>& files);
   void start();  // from here on on the control thread
-  void reload();
+  void reload(const std::vector<std::string>& filename);  // applies these files again
   void shutdown(Duration grace, std::function<void()> done);
 
   void workers_changed();  // from any thread: the store said so

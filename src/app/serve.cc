@@ -15,6 +15,15 @@
 namespace jobmill::app {
 namespace {
 
+// SIGHUP: what cannot be read leaves everything as it was.
+void reload(Server& server, const Arguments& arguments) {
+  auto options = server_options(arguments, environment);
+  if (options)
+    server.reload(*std::move(options));
+  else
+    complain(kConfiguration, options.error().message);
+}
+
 void print_ready(const Server& server) {
   fmt::print("jobmill ready http={} amqp=off amqps=off admin=off admin-http=off identity=off\n",
              server.http_address());
@@ -32,12 +41,11 @@ int exit_of(std::string_view code) {
 
 int serve_until_signal(const Arguments& arguments,
                        const std::function<void(const Server&)>& ready) {
-  const auto options =
-      server_options(arguments, [](const char* name) { return environment(name); });
+  const auto options = server_options(arguments, environment);
   if (!options) return complain(kConfiguration, options.error().message);
   try {
     Server server(*options);
-    Signals signals([&server] { server.reload(); });
+    Signals signals([&] { reload(server, arguments); });
     print_ready(server);
     if (ready) ready(server);
     std::fflush(stdout);

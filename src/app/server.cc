@@ -79,6 +79,13 @@ std::string store_path(const ServerOptions& options, const std::string& folder) 
   return path.empty() ? folder + "/jobmill.db" : path;
 }
 
+sqlite::JobStoreOptions store_options(const ServerOptions& options) {
+  return {.keep_succeeded = options.keep_succeeded,
+          .keep_deleted = options.keep_deleted,
+          .default_retries = options.retries,
+          .queues = options.queues};
+}
+
 std::vector<api::User> users_of(const ServerOptions& options) {
   std::vector<api::User> users;
   for (const ServerOptions::User& user : options.users)
@@ -131,7 +138,7 @@ struct Server::Impl {
   explicit Impl(ServerOptions given);
   ~Impl();
   void run(const std::stop_token& stop);
-  void reload();
+  void reload(const ServerOptions& changed);
   void wire();
   void finish_pool();
 
@@ -183,7 +190,7 @@ Server::Impl::Impl(ServerOptions given)
       log(clock, log_options(options)),
       folder(data_folder(options)),
       file(must(sqlite::SqliteFile::open(store_path(options, folder)), "data_in_use")),
-      store(must(sqlite::open_job_store(*file, clock.now()))),
+      store(must(sqlite::open_job_store(*file, clock.now(), store_options(options)))),
       objects(must(sqlite::ObjectStore::open(*file, folder + "/secrets.key"))),
       context{.store = *store,
               .pool = pool,
@@ -294,8 +301,12 @@ void Server::Impl::run(const std::stop_token& stop) {
   finish_pool();  // requests that came in are answered before the loop ends
 }
 
-void Server::Impl::reload() {
-  control_loop.post([this] { control->reload(); });
+void Server::Impl::reload(const ServerOptions& changed) {
+  if (!changed.users.empty() || app::is_loopback(options.http))
+    authenticator.set_users(users_of(changed));
+  else
+    log.error("the users were not changed: without any, other machines could come in");
+  control_loop.post([this, files = changed.filename] { control->reload(files); });
 }
 
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
@@ -313,6 +324,6 @@ Server::~Server() = default;
 std::shared_ptr<Store> Server::store() { return worker::make_store(impl_->store, impl_->clock); }
 std::string Server::http_address() const { return impl_->address; }
 void Server::run(std::stop_token stop) { impl_->run(stop); }
-void Server::reload() { impl_->reload(); }
+void Server::reload(ServerOptions options) { impl_->reload(options); }
 
 }  // namespace jobmill

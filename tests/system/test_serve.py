@@ -3,7 +3,7 @@ import json
 import signal
 import socket
 
-from harness import SystemTest
+from harness import SystemTest, until
 
 
 class Start(SystemTest):
@@ -54,6 +54,33 @@ class Start(SystemTest):
         self.assertNotIn(server.address, ("127.0.0.1:1", "127.0.0.1:2"))
         self.assertEqual(200, server.get("/v1/jobs", user=("v", "p")).status)
         self.assertEqual(403, server.call("POST", "/v1/jobs", {"kind": "k"}, user=("v", "p")).status)
+
+    def test_sighup_takes_over_users_and_manifests(self):
+        secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\n"
+        config = self.file("jobmill.yaml", "users:\n- {name: ann, password: one}\n")
+        manifest = self.file("m.yaml", secret % "first")
+        server = self.serve("--config", config, "-f", manifest)
+        config.write_text("users:\n- {name: ann, password: two}\n")
+        manifest.write_text(secret % "second")
+        server.kill(signal.SIGHUP)
+        until(lambda: server.get("/v1/jobs", user=("ann", "two")).status == 200)
+        self.assertEqual(401, server.get("/v1/jobs", user=("ann", "one")).status)
+        names = lambda: [item["name"] for item in server.get("/v1/manifests/Secret", user=("ann", "two")).json["items"]]
+        until(lambda: names() == ["first", "second"])
+        config.write_text("users: {\n")
+        server.kill(signal.SIGHUP)
+        until(lambda: "jobmill.yaml" in server.stderr())
+        self.assertEqual(200, server.get("/v1/jobs", user=("ann", "two")).status)
+
+    def test_queues_have_the_order_of_the_file(self):
+        config = self.file("jobmill.yaml", "queues: [critical, default]\n")
+        server = self.serve("--config", config)
+        for queue in ("bulk", "default", "critical"):
+            server.call("POST", "/v1/jobs", {"kind": "k", "queue": queue})
+        worker = server.call("POST", "/v1/workers", {"name": "w", "concurrency": 3, "protocol": 1}).json
+        claimed = server.call("POST", f"/v1/workers/{worker['worker_id']}/claim", {"max": 3, "wait_ms": 0}).json
+        self.assertEqual(["critical", "default", "bulk"], [job["queue"] for job in claimed["jobs"]])
+        self.assertEqual(0, server.metric("jobs/enqueued?priority=0")["count"])
 
     def test_an_unknown_key_of_the_file_is_named_with_its_line(self):
         config = self.file("jobmill.yaml", "http: 127.0.0.1:0\nhtpp: x\n")
