@@ -98,8 +98,8 @@ EventLoop::TimerId EventLoop::run_after(Duration delay, std::function<void()> wo
   const std::lock_guard lock(impl_->mutex);
   const TimerId id = ++impl_->last_timer;
   if (impl_->closed) return id;
-  auto timer =
-      std::make_unique<Impl::Timer>(asio::steady_timer(impl_->context, delay), std::move(work));
+  auto timer = std::make_unique<Impl::Timer>(
+      Impl::Timer{asio::steady_timer(impl_->context, delay), std::move(work)});
   timer->clock.async_wait([impl = impl_.get(), id](const boost::system::error_code& error) {
     if (!error) impl->run_timer(id);
   });

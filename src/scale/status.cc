@@ -89,10 +89,11 @@ bool set_condition(ScaleStatus& status, std::string_view type, Verdict verdict, 
 
 bool set_paused(ScaleStatus& status, const Pause& pause, TimePoint now) {
   bool changed = false;
-  if (pause.replicas_error)
+  if (pause.replicas_error) {
     changed |= set_condition(status, "Ready", {Truth::False, "ScaledObjectCheckFailed"},
-                             "the annotation paused-replicas is no integer", now) |
-               set_condition(status, "Active", {Truth::Unknown, "UnknownState"}, "", now);
+                             "the annotation paused-replicas is no integer", now);
+    changed |= set_condition(status, "Active", {Truth::Unknown, "UnknownState"}, "", now);
+  }
   if (pause.paused || pause.in || pause.out)
     return changed | set_condition(status, "Paused", {Truth::True, "ScaledObjectPaused"},
                                    pause_message(pause), now);
