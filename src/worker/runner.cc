@@ -58,6 +58,17 @@ void Runner::pause(Duration& backoff, const std::stop_token& stop) {
   backoff = std::min(2 * backoff, kLongestPause);
 }
 
+// Once for each outage, however many requests fail in it.
+void Runner::complain(std::string_view what, const Fault& why) {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(away_, true)) log_.warn(what, {{"why", why.message}});
+}
+
+void Runner::rejoice() {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(away_, false)) log_.warn("the server is back");
+}
+
 // --- the claimer --------------------------------------------------------------------------------
 
 void Runner::claim_jobs(const std::stop_token& stop) {
@@ -76,11 +87,12 @@ void Runner::claim_jobs(const std::stop_token& stop) {
                                store_.now());
     if (claimed) {
       backoff = kFirstPause;
+      rejoice();
       accept(*std::move(claimed));
     } else if (claimed.error().code == Code::NotFound) {
       worker_gone(current->worker_id);
     } else {
-      log_.warn("cannot claim jobs", {{"why", claimed.error().message}});
+      complain("cannot claim jobs", claimed.error());
       pause(backoff, stop);
     }
   }
@@ -98,7 +110,7 @@ bool Runner::announce(const std::stop_token& stop) {
       life_.notify_all();
       return true;
     }
-    log_.warn("cannot register with the server", {{"why", admitted.error().message}});
+    complain("cannot register with the server", admitted.error());
     if (!passing(admitted.error().code) && refused(admitted.error())) return false;
   }
   return false;
@@ -197,8 +209,7 @@ void Runner::settle(std::vector<jobs::Settlement> batch, const std::stop_token& 
   for (Duration backoff = kFirstPause; !stop.stop_requested(); pause(backoff, stop)) {
     const auto settled = jobs_.settle(batch, store_.now());
     if (settled) return forget(batch);
-    log_.warn("cannot report the end of jobs",
-              {{"jobs", batch.size()}, {"why", settled.error().message}});
+    complain("cannot report the end of jobs", settled.error());
     if (passing(settled.error().code)) continue;
     if (batch.size() == 1) return forget(batch);
     // One of them is the reason; the others shall not suffer.
@@ -244,7 +255,7 @@ void Runner::beat(const jobs::Registration& current) {
   const auto answer = jobs_.beat(current.worker_id, leases, store_.now());
   if (answer) return obey(*answer);
   if (answer.error().code == Code::NotFound) return worker_gone(current.worker_id);
-  log_.warn("the server does not hear that this worker lives", {{"why", answer.error().message}});
+  complain("the server does not hear that this worker lives", answer.error());
 }
 
 void Runner::obey(const jobs::BeatAnswer& answer) {

@@ -76,6 +76,8 @@ class Runner {
   void leave();
 
   void pause(Duration& backoff, const std::stop_token& stop);
+  void complain(std::string_view what, const Fault& why);
+  void rejoice();
 
   Store& store_;
   jobs::JobStore& jobs_;
@@ -88,6 +90,7 @@ class Runner {
   std::optional<jobs::Registration> registration_;
   std::optional<Fault> refused_;  // the first registration was
   bool ever_registered_ = false;
+  bool away_ = false;  // the server did not answer last time
   bool told_to_stop_ = false;
   std::optional<TimePoint> drain_until_;               // with told_to_stop_
   std::deque<std::shared_ptr<Held>> ready_;            // claimed, not yet in a slot
