@@ -13,7 +13,8 @@ namespace {
 
 using Wake = Waiters::Wake;
 
-constexpr int kMostJobs = 1000;
+constexpr int kMostSlots = 100'000;
+constexpr int kMostJobs = 1000;  // of one answer; who has room for more asks again
 constexpr std::int64_t kLongestWaitMs = 30'000;
 
 http::Response worker_gone(const Fault& error) {
@@ -53,11 +54,12 @@ class WaitingClaim : public std::enable_shared_from_this<WaitingClaim> {
     JsonBody body(call_.request);
     auto in = body.reader();
     std::int64_t wait_ms = 0;
-    in.integer("max", request_.limit, 1, kMostJobs);
+    in.integer("max", request_.limit, 1, kMostSlots);
     in.integer("wait_ms", wait_ms, 0, kLongestWaitMs);
     in.texts("queues", request_.queues);
     in.texts("kinds", request_.kinds);
     in.close();
+    request_.limit = std::min(request_.limit, kMostJobs);
     wait_ = std::chrono::milliseconds(wait_ms);
     const auto problem = body.problem();
     if (problem) call_.responder.send(to_response(*problem));
