@@ -65,6 +65,7 @@ void ProcessTarget::define(ProcessDefinition definition) {
   const bool restart = definition.revision != definition_.revision;
   definition_ = std::move(definition);
   set_.configure(rules(), restart, world_.hooks.now());
+  for (auto& [replica, running] : running_) watch_readiness(replica, running);
   work();
 }
 
@@ -136,8 +137,7 @@ void ProcessTarget::perform(const Action& action) {
 void ProcessTarget::start(const std::string& replica) {
   const TimePoint now = world_.hooks.now();
   known_.try_emplace(replica, Known{.created = now});
-  ProcessSpec spec;
-  auto launched = launch(replica, spec);
+  auto launched = launch(replica);
   if (!launched) {
     world_.log.error("replica does not start",
                      {{"replica", replica}, {"reason", launched.error().message}});
@@ -146,14 +146,13 @@ void ProcessTarget::start(const std::string& replica) {
   const pid_t pid = launched->process.pid();
   world_.log.info("replica starts", {{"replica", replica}, {"pid", pid}});
   known_[replica].started_once = true;
-  running_.emplace(replica, *std::move(launched));
+  Running& running = running_.emplace(replica, *std::move(launched)).first->second;
   set_.started(replica, pid, now);
-  watch_readiness(replica, spec);
+  watch_readiness(replica, running);
 }
 
-Result<ProcessTarget::Running> ProcessTarget::launch(const std::string& replica,
-                                                     ProcessSpec& spec) {
-  TRY(spec, spec_for(replica));
+Result<ProcessTarget::Running> ProcessTarget::launch(const std::string& replica) {
+  TRY(auto spec, spec_for(replica));
   TRY(auto cgroup, limit(replica));
   TRY(auto log, open_log(replica));
   if (cgroup) spec.cgroup_procs = cgroup->procs();
@@ -165,7 +164,7 @@ Result<ProcessTarget::Running> ProcessTarget::launch(const std::string& replica,
       [this, replica, pid, alive = std::weak_ptr(alive_)](const std::string& last_errors) {
         if (!alive.expired()) ended(replica, pid, last_errors);
       }));
-  return Running{std::move(cgroup), std::move(process), nullptr};
+  return Running{std::move(cgroup), std::move(process), std::move(spec)};
 }
 
 Result<ProcessSpec> ProcessTarget::spec_for(const std::string& replica) const {
@@ -198,8 +197,16 @@ Result<std::optional<Cgroup>> ProcessTarget::limit(const std::string& replica) {
   return std::optional<Cgroup>();
 }
 
+std::string ProcessTarget::log_folder() const {
+  const manifest::ObjectKey& key = definition_.deployment.key;
+  if (key.ns == manifest::kDefaultNamespace) {
+    return fmt::format("{}/{}", world_.log_folder, key.name);
+  }
+  return fmt::format("{}/{}/{}", world_.log_folder, key.ns, key.name);
+}
+
 Result<LogFile> ProcessTarget::open_log(const std::string& replica) const {
-  const fs::path folder = fs::path(world_.log_folder) / definition_.deployment.key.name;
+  const fs::path folder = log_folder();
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) {
@@ -209,12 +216,13 @@ Result<LogFile> ProcessTarget::open_log(const std::string& replica) const {
   return LogFile::open((folder / (replica + ".log")).string(), kLogLimits);
 }
 
-void ProcessTarget::watch_readiness(const std::string& replica, const ProcessSpec& spec) {
-  if (rules().ready_when != ReadyWhen::Probed) return;
+// Also when it runs already: a ScaledObject that goes leaves a port that can be probed.
+void ProcessTarget::watch_readiness(const std::string& replica, Running& running) {
+  if (rules().ready_when != ReadyWhen::Probed || running.readiness) return;
   const auto& container = definition_.deployment.main();
   const auto port = manifest::port_number(container.readiness->port, container);
-  running_.at(replica).readiness = std::make_unique<Readiness>(
-      Readiness::Check{*container.readiness, port.value_or(0), spec}, world_.watcher,
+  running.readiness = std::make_unique<Readiness>(
+      Readiness::Check{*container.readiness, port.value_or(0), running.spec}, world_.watcher,
       world_.hooks.run_after, [this, replica](bool ready) {
         set_.ready(replica, ready, world_.hooks.now());
         work();
@@ -274,11 +282,11 @@ void ProcessTarget::forget_gone() {
 
 // Logs outlive their replicas, but not without end: the oldest ones go.
 void ProcessTarget::prune_logs() const {
-  const fs::path folder = fs::path(world_.log_folder) / definition_.deployment.key.name;
   std::vector<std::pair<fs::file_time_type, fs::path>> files;
   std::error_code error;  // what cannot be listed or deleted is tried again next time
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
+  for (const auto& entry : fs::directory_iterator(log_folder(), error)) {
     const std::string name = entry.path().filename().string();
+    if (!entry.is_regular_file(error)) continue;
     if (known_.count(name.substr(0, name.find(".log"))) > 0) continue;
     files.emplace_back(entry.last_write_time(error), entry.path());
   }

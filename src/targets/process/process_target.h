@@ -77,7 +77,7 @@ class ProcessTarget final : public scale::ScaleTarget {
     ProcessWatcher& watcher;
     Cgroups& cgroups;
     Log& log;
-    std::string log_folder;               // one file per replica goes to <log_folder>/<deployment>/
+    std::string log_folder;               // <deployment>/<replica>.log are in it
     std::optional<Duration> drain_limit;  // scale.drain_limit
   };
 
@@ -115,7 +115,8 @@ class ProcessTarget final : public scale::ScaleTarget {
   struct Running {
     std::optional<Cgroup> cgroup;  // goes after its process
     Process process;
-    std::unique_ptr<Readiness> readiness;
+    ProcessSpec spec;  // for its probe
+    std::unique_ptr<Readiness> readiness = nullptr;
   };
   struct Known {
     TimePoint created{};
@@ -126,11 +127,12 @@ class ProcessTarget final : public scale::ScaleTarget {
   void work();
   void perform(const Action& action);
   void start(const std::string& replica);
-  Result<Running> launch(const std::string& replica, ProcessSpec& spec);
+  Result<Running> launch(const std::string& replica);
   Result<ProcessSpec> spec_for(const std::string& replica) const;
   Result<std::optional<Cgroup>> limit(const std::string& replica);
+  std::string log_folder() const;
   Result<LogFile> open_log(const std::string& replica) const;
-  void watch_readiness(const std::string& replica, const ProcessSpec& spec);
+  void watch_readiness(const std::string& replica, Running& running);
   void set_mark(const Action& action);
   void signal(const Action& action, int number);
   void ended(const std::string& replica, pid_t pid, const std::string& last_errors);

@@ -359,6 +359,21 @@ TEST_CASE("process target: with a port probe and company it is ready when it reg
   CHECK(server.processes().counts().ready == 1);
 }
 
+TEST_CASE("process target: one that is alone from now on is probed on its port") {
+  Listener listener;
+  listener.listen();
+  Server server("exec sleep 1000", port_probe(manifest::Probe::Kind::Tcp, listener.port()));
+  server.processes().scale_to(1);
+  const std::string name = server.only_replica();
+  CHECK(server.processes().counts().starting == 1);
+
+  ProcessDefinition alone = server.definition();
+  alone.alone = true;
+  server.processes().define(alone);
+  server.run_until_ready(1);
+  CHECK(server.only_replica() == name);
+}
+
 TEST_CASE("process target: a server that stops waits for its grace at most") {
   Server server("trap '' TERM; touch ready; while :; do sleep 0.02; done", file_probe());
   server.processes().scale_to(2);
