@@ -43,8 +43,12 @@ struct ServerOptions {
   std::vector<std::string> filename{};  // manifests applied at start: files, folders
   std::vector<std::pair<std::string, std::string>> image{{"postgres", "off"}};  // NAME=COMMAND…
   std::vector<std::pair<std::string, std::string>> service{};                   // NAME[:PORT]=ADDR
-  std::string log_format = "text";                                              // text, json
-  std::string log_level = "info";           // debug, info, warn, error
+  std::vector<std::string> queues;        // their strict order, the first one first; others follow
+  int retries = 10;                       // of jobs that say nothing else
+  std::chrono::hours keep_succeeded{36};  // until a succeeded job is DELETED
+  std::chrono::hours keep_deleted{72};    // until a deleted job is gone
+  std::string log_format = "text";        // text, json
+  std::string log_level = "info";         // debug, info, warn, error
   std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
   std::optional<std::chrono::milliseconds> drain_limit{};  // scale.drain_limit: none = no limit
 };

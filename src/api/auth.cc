@@ -75,13 +75,13 @@ std::optional<Identity> Authenticator::by_token(std::string_view token) const {
 }
 
 http::Response unauthenticated() {
-  http::Response response =
-      to_response(Problem{.status = 401,
-                          .code = "unauthenticated",
-                          .detail = "user and password, or a token, are needed",
-                          .parameter = {},
-                          .errors = {},
-                          .job_id = {}});
+  http::Response response = to_response(
+      Problem{.status = 401,
+              .code = "unauthenticated",
+              .detail = "credentials are missing or wrong; give user and password, or a token",
+              .parameter = {},
+              .errors = {},
+              .job_id = {}});
   response.headers.set("WWW-Authenticate", "Basic realm=\"jobmill\", charset=\"UTF-8\"");
   return response;
 }

@@ -94,9 +94,10 @@ struct Checker {
           object, problems);  // only what is wrong with it matters here
       return;
     }
-    if (kind != "Deployment") return manifest::check_core_object(object, problems);
-    const Deployment deployment = manifest::decode_deployment(object, problems);
-    if (problems.ok()) check_image(object, deployment, images, problems);
+    if (kind != "Deployment") return;  // Kubernetes' own kinds were checked as they were read
+    Problems known(object.source);
+    const Deployment deployment = manifest::decode_deployment(object, known);
+    if (known.ok()) check_image(object, deployment, images, problems);
   }
 };
 

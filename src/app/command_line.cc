@@ -152,8 +152,12 @@ int run_command_line(const Program& program, int argc, char** argv) {
     root.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     CLI::App* app = &root;  // the innermost command that was named
-    while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
-    fmt::print("{}", app->help());
+    std::string above;
+    while (!app->get_subcommands().empty()) {
+      above += (above.empty() ? "" : " ") + app->get_name();
+      app = app->get_subcommands().front();
+    }
+    fmt::print("{}", app->help(above));
     return kOk;
   } catch (const CLI::CallForVersion&) {
     fmt::print("{}\n", kVersion);

@@ -130,7 +130,7 @@ constexpr std::array kSettings{
     Setting{"service", "", "NAME[:PORT]=ADDR…", "where a Service leads from here", set_service},
     Setting{"target", "", "process|kubernetes", "where Deployments live (process)", set_target},
     Setting{"grace", "", "DURATION", "how long SIGTERM lets local workers drain (30s)", set_grace},
-    Setting{"log-format", "", "text|json", "", set_log_format},
+    Setting{"log-format", "", "text|json", "form of the log on stderr (text)", set_log_format},
     Setting{"log-level", "", "LEVEL", "debug, info, warn, error", set_log_level},
 };
 

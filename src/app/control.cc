@@ -8,6 +8,7 @@
 
 #include "app/api_client.h"
 #include "app/apply_plan.h"
+#include "app/kinds.h"
 #include "base/duration.h"
 #include "manifest/reader.h"
 #include "scale/auth.h"
@@ -85,7 +86,6 @@ std::string joined(const std::set<std::string>& texts) {
 }  // namespace
 
 Control::Control(ControlParts parts) : parts_(std::move(parts)) {
-  if (auto images = LocalImages::from(parts_.options.image); images) images_ = *std::move(images);
   workloads_ = std::make_unique<Workloads>(WorkloadParts{.loop = parts_.loop,
                                                          .store = parts_.store,
                                                          .catalog = parts_.catalog,
@@ -94,7 +94,7 @@ Control::Control(ControlParts parts) : parts_(std::move(parts)) {
                                                          .clock = parts_.clock,
                                                          .log = parts_.log,
                                                          .authenticator = parts_.authenticator,
-                                                         .images = images_,
+                                                         .images = parts_.images,
                                                          .logs = parts_.data + "/logs",
                                                          .url = parts_.url,
                                                          .drain_limit = parts_.options.drain_limit},
@@ -160,7 +160,7 @@ void Control::remove(std::vector<api::ManifestFile> files, std::string ns,
 // Checks everything, then stores it, then lets it act: an applied object is on disk.
 Result<api::ManifestReport> Control::apply_now(const std::vector<api::ManifestFile>& files,
                                                const std::string& ns) {
-  ApplyPlan plan = plan_apply(files, ns, parts_.catalog, images_, scalers::scaler_types());
+  ApplyPlan plan = plan_apply(files, ns, parts_.catalog, parts_.images, scalers::scaler_types());
   api::ManifestReport report{
       .lines = {}, .notes = std::move(plan.notes), .errors = std::move(plan.errors)};
   if (!report.errors.empty()) return report;
@@ -448,9 +448,13 @@ void Control::explain(std::string ns, std::string name, Done<Node> done) {
 
 Result<Node> Control::list_now(const std::string& kind, const std::string& ns,
                                const std::string& name) {
-  if (kind == "Pod") return workloads_->pods(name);
+  const auto known = kind_of(kind);
+  if (!known)
+    return fail(Code::InvalidArgument,
+                fmt::format("unknown kind '{}'; known: {}", kind, known_kinds()));
+  if (*known == "Pod") return workloads_->pods(ns, name);
   Node items = Node::array();
-  for (const Object* object : parts_.catalog.list(kind)) {
+  for (const Object* object : parts_.catalog.list(*known)) {
     const bool here = object->key.ns.empty() || object->key.ns == ns;
     if (here && (name.empty() || object->key.name == name)) items.push(item(*object));
   }

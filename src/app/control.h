@@ -41,6 +41,7 @@ struct ControlParts {
   FrontDoor& door;
   api::Authenticator& authenticator;
   const ServerOptions& options;
+  LocalImages images;
   std::string data;
   std::string url;
 };
@@ -56,7 +57,7 @@ class Control final : public api::ControlPlane {
 
   // Before start(), on the thread that makes it: the manifests of --filename.
   api::ManifestReport apply_at_start(const std::vector<api::ManifestFile>& files);
-  void start();  // from here on on the control thread
+  void start();                                           // from here on on the control thread
   void reload(const std::vector<std::string>& filename);  // applies these files again
   void shutdown(Duration grace, std::function<void()> done);
 
@@ -122,7 +123,6 @@ class Control final : public api::ControlPlane {
   Result<Node> explain_now(const Key& key);
 
   ControlParts parts_;
-  LocalImages images_;
   scale::Autoscaler autoscaler_;
   std::map<Key, Scaled> scaled_;
   std::unique_ptr<Workloads> workloads_;

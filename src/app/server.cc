@@ -225,21 +225,23 @@ Server::Impl::Impl(ServerOptions given)
   address = must(http->listen(options.http), "address_in_use");
   fetch.own_address(address);
 
-  control = std::make_unique<Control>(app::ControlParts{.loop = control_loop,
-                                                        .store = *store,
-                                                        .objects = *objects,
-                                                        .catalog = catalog,
-                                                        .services = services,
-                                                        .pool = pool,
-                                                        .clock = clock,
-                                                        .log = log,
-                                                        .fetch = fetch,
-                                                        .feed = feed,
-                                                        .door = door,
-                                                        .authenticator = authenticator,
-                                                        .options = options,
-                                                        .data = folder,
-                                                        .url = "http://" + address});
+  control = std::make_unique<Control>(
+      app::ControlParts{.loop = control_loop,
+                        .store = *store,
+                        .objects = *objects,
+                        .catalog = catalog,
+                        .services = services,
+                        .pool = pool,
+                        .clock = clock,
+                        .log = log,
+                        .fetch = fetch,
+                        .feed = feed,
+                        .door = door,
+                        .authenticator = authenticator,
+                        .options = options,
+                        .images = must(app::LocalImages::from(options.image)),
+                        .data = folder,
+                        .url = "http://" + address});
   context.control = control.get();
   wire();
 }

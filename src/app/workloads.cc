@@ -135,9 +135,10 @@ int Workloads::most_ready(const ObjectKey& key) const {
   return it != groups_.end() ? it->second->most_ready : 0;
 }
 
-Node Workloads::pods(std::string_view name) const {
+Node Workloads::pods(std::string_view ns, std::string_view name) const {
   Node items = Node::array();
   const auto list = [&](const Group& group) {
+    if (group.key.ns != ns) return;
     const auto replicas = group.target->replicas();
     for (const targets::Pod& pod : group.target->pods()) {
       if (!name.empty() && pod.name != name) continue;

@@ -52,7 +52,7 @@ class Workloads {
   int most_ready(const manifest::ObjectKey& key) const;  // at one time, since the group exists
 
   // {"items":[{name, deployment, ready, status, restarts, started, pid, detail}]}
-  Node pods(std::string_view name) const;
+  Node pods(std::string_view ns, std::string_view name) const;  // empty name: all
 
   // The store said that workers changed: reads them soon and tells the groups.
   void refresh_leases();

@@ -25,20 +25,27 @@ struct Check {
   std::string says;
 };
 
+// The folder itself, or where a server would make it.
+std::string existing(const std::string& path) {
+  std::filesystem::path at = std::filesystem::absolute(path);
+  while (!std::filesystem::exists(at) && at.has_relative_path()) at = at.parent_path();
+  return at.string();
+}
+
 Check data_folder(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error || ::access(path.c_str(), W_OK) != 0)
+  const std::string folder = existing(path);
+  if (::access(folder.c_str(), W_OK) != 0)
     return {false, "data folder",
-            fmt::format("{} is not writable; choose another one with --data", path)};
-  const auto space = std::filesystem::space(path, error);
+            fmt::format("{} is not writable; choose another one with --data", folder)};
+  std::error_code error;
+  const auto space = std::filesystem::space(folder, error);
   const auto free_mb = error ? 0 : space.available >> 20;
   return {free_mb > 64, "data folder", fmt::format("{} is writable, {} MiB free", path, free_mb)};
 }
 
 // The median time of one durable 4 KiB write: what every confirmed job costs at least.
 Check disk_sync(const std::string& folder) {
-  const std::string path = folder + "/.doctor";
+  const std::string path = folder + "/.jobmill-doctor";
   const int file = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
   if (file < 0) return {false, "disk sync", "cannot write to " + folder};
   std::array<char, 4096> block{};
@@ -97,8 +104,9 @@ int doctor(const Arguments& arguments) {
   if (!client) return kUsage;
   const std::string state = environment("STATE_DIRECTORY");
   const std::string data = arguments.get("data", state.empty() ? ".jobmill" : state);
-  const std::vector<Check> checks{data_folder(data), disk_sync(data), port(8000),     port(8080),
-                                  time_zones(),      cgroups(),       server(*client)};
+  const std::vector<Check> checks{
+      data_folder(data), disk_sync(existing(data)), port(8000), port(8080), time_zones(), cgroups(),
+      server(*client)};
 
   Node list = Node::array();
   for (const Check& check : checks) {

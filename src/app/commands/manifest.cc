@@ -114,6 +114,8 @@ std::vector<std::string> scaled_object_row(const Node& item) {
 
 std::vector<std::string> deployment_row(const Node& item) {
   const Node& status = member(item, "status");
+  if (status.find("replicas") == nullptr)  // its image is off on this machine
+    return {cell(item, "name"), "off", "", "", age_of(item, "created")};
   return {cell(item, "name"), cell(status, "readyReplicas") + "/" + cell(status, "replicas"),
           cell(status, "starting"), cell(status, "draining"), age_of(item, "created")};
 }
