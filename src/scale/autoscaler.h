@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -114,10 +115,21 @@ class Autoscaler {
   const ScaleStatus* status(const Key& key) const;
 
  private:
+  struct Watched {
+    std::unique_ptr<Loop> loop;
+    std::optional<TimePoint> due;  // as it stands in due_
+  };
+  using Objects = std::map<Key, Watched>;
+
   Loop* find(const Key& key) const;
+  void told(Objects::value_type& object);
+  void schedule(Objects::value_type& object);
 
   Options options_;
-  std::map<Key, std::unique_ptr<Loop>> loops_;
+  Objects objects_;
+  // A tick costs what has happened, not how many objects there are.
+  std::set<Key> told_;                       // since their last tick
+  std::set<std::pair<TimePoint, Key>> due_;  // whose time comes
   std::uint64_t tickets_ = 0;
 };
 
