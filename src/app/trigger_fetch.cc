@@ -29,7 +29,7 @@ std::optional<Url> parse_url(const std::string& text) {
   if (const auto at = authority.rfind('@'); at != std::string::npos)
     authority = authority.substr(at + 1);
   url.target = end == std::string::npos ? "/" : text.substr(end, text.find('#', end) - end);
-  if (!url.target.starts_with('/')) url.target.insert(0, "/");
+  if (!url.target.starts_with('/')) url.target.insert(url.target.begin(), '/');
   const auto port = authority.rfind(':');
   const bool has_port = port != std::string::npos && authority.find(']', port) == std::string::npos;
   url.host = authority.substr(0, has_port ? port : std::string::npos);
