@@ -80,10 +80,12 @@ std::string store_path(const ServerOptions& options, const std::string& folder) 
 }
 
 sqlite::JobStoreOptions store_options(const ServerOptions& options) {
-  return {.keep_succeeded = options.keep_succeeded,
-          .keep_deleted = options.keep_deleted,
-          .default_retries = options.retries,
-          .queues = options.queues};
+  sqlite::JobStoreOptions store;
+  store.keep_succeeded = options.keep_succeeded;
+  store.keep_deleted = options.keep_deleted;
+  store.default_retries = options.retries;
+  store.queues = options.queues;
+  return store;
 }
 
 std::vector<api::User> users_of(const ServerOptions& options) {

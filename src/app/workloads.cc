@@ -22,6 +22,7 @@ using targets::ProcessTarget;
 // Changes of leases come with every job; a picture of them this often is enough for counts. What
 // must not be late, a drain, asks for its picture itself.
 constexpr Duration kLeasePause = std::chrono::milliseconds(20);
+constexpr Duration kLeaseRetry = std::chrono::seconds(1);
 
 LeaseView lease_view(const jobs::Worker& worker) {
   return {.replica = worker.spec.replica,
@@ -248,22 +249,35 @@ void Workloads::worker_died(const std::string& id, const ProcessExit& exit, bool
 
 // --- leases -------------------------------------------------------------------------------------
 
-void Workloads::refresh_leases() {
+void Workloads::refresh_leases() { read_soon(kLeasePause); }
+
+void Workloads::read_soon(Duration pause) {
   if (reading_soon_) return;
   reading_soon_ = true;
-  parts_.loop.run_after(kLeasePause, [this] {
+  parts_.loop.run_after(pause, [this] {
     reading_soon_ = false;
     read_leases();
   });
 }
 
+// A group that is told may ask for a newer picture; then all of them get it, in another round.
+void Workloads::read_leases() {
+  read_again_ = true;
+  if (reading_) return;
+  reading_ = true;
+  while (std::exchange(read_again_, false)) read_once();
+  reading_ = false;
+}
+
 // Blocks for one commit: a picture that is older than a mark that was confirmed in the meantime
 // would show a worker as idle that has work.
-void Workloads::read_leases() {
+void Workloads::read_once() {
   if (groups_.empty() && leaving_.empty()) return;
   const auto workers = parts_.store.workers(parts_.clock.now());
-  if (!workers)
-    return parts_.log.warn("the workers cannot be read", {{"error", workers.error().message}});
+  if (!workers) {
+    parts_.log.warn("the workers cannot be read", {{"error", workers.error().message}});
+    return read_soon(kLeaseRetry);
+  }
   std::vector<LeaseView> views;
   for (const jobs::Worker& worker : *workers)
     if (!worker.spec.replica.empty()) views.push_back(lease_view(worker));

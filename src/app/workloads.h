@@ -67,7 +67,9 @@ class Workloads {
   targets::Texts environment(const std::string& ns, const std::string& replica) const;
   void set_worker_state(const std::string& id, bool quiet, std::function<void(Status)> done);
   void worker_died(const std::string& id, const targets::ProcessExit& exit, bool ordered);
+  void read_soon(Duration pause);
   void read_leases();
+  void read_once();
   void group_changed(Group& group);
   void sweep_later();
 
@@ -78,6 +80,8 @@ class Workloads {
   std::map<manifest::ObjectKey, std::unique_ptr<Group>> groups_;
   std::vector<std::unique_ptr<Group>> leaving_;  // removed, and not empty yet
   bool reading_soon_ = false;
+  bool reading_ = false;
+  bool read_again_ = false;
   std::function<void()> when_empty_;
 };
 
