@@ -43,7 +43,7 @@ struct ServerOptions {
   std::vector<std::string> filename{};  // manifests applied at start: files, folders
   std::vector<std::pair<std::string, std::string>> image{{"postgres", "off"}};  // NAME=COMMAND…
   std::vector<std::pair<std::string, std::string>> service{};                   // NAME[:PORT]=ADDR
-  std::vector<std::string> queues{};        // their strict order, the first one first; others follow
+  std::vector<std::string> queues{};      // their strict order, the first one first; others follow
   int retries = 10;                       // of jobs that say nothing else
   std::chrono::hours keep_succeeded{36};  // until a succeeded job is DELETED
   std::chrono::hours keep_deleted{72};    // until a deleted job is gone
