@@ -148,11 +148,6 @@ void JobMemory::hold(std::int64_t worker_row, const std::string& job, const Held
 
 std::vector<JobMemory::Choice> JobMemory::choices(std::span<const std::string> queues,
                                                   std::span<const std::string> kinds) const {
-  return find_choices(queues, kinds);
-}
-
-std::vector<JobMemory::Choice> JobMemory::find_choices(std::span<const std::string> queues,
-                                                       std::span<const std::string> kinds) const {
   std::vector<Choice> found;
   std::size_t rank = 0;
   for (const QueueCounts* queue : chosen(queues)) {
@@ -445,7 +440,7 @@ std::optional<TimePoint> JobMemory::oldest_deleted() const {
 JobMemory::Look JobMemory::look(std::span<const std::string> queues,
                                 std::span<const std::string> kinds) const {
   std::lock_guard lock(mutex_);
-  return {.ready = !find_choices(queues, kinds).empty(), .mark = mark_};
+  return {.ready = !choices(queues, kinds).empty(), .mark = mark_};
 }
 
 void JobMemory::wake() {

@@ -190,8 +190,6 @@ class JobMemory {
  private:
   std::vector<const QueueCounts*> ordered() const;
   std::vector<const QueueCounts*> chosen(std::span<const std::string> queues) const;
-  std::vector<Choice> find_choices(std::span<const std::string> queues,
-                                   std::span<const std::string> kinds) const;
   LiveWorker* find(std::string_view id);
   LiveWorker* find_row(std::int64_t row);
   void apply_lane(std::int64_t id, const JobDelta::OfLane& delta);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/lock_token.h"
 
+#include <array>
 #include <charconv>
-
-#include <fmt/core.h>
 
 namespace jobmill::sqlite {
 namespace {
@@ -19,7 +18,11 @@ std::optional<std::int64_t> hex(std::string_view text) {
 }  // namespace
 
 std::string to_text(const LockToken& token) {
-  return fmt::format("{:x}-{:016x}", token.seq, token.token);
+  std::array<char, 40> text;
+  char* at = std::to_chars(text.begin(), text.end(), token.seq, 16).ptr;
+  *at++ = '-';
+  at = std::to_chars(at, text.end(), token.token, 16).ptr;
+  return {text.data(), at};
 }
 
 std::optional<LockToken> lock_token(std::string_view text) {
