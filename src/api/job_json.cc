@@ -28,25 +28,17 @@ void write_json(JsonWriter& json, std::string_view name, const std::string& text
   if (!text.empty()) json.raw_member(name, text);
 }
 
-// What a job was asked for and what a claim hands out have in common.
+// What a claim hands out, and everyone else sees too.
 void write_core(JsonWriter& json, const jobs::Job& job) {
   json.member("id", job.id).member("kind", job.kind).member("v", job.v);
   write_args(json, job.args);
-  json.member("name", job.name).member("queue", job.queue).member("priority", job.priority);
+  json.member("name", job.name).member("queue", job.queue);
   write_texts(json, "labels", job.labels);
-  json.member("state", to_string(job.state)).member("version", job.version);
-  write_instant(json, "run_at", job.run_at);
-  if (job.retries) json.member("retries", *job.retries);
   json.member("attempt", job.attempt)
       .member("max_attempts", job.max_attempts)
-      .member("failures", job.failures)
-      .member("crashes", job.crashes)
-      .member("max_crashes", job.max_crashes);
+      .member("crashes", job.crashes);
   write_text(json, "recurring_id", job.recurring_id);
   write_json(json, "meta", job.meta);
-  write_text(json, "created_by", job.created_by);
-  json.member("created_at", format_instant(job.created_at))
-      .member("updated_at", format_instant(job.updated_at));
 }
 
 void read_args(ObjectReader& in, jobs::JobSpec& spec) {
@@ -82,15 +74,23 @@ void read_spec(ObjectReader in, jobs::JobSpec& spec) {
 void write_job(JsonWriter& json, const jobs::Job& job) {
   json.object();
   write_core(json, job);
-  json.end();
+  json.member("priority", job.priority)
+      .member("state", to_string(job.state))
+      .member("version", job.version);
+  write_instant(json, "run_at", job.run_at);
+  if (job.retries) json.member("retries", *job.retries);
+  json.member("failures", job.failures).member("max_crashes", job.max_crashes);
+  write_text(json, "created_by", job.created_by);
+  json.member("created_at", format_instant(job.created_at))
+      .member("updated_at", format_instant(job.updated_at))
+      .end();
 }
 
-void write_claimed(JsonWriter& json, const jobs::ClaimedJob& claimed, TimePoint lease_until) {
+void write_claimed(JsonWriter& json, const jobs::ClaimedJob& claimed,
+                   const std::string& lease_until) {
   json.object();
   write_core(json, claimed.job);
-  json.member("lock_token", claimed.lock_token)
-      .member("lease_until", format_instant(lease_until))
-      .end();
+  json.member("lock_token", claimed.lock_token).member("lease_until", lease_until).end();
 }
 
 // The event's own fields stand beside state and time, as its readers know them.

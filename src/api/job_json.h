@@ -11,7 +11,8 @@ namespace jobmill::api {
 void read_spec(ObjectReader in, jobs::JobSpec& spec);  // closes the reader
 
 void write_job(JsonWriter& json, const jobs::Job& job);  // an object
-void write_claimed(JsonWriter& json, const jobs::ClaimedJob& claimed, TimePoint lease_until);
+void write_claimed(JsonWriter& json, const jobs::ClaimedJob& claimed,
+                   const std::string& lease_until);
 void write_event(JsonWriter& json, const jobs::JobEvent& event);
 void write_inserted(JsonWriter& json, const jobs::Inserted& inserted);
 void write_spec(JsonWriter& json, const jobs::JobSpec& spec);

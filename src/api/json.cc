@@ -57,7 +57,9 @@ std::string seconds_json(Duration duration) {
 }
 
 ObjectReader::ObjectReader(const Node& node, std::string path, std::vector<FieldError>& errors)
-    : node_(node), path_(std::move(path)), errors_(errors) {}
+    : node_(node), path_(std::move(path)), errors_(errors) {
+  known_.reserve(16);
+}
 
 std::string ObjectReader::path_of(std::string_view name) const {
   return path_.empty() ? std::string(name) : fmt::format("{}.{}", path_, name);
@@ -74,7 +76,8 @@ bool ObjectReader::has(std::string_view name) const {
 
 const Node* ObjectReader::find(std::string_view name, Field field) {
   known_.push_back(name);
-  if (has(name)) return node_.find(name);
+  const Node* member = node_.find(name);
+  if (member != nullptr && !member->is_null()) return member;
   if (field == Field::Required) wrong(name, "is required");
   return nullptr;
 }

@@ -7,6 +7,7 @@
 #include "api/job_json.h"
 #include "api/problem.h"
 #include "api/waiters.h"
+#include "base/duration.h"
 
 namespace jobmill::api {
 namespace {
@@ -22,9 +23,10 @@ http::Response worker_gone(const Fault& error) {
 }
 
 http::Response claimed_response(const jobs::Claimed& claimed, TimePoint lease_until) {
+  const std::string until = format_instant(lease_until);
   JsonWriter json;
   json.object().key("jobs").array();
-  for (const jobs::ClaimedJob& job : claimed.jobs) write_claimed(json, job, lease_until);
+  for (const jobs::ClaimedJob& job : claimed.jobs) write_claimed(json, job, until);
   json.end().member("state", to_string(claimed.state)).end();
   return json_response(200, std::move(json).text());
 }

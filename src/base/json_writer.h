@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <string>
 #include <string_view>
@@ -26,14 +27,23 @@ class JsonWriter {
     return *this;
   }
 
+  // `name` is one of ours: nothing in it has to be escaped.
   JsonWriter& key(std::string_view name) {
     separate();
-    text_ += json_quote(name);
-    text_ += ':';
+    text_ += '"';
+    text_ += name;
+    text_ += "\":";
     return *this;
   }
 
-  JsonWriter& value(std::string_view text) { return raw(json_quote(text)); }
+  JsonWriter& value(std::string_view text) {
+    if (!is_plain(text)) return raw(json_quote(text));
+    separate();
+    text_ += '"';
+    text_ += text;
+    text_ += '"';
+    return *this;
+  }
   JsonWriter& value(const char* text) { return value(std::string_view(text)); }
   JsonWriter& value(std::same_as<bool> auto flag) { return raw(flag ? "true" : "false"); }
   template <std::integral T>
@@ -59,6 +69,12 @@ class JsonWriter {
   std::string text() && { return std::move(text_); }
 
  private:
+  // Most texts are, and need no second look.
+  static bool is_plain(std::string_view text) {
+    return std::ranges::all_of(
+        text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+  }
+
   JsonWriter& open(char opener, char closer) {
     separate();
     text_ += opener;

@@ -27,18 +27,21 @@ void write_text(JsonWriter& json, std::string_view name, const std::string& text
   if (!text.empty()) json.member(name, text);
 }
 
+// Without what the server would take for granted anyway.
 void write_spec(JsonWriter& json, const jobs::JobSpec& spec) {
-  json.object();
+  static const jobs::JobSpec kDefaults;
+  json.object().member("kind", spec.kind);
   write_text(json, "id", spec.id);
-  json.member("kind", spec.kind).member("v", spec.v);
+  if (spec.v != kDefaults.v) json.member("v", spec.v);
   json.raw_member(spec.args.starts_with('{') ? "named" : "args", spec.args);
   write_text(json, "name", spec.name);
-  json.member("queue", spec.queue).member("priority", spec.priority);
+  if (spec.queue != kDefaults.queue) json.member("queue", spec.queue);
+  if (spec.priority != kDefaults.priority) json.member("priority", spec.priority);
   if (spec.run_at) json.member("run_at", format_instant(*spec.run_at));
   if (spec.delay) json.member("delay", format_iso(*spec.delay));
   write_texts(json, "labels", spec.labels);
   if (spec.retries) json.member("retries", *spec.retries);
-  json.member("max_crashes", spec.max_crashes);
+  if (spec.max_crashes != kDefaults.max_crashes) json.member("max_crashes", spec.max_crashes);
   if (!spec.meta.empty()) json.raw_member("meta", spec.meta);
   if (spec.count) json.member("count", *spec.count);
   json.end();
