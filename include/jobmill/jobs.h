@@ -350,7 +350,7 @@ struct Spec {
 }  // namespace detail
 
 // A typed handle: the stored kind, the function that runs it, and the version of its parameters.
-// A worker leaves jobs of other versions alone.
+// A job of another version fails for good: this program has nothing that could run it.
 template <Name N, auto Fn, int Version = 1>
 struct Job {
   using S = detail::sig<decltype(Fn)>;

@@ -85,10 +85,10 @@ Arguments collect(const Values& values) {
 }
 
 constexpr std::string_view noun_help(std::string_view noun) {
-  if (noun == "job") return "background jobs";
-  if (noun == "queue") return "queues of background jobs";
-  if (noun == "server") return "workers that are registered now";
-  if (noun == "scale") return "what the autoscaler decided, and why";
+  if (noun == "job") return "Enqueue, list, show, requeue, delete and wait for jobs.";
+  if (noun == "queue") return "Queues of jobs.";
+  if (noun == "server") return "Workers that are registered now.";
+  if (noun == "scale") return "What the autoscaler decided, and why.";
   return "";
 }
 
