@@ -24,6 +24,7 @@ void Signals::block() {
   const sigset_t set = watched();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 Signals::Signals(std::function<void()> on_hangup)
