@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "protocol/control_server.h"
+#include "raw_socket.h"
 #include "vectors.h"
 
 namespace jobmill::testing {
@@ -351,6 +352,22 @@ TEST_CASE("long poll: a worker has one claim at a time, and none when it has lef
   CHECK(ask(server, {.method = "DELETE", .target = "/v1/workers/" + worker}).status == 204);
   wait_for(held[1 - ended]);
   CHECK(ask(server, post(claim_path(worker), "{}")).status == 410);
+}
+
+TEST_CASE("long poll: a client that goes away takes no job with it") {
+  ManualClock clock;
+  ControlServer server(clock);
+  const std::string gone = register_worker(server);
+  const std::string here = register_worker(server);
+  {
+    const std::string body = R"({"wait_ms":30000})";
+    RawSocket socket(server.address());
+    socket.send("POST " + claim_path(gone) + " HTTP/1.1\r\nHost: x\r\nContent-Length: " +
+                std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+  auto held = start(server, post(claim_path(here), R"({"wait_ms":30000})"));
+  const std::string id = enqueue(server);
+  CHECK(text(member(json(wait_for(held)), "jobs").items.at(0), "id") == id);
 }
 
 TEST_CASE("long poll: a server that stops sends everyone away") {
