@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include <openssl/evp.h>
 
 #include "base/random.h"
 
