@@ -64,7 +64,7 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // For clients and workers of this process.
+  // For clients and workers of this process. They must not outlive the server.
   std::shared_ptr<Store> store();
 
   // The real address of the HTTP listener: "127.0.0.1:8000".

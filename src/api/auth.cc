@@ -29,6 +29,8 @@ void Authenticator::set_users(std::vector<User> users) {
 std::string Authenticator::mint_replica_token(const std::string& replica) {
   std::string token = "jr_" + random_token(32);
   std::lock_guard lock(mutex_);
+  // It has started again: the token of its process before ends here.
+  std::erase_if(replica_tokens_, [&](const auto& entry) { return entry.second == replica; });
   replica_tokens_.emplace(token, replica);
   return token;
 }

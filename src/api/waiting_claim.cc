@@ -113,19 +113,20 @@ class WaitingClaim : public std::enable_shared_from_this<WaitingClaim> {
   void found(const Result<jobs::Claimed>& claimed, TimePoint at) {
     if (!claimed) return fail(claimed.error());
     if (!claimed->jobs.empty()) return hand_over(*claimed, at);
-    if (done_) return;
     const bool told = looked_ && claimed->state != state_;
     state_ = claimed->state;
     looked_ = true;
     // The wake-up was meant for someone who can take a job.
-    if (told && state_ != jobs::WorkerState::Run) context_.waiters.wake_next(claimer_.group);
+    const bool cannot = state_ != jobs::WorkerState::Run;
+    if ((told || done_) && cannot) context_.waiters.wake_next(claimer_.group);
+    if (done_) return;
     if (told || wait_ <= Duration::zero() || state_ == jobs::WorkerState::Stop) return send_empty();
     wait();
   }
 
   void fail(const Fault& error) {
-    if (done_) return;
     if (!claimer_.group.empty()) context_.waiters.wake_next(claimer_.group);
+    if (done_) return;
     send(error.code == Code::NotFound ? worker_gone(error) : to_response(error));
   }
 

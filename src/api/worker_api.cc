@@ -97,6 +97,8 @@ http::Response register_worker(ApiContext& context, const http::Request& request
 }
 
 void post_worker(ApiContext& context, Call call) {
+  // A worker's token speaks for that worker; it makes no other ones.
+  if (!call.identity.worker_id.empty()) return call.responder.send(not_yours());
   answer(context, call.responder, [&context, request = std::move(call.request)] {
     return register_worker(context, request);
   });

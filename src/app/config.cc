@@ -11,6 +11,7 @@
 #include "base/document.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "net/address.h"
 
 namespace jobmill::app {
 namespace {
@@ -26,6 +27,12 @@ Status set_text(ServerOptions& options, const Values& values) {
 
 // Listeners of features that this version does not have: accepted, and off.
 Status set_later(ServerOptions&, const Values&) { return {}; }
+
+Status set_http(ServerOptions& options, const Values& values) {
+  TRY([[maybe_unused]] const net::Address address, net::parse_address(values.back()));
+  options.http = values.back();
+  return {};
+}
 
 Status set_store(ServerOptions& options, const Values& values) {
   const std::string& url = values.back();
@@ -110,7 +117,7 @@ constexpr std::array kSettings{
             set_text<&ServerOptions::data>},
     Setting{"store", "", "URL", "sqlite: (in the data folder) or sqlite:PATH", set_store},
     Setting{"http", "", "ADDR", "API, metrics API, worker protocol, /health (127.0.0.1:8000)",
-            set_text<&ServerOptions::http>},
+            set_http},
     Setting{"amqp", "", "ADDR", "not in this version: off", set_later},
     Setting{"amqps", "", "ADDR", "not in this version: off", set_later},
     Setting{"admin", "", "ADDR", "not in this version: off", set_later},

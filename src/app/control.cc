@@ -25,9 +25,14 @@ using manifest::Problems;
 Node masked(const Object& object) {
   Node document = object.document;
   if (object.key.kind != "Secret") return document;
-  for (const char* part : {"data", "stringData"})
-    if (Node* values = document.find(part); values != nullptr)
-      for (Node::Member& member : values->members) member.value = Node::string("***");
+  const auto mask = [](Node* values) {
+    if (values == nullptr) return;
+    for (Node::Member& member : values->members) member.value = Node::string("***");
+  };
+  mask(document.find("data"));
+  mask(document.find("stringData"));
+  // kubectl keeps a copy of the whole manifest in an annotation.
+  if (Node* metadata = document.find("metadata")) mask(metadata->find("annotations"));
   return document;
 }
 
@@ -239,7 +244,10 @@ void Control::reconcile_scaled(const Key& key) {
     return;
   }
   Problems problems(object->source);
-  Scaled& scaled = scaled_[key];
+  const auto [it, is_new] = scaled_.try_emplace(key);
+  Scaled& scaled = it->second;
+  // Its tags must differ from those of an earlier life: of this object, or of this server.
+  if (is_new) scaled.revision = parts_.clock.now().time_since_epoch().count();
   scaled.spec = scale::decode_scaled_object(*object, problems);
   scaled.generation = object->generation;
   scaled.annotations = object->annotations;
@@ -399,7 +407,10 @@ void Control::workers_changed() {
 
 void Control::shutdown(Duration grace, std::function<void()> done) {
   stopping_ = true;
-  scaled_.clear();  // ends their reads
+  for (auto& [key, scaled] : scaled_) {
+    for (TriggerState& trigger : scaled.triggers) trigger.scaler.reset();  // ends its read
+    touched(key);
+  }
   workloads_->shutdown(grace, std::move(done));
 }
 
@@ -415,25 +426,30 @@ void Control::touched(const Key& key) {
   }
 }
 
+// On the control thread at once: nothing may change between a look at an object and this.
 void Control::watch(std::string ns, std::string name, Duration wait,
                     std::function<void()> changed) {
-  parts_.loop.post([this, key = Key{"ScaledObject", std::move(ns), std::move(name)}, wait,
-                    changed = std::move(changed)]() mutable {
-    const auto it = scaled_.find(key);
-    if (it == scaled_.end()) return changed();
-    const std::uint64_t id = ++last_watcher_;
-    const auto timer = parts_.loop.run_after(std::max(wait, Duration(0)), [this, key, id] {
-      const auto found = scaled_.find(key);
-      if (found == scaled_.end()) return;
-      auto& watchers = found->second.watchers;
-      const auto mine = std::ranges::find(watchers, id, &Watcher::id);
-      if (mine == watchers.end()) return;
-      const auto late = std::move(mine->changed);
-      watchers.erase(mine);
-      late();
-    });
-    it->second.watchers.push_back({id, timer, std::move(changed)});
+  auto add = [this, key = Key{"ScaledObject", std::move(ns), std::move(name)}, wait,
+              changed = std::move(changed)]() mutable { watch_now(key, wait, std::move(changed)); };
+  if (parts_.loop.on_loop_thread()) return add();
+  parts_.loop.post(std::move(add));
+}
+
+void Control::watch_now(const Key& key, Duration wait, std::function<void()> changed) {
+  const auto it = scaled_.find(key);
+  if (it == scaled_.end() || stopping_) return changed();
+  const std::uint64_t id = ++last_watcher_;
+  const auto timer = parts_.loop.run_after(std::max(wait, Duration(0)), [this, key, id] {
+    const auto found = scaled_.find(key);
+    if (found == scaled_.end()) return;
+    auto& watchers = found->second.watchers;
+    const auto mine = std::ranges::find(watchers, id, &Watcher::id);
+    if (mine == watchers.end()) return;
+    const auto late = std::move(mine->changed);
+    watchers.erase(mine);
+    late();
   });
+  it->second.watchers.push_back({id, timer, std::move(changed)});
 }
 
 void Control::list(std::string kind, std::string ns, std::string name, Done<Node> done) {

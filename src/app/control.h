@@ -121,6 +121,7 @@ class Control final : public api::ControlPlane {
   Node status(const Key& key);
   Node scaled_status(const Key& key, const Scaled& scaled);
   Result<Node> explain_now(const Key& key);
+  void watch_now(const Key& key, Duration wait, std::function<void()> changed);
 
   ControlParts parts_;
   scale::Autoscaler autoscaler_;

@@ -69,10 +69,16 @@ void JobsFeed::tell_all() {
 void JobsFeed::tell(const std::shared_ptr<Subscription>& subscription) {
   subscription->changed();
   if (subscription->query.metric != JobsMetric::Backlog) return;
+  std::uint64_t round = 0;
+  {
+    std::lock_guard lock(mutex_);
+    round = ++subscription->round;
+  }
   const TimePoint now = clock_.now();
   const Duration window = subscription->query.run_in_max;
   const auto due = store_.next_due(subscription->query.queue, now + window);
   std::lock_guard lock(mutex_);
+  if (subscription->round != round) return;  // a later look knows better
   if (subscription->timer) timers_.cancel(*subscription->timer);
   subscription->timer.reset();
   if (!due || !*due || !subscriptions_.contains(subscription)) return;

@@ -29,7 +29,8 @@ class JobsFeed {
   struct Subscription {
     scalers::JobsQuery query;
     std::function<void()> changed;
-    std::optional<net::EventLoop::TimerId> timer;  // of the next job that enters the window
+    std::optional<net::EventLoop::TimerId> timer{};  // of the next job that enters the window
+    std::uint64_t round = 0;                         // of looks; a later one knows better
   };
   using Subscriptions = std::set<std::shared_ptr<Subscription>>;
 
@@ -43,7 +44,7 @@ class JobsFeed {
   net::EventLoop& timers_;
   const Clock& clock_;
   std::atomic<bool> told_ = false;  // a round is on its way: later changes ride along
-  std::mutex mutex_;                // guards subscriptions_ and their timers
+  std::mutex mutex_;                // guards subscriptions_, their timers and rounds
   Subscriptions subscriptions_;
 };
 

@@ -177,11 +177,17 @@ Log::Options log_options(const ServerOptions& options) {
           .format = log_format(options.log_format).value_or(LogFormat::Text)};
 }
 
+template <class T>
+T readable(Result<T> result) {
+  if (!result) refuse("invalid_argument", result.error().message);
+  return *std::move(result);
+}
+
 std::vector<api::ManifestFile> read_files(const std::vector<std::string>& paths) {
   std::vector<api::ManifestFile> files;
   for (const std::string& path : paths)
-    for (const std::string& name : must(manifest::manifest_files(path)))
-      files.push_back({name, must(app::read_text_file(name))});
+    for (const std::string& name : readable(manifest::manifest_files(path)))
+      files.push_back({name, readable(app::read_text_file(name))});
   return files;
 }
 
@@ -264,7 +270,8 @@ void Server::Impl::wire() {
 Server::Impl::~Impl() {
   waiters.stop();
   http.reset();
-  finish_pool();
+  finish_pool();  // ends all commits, and the notices of them
+  finish_pool();  // and what those notices gave the pool
 }
 
 // Waits until all that the pool was given is done, and what the store had to tell of it is told.

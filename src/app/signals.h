@@ -12,8 +12,8 @@ namespace jobmill::app {
 class Signals {
  public:
   // Blocks these signals for this thread and those that it starts. First thing in main().
-  // Also ignores SIGPIPE and SIGXFSZ: a broken connection or a file that may not grow is an error of
-  // write(2), not our end.
+  // Also ignores SIGPIPE and SIGXFSZ: a broken connection or a file that may not grow is an error
+  // of write(2), not our end.
   static void block();
 
   explicit Signals(std::function<void()> on_hangup = {});

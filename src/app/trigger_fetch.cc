@@ -14,6 +14,7 @@ namespace {
 struct Url {
   std::string scheme, host, target;
   int port = 0;
+  bool has_user = false;  // http://user:password@host: the client makes credentials of it
 };
 
 // As much of a URL as routing needs. None: not http(s), which the client will say better.
@@ -26,8 +27,10 @@ std::optional<Url> parse_url(const std::string& text) {
   const auto start = colon + 3;
   const auto end = text.find_first_of("/?#", start);
   std::string authority = text.substr(start, end == std::string::npos ? end : end - start);
-  if (const auto at = authority.rfind('@'); at != std::string::npos)
+  if (const auto at = authority.rfind('@'); at != std::string::npos) {
+    url.has_user = true;
     authority = authority.substr(at + 1);
+  }
   url.target = end == std::string::npos ? "/" : text.substr(end, text.find('#', end) - end);
   if (!url.target.starts_with('/')) url.target.insert(url.target.begin(), '/');
   const auto port = authority.rfind(':');
@@ -98,7 +101,8 @@ void TriggerFetch::route(http::ClientRequest request, Done done) {
   if (const auto service = services_.resolve(url->host, url->port)) request.connect_to = *service;
   const std::string target =
       request.connect_to.empty() ? fmt::format("{}:{}", url->host, url->port) : request.connect_to;
-  if (url->scheme == "http" && target == own_) return call_own(request, std::move(done));
+  if (url->scheme == "http" && !url->has_user && target == own_)
+    return call_own(request, std::move(done));
   client_.send(std::move(request), std::move(done));
 }
 

@@ -285,8 +285,9 @@ void Workloads::read_once() {
   for (const auto& [key, group] : groups_) all.push_back(group.get());
   for (const auto& group : leaving_) all.push_back(group.get());
   for (Group* group : all) {
+    group->occupied.clear();
     for (const LeaseView& view : views)
-      if (group->target->owns(view.replica)) group->occupied[view.replica] = view.occupied;
+      if (group->target->owns(view.replica)) group->occupied[view.replica] += view.occupied;
     group->target->workers_changed(views);
   }
 }

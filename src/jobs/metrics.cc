@@ -28,7 +28,8 @@ Result<WorkersMetric> workers_metric(JobStore& store, TimePoint now) {
   WorkersMetric metric;
   for (const Worker& worker : workers) {
     metric.total += worker.spec.concurrency;
-    metric.occupied += worker.occupied;
+    // A worker may hold more than it has slots, for later; what it cannot run does not occupy one.
+    metric.occupied += std::min(worker.occupied, worker.spec.concurrency);
   }
   if (metric.total > 0) {
     metric.usage = static_cast<double>(metric.occupied) / static_cast<double>(metric.total);

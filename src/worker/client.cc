@@ -16,6 +16,12 @@ std::vector<std::string> split_labels(std::string_view text) {
   return labels;
 }
 
+// {i} in a handle's texts is the index among `count`, also when there is one.
+bool has_index(const Options& options) {
+  const auto holds = [](std::string_view text) { return text.find("{i}") != text.npos; };
+  return holds(options.labels) || holds(options.name);
+}
+
 jobs::JobSpec job_spec(const detail::Spec& spec) {
   jobs::JobSpec job;
   job.id = spec.id;
@@ -28,7 +34,7 @@ jobs::JobSpec job_spec(const detail::Spec& spec) {
   job.labels = split_labels(spec.options.labels);
   job.retries = spec.options.retries;
   if (spec.at) job.run_at = std::chrono::floor<Duration>(*spec.at);
-  if (spec.count != 1) job.count = spec.count;
+  if (spec.count != 1 || (spec.id.empty() && has_index(spec.options))) job.count = spec.count;
   return job;
 }
 
@@ -55,16 +61,18 @@ jobs::Missed missed_of(const Recurrence& recurrence) {
 
 }  // namespace
 
-// Ids are made here: a request that is sent a second time then finds its jobs, and adds none.
+// Ids are made here, and kept until the jobs are stored: a commit that failed on its way back finds
+// its jobs when it is repeated, and adds none.
 std::vector<JobId> Bulk::commit() {
   std::vector<jobs::JobSpec> specs;
-  for (const detail::Spec& spec : specs_) {
+  for (detail::Spec& spec : specs_) {
     specs.push_back(job_spec(spec));
-    if (specs.back().id.empty() && !specs.back().count) specs.back().id = new_id(store_->now());
+    if (specs.back().id.empty() && !specs.back().count)
+      specs.back().id = spec.id = new_id(store_->now());
   }
-  specs_.clear();
   if (specs.empty()) return {};
   const auto result = worker::value_or_throw(store_->jobs().insert(specs, store_->now()));
+  specs_.clear();
   std::vector<JobId> ids;
   for (const jobs::Inserted& job : result.jobs) ids.push_back({job.id});
   return ids;

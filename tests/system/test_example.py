@@ -49,6 +49,11 @@ class Page(SystemTest):
         self.assertTrue(all(job["run_at"] for job in jobs))
         self.assertEqual(3, answer.json["scheduled"])
 
+    def test_a_single_job_has_its_index_too(self):
+        server = self.serve()
+        self.assertEqual(200, http("GET", self.page(server) + "?count=1").status)
+        self.assertEqual(["n:0"], server.jobs()[0]["labels"])
+
     def test_refusals(self):
         server = self.serve()
         url = self.page(server)

@@ -208,6 +208,13 @@ class Manifests(SystemTest):
         self.assertNotIn("dashboard-password", secret.stdout)
         self.assertNotIn("dashboard-password", self.run_jobmill("describe", "secret", server=server).stdout)
 
+    def test_the_copy_that_kubectl_keeps_of_a_secret_is_masked_too(self):
+        server = self.serve()
+        note = "{kubectl.kubernetes.io/last-applied-configuration: '{\"stringData\":{\"a\":\"hunter2\"}}'}"
+        secret = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s, annotations: {note}}}\nstringData: {{a: hunter2}}\n"
+        self.assertEqual(0, self.apply(server, secret).returncode)
+        self.assertNotIn("hunter2", server.get("/v1/manifests/Secret").body.decode())
+
     def test_errors_have_file_and_line_and_nothing_is_applied(self):
         server = self.serve(*self.IMAGE)
         good = DEPLOYMENT + SCALING + JOBS_TRIGGER
@@ -247,6 +254,11 @@ class Manifests(SystemTest):
         self.assertEqual(64, done.returncode, done.stderr)
         self.assertIn("bad.yaml", done.stderr)
 
+    def test_a_missing_manifest_exits_64(self):
+        missing = self.run_jobmill("serve", "--data", self.folder / "d", "--http", "127.0.0.1:0", "-f", self.folder / "nothing.yaml")
+        self.assertEqual(64, missing.returncode, missing.stderr)
+        self.assertIn("nothing.yaml", missing.stderr)
+
     def test_applied_objects_stay_until_they_are_deleted(self):
         server = self.serve(*self.IMAGE)
         self.assertEqual(0, self.apply(server, DEPLOYMENT + SCALING + JOBS_TRIGGER).returncode)
@@ -254,6 +266,7 @@ class Manifests(SystemTest):
         again = self.serve(*self.IMAGE)
         self.assertEqual(["scaling"], [item["name"] for item in again.get("/v1/manifests/ScaledObject").json["items"]])
         self.assertEqual(0, self.run_jobmill("delete", "-f", self.folder / "m.yaml", server=again).returncode)
+        self.assertEqual(1, self.run_jobmill("delete", "-f", self.folder / "m.yaml", server=again).returncode)
         self.assertEqual([], again.get("/v1/manifests/ScaledObject").json["items"])
 
     def test_a_missing_secret_is_named_and_the_other_triggers_go_on(self):

@@ -62,16 +62,19 @@ int send(const Arguments& arguments, const std::string& path) {
   if (const Node* notes = reply.document.find("notes"); notes != nullptr)
     for (const Node& note : notes->items)
       fmt::print(stderr, "{}: {}\n", cell(note, "where"), cell(note, "text"));
+  int exit = kOk;
   std::vector<std::string> names;
   const Node* results = reply.document.find("results");
   if (results != nullptr)
     for (const Node& result : results->items) {
       names.push_back(lower(cell(result, "kind")) + "/" + cell(result, "name"));
+      if (cell(result, "change") == "not found") exit = kFailed;
       if (client->output() == Output::Table)
         fmt::print("{} {}\n", names.back(), cell(result, "change"));
     }
-  if (client->output() == Output::Table) return kOk;
-  return print(client->output(), reply.document, Table({""}), names);
+  if (client->output() != Output::Table)
+    print(client->output(), reply.document, Table({""}), names);
+  return exit;
 }
 
 int apply(const Arguments& arguments) { return send(arguments, "/v1/manifests/apply"); }
