@@ -22,7 +22,7 @@ constexpr char kPragmas[] = R"sql(
   PRAGMA synchronous = FULL;
   PRAGMA wal_autocheckpoint = 4000;
   PRAGMA journal_size_limit = 67108864;
-  PRAGMA cache_size = -4096;
+  PRAGMA cache_size = -16384;
   PRAGMA secure_delete = OFF;
   PRAGMA temp_store = MEMORY;
 )sql";
