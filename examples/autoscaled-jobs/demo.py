@@ -129,7 +129,7 @@ class Timeline:
         replicas, change = self.document["replicas"], self.document.get("lastChange") or {}
         self.max_ready = max(self.max_ready, self.document["mostReady"])
         line = "wanted {wanted}  ready {ready}  starting {starting}  draining {draining}".format(**replicas)
-        reason = "{from} -> {to}: {sentence}".format(**change) if change else ""
+        reason = change.get("sentence", "")
         if line != self.line:
             say(f"{self.seconds():7.1f} s  {line}" + (f"   {reason}" if reason != self.reason else ""))
             self.reason = reason
