@@ -30,8 +30,7 @@ ApplyPlan plan_apply(std::span<const api::ManifestFile> files, std::string_view 
 // The keys that manifests name, for delete: they need not be right, only readable.
 ApplyPlan plan_delete(std::span<const api::ManifestFile> files, std::string_view ns);
 
-// The image note of a Deployment that is not used here: "deployment/postgres: not used on this
-// machine (--image postgres=off)".
+// Whether the Deployment's image is mapped to `off`: not used on this machine.
 bool is_off(const manifest::Deployment& deployment, const LocalImages& images);
 
 }  // namespace jobmill::app

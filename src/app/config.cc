@@ -389,8 +389,8 @@ Result<ServerOptions> server_options(const Arguments& arguments,
 }
 
 bool is_loopback(const std::string& address) {
-  const std::string host = address.substr(0, address.rfind(':'));
-  return host.empty() || host == "localhost" || host == "[::1]" || host.starts_with("127.");
+  const auto parsed = net::parse_address(address);
+  return parsed && net::is_loopback(parsed->host);
 }
 
 }  // namespace jobmill::app

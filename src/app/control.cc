@@ -6,11 +6,10 @@
 
 #include <fmt/core.h>
 
-#include "app/api_client.h"
 #include "app/apply_plan.h"
 #include "app/kinds.h"
+#include "app/manifest_files.h"
 #include "base/duration.h"
-#include "manifest/reader.h"
 #include "scale/auth.h"
 #include "scale/explain.h"
 
@@ -129,19 +128,10 @@ void Control::start() {
 }
 
 void Control::reload(const std::vector<std::string>& filename) {
-  std::vector<api::ManifestFile> files;
-  for (const std::string& path : filename) {
-    const auto names = manifest::manifest_files(path);
-    if (!names)
-      return parts_.log.error("manifests were not read again", {{"error", names.error().message}});
-    for (const std::string& name : *names) {
-      auto text = read_text_file(name);
-      if (!text)
-        return parts_.log.error("manifests were not read again", {{"error", text.error().message}});
-      files.push_back({name, *std::move(text)});
-    }
-  }
-  const auto report = apply_now(files, std::string(manifest::kDefaultNamespace));
+  const auto files = read_manifest_files(filename);
+  if (!files)
+    return parts_.log.error("manifests were not read again", {{"error", files.error().message}});
+  const auto report = apply_now(*files, std::string(manifest::kDefaultNamespace));
   if (!report)
     return parts_.log.error("manifests were not applied", {{"error", report.error().message}});
   for (const manifest::Remark& error : report->errors)

@@ -13,11 +13,11 @@
 #include "api/auth.h"
 #include "api/route.h"
 #include "api/waiters.h"
-#include "app/api_client.h"
 #include "app/config.h"
 #include "app/control.h"
 #include "app/front_door.h"
 #include "app/jobs_feed.h"
+#include "app/manifest_files.h"
 #include "app/trigger_fetch.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -27,7 +27,6 @@
 #include "http/server.h"
 #include "jobmill/jobs.h"
 #include "jobs/chores.h"
-#include "manifest/reader.h"
 #include "net/event_loop.h"
 #include "store/sqlite/sqlite_file.h"
 #include "store/sqlite/sqlite_job_store.h"
@@ -177,18 +176,10 @@ Log::Options log_options(const ServerOptions& options) {
           .format = log_format(options.log_format).value_or(LogFormat::Text)};
 }
 
-template <class T>
-T readable(Result<T> result) {
-  if (!result) refuse("invalid_argument", result.error().message);
-  return *std::move(result);
-}
-
-std::vector<api::ManifestFile> read_files(const std::vector<std::string>& paths) {
-  std::vector<api::ManifestFile> files;
-  for (const std::string& path : paths)
-    for (const std::string& name : readable(manifest::manifest_files(path)))
-      files.push_back({name, readable(app::read_text_file(name))});
-  return files;
+std::vector<api::ManifestFile> files_at_start(const std::vector<std::string>& paths) {
+  auto files = app::read_manifest_files(paths);
+  if (!files) refuse("invalid_argument", files.error().message);
+  return *std::move(files);
 }
 
 }  // namespace
@@ -321,7 +312,7 @@ void Server::Impl::reload(const ServerOptions& changed) {
 }
 
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
-  const auto report = impl_->control->apply_at_start(read_files(impl_->options.filename));
+  const auto report = impl_->control->apply_at_start(files_at_start(impl_->options.filename));
   for (const manifest::Remark& note : report.notes)
     impl_->log.info(note.text, {{"manifest", note.where}});
   if (report.errors.empty()) return;

@@ -102,17 +102,18 @@ void TriggerFetch::route(http::ClientRequest request, Done done) {
   const std::string target =
       request.connect_to.empty() ? fmt::format("{}:{}", url->host, url->port) : request.connect_to;
   if (url->scheme == "http" && !url->has_user && target == own_)
-    return call_own(request, std::move(done));
+    return call_own(request, fmt::format("{}:{}", url->host, url->port), url->target,
+                    std::move(done));
   client_.send(std::move(request), std::move(done));
 }
 
-void TriggerFetch::call_own(const http::ClientRequest& request, Done done) {
-  const auto url = parse_url(request.url);
+void TriggerFetch::call_own(const http::ClientRequest& request, std::string host,
+                            std::string target, Done done) {
   http::Request own;
   own.method = request.method;
-  own.target = url->target;
+  own.target = std::move(target);
   own.headers = request.headers;
-  own.headers.set("Host", fmt::format("{}:{}", url->host, url->port));
+  own.headers.set("Host", std::move(host));
   own.body = request.body;
   if (!http::parse_target(own))
     return done(fail(Code::InvalidArgument, "the URL's path cannot be read"));

@@ -46,7 +46,8 @@ class TriggerFetch {
 
  private:
   void route(http::ClientRequest request, Done done);
-  void call_own(const http::ClientRequest& request, Done done);
+  void call_own(const http::ClientRequest& request, std::string host, std::string target,
+                Done done);
 
   net::EventLoop& control_;
   net::EventLoop& loop_;

@@ -105,6 +105,7 @@ Response problem(int status, std::string_view code, std::string_view detail,
   body.set("detail", Node::string(detail));
   body.set("code", Node::string(code));
   if (!details.parameter.empty()) body.set("parameter", Node::string(details.parameter));
+  if (!details.job_id.empty()) body.set("jobId", Node::string(details.job_id));
   if (!details.errors.empty()) body.set("errors", field_errors(details.errors));
 
   Response response{.status = status, .body = to_json(body)};

@@ -19,6 +19,7 @@ struct FieldError {
 struct ProblemDetails {
   std::string parameter{};           // the one that is wrong: "count", "jobs[3].kind"
   std::vector<FieldError> errors{};  // for input with several faults
+  std::string job_id{};              // the job that it is about
 };
 
 // An RFC 9457 answer (application/problem+json):

@@ -39,6 +39,8 @@ class Start(SystemTest):
         answer = self.run_jobmill("serve", "--data", self.folder / "data", "--http", "0.0.0.0:0")
         self.assertEqual(78, answer.returncode, answer.stderr)
         self.assertIn("--user", answer.stderr)
+        named = self.run_jobmill("serve", "--data", self.folder / "data", "--http", "127.example.org:0")
+        self.assertEqual(78, named.returncode, "a name that only begins like loopback is not loopback")
 
     def test_postgres_and_kubernetes_are_refused_until_they_exist(self):
         for flags in (["--store", "postgres://u@h/d"], ["--target", "kubernetes"]):

@@ -8,9 +8,9 @@
 #include "app/api_client.h"
 #include "app/commands/commands.h"
 #include "app/kinds.h"
+#include "app/manifest_files.h"
 #include "app/table.h"
 #include "http/message.h"
-#include "manifest/reader.h"
 
 namespace jobmill::app {
 namespace {
@@ -25,23 +25,16 @@ std::string lower(std::string text) {
 // line and nothing is applied unless all of it can be.
 std::optional<Node> body_of(const Arguments& arguments, const ApiClient& client) {
   Node files = Node::array();
-  for (const std::string& path : arguments.all("filename")) {
-    auto names = manifest::manifest_files(path);
-    if (!names) {
-      complain(kBadInput, names.error().message);
-      return std::nullopt;
-    }
-    for (const std::string& name : *names) {
-      auto text = read_text_file(name);
-      if (!text) {
-        complain(kBadInput, text.error().message);
-        return std::nullopt;
-      }
-      Node file = Node::object();
-      file.set("name", Node::string(name == "-" ? "stdin" : name));
-      file.set("text", Node::string(*text));
-      files.push(std::move(file));
-    }
+  auto read = read_manifest_files(arguments.all("filename"));
+  if (!read) {
+    complain(kBadInput, read.error().message);
+    return std::nullopt;
+  }
+  for (const api::ManifestFile& each : *read) {
+    Node file = Node::object();
+    file.set("name", Node::string(each.name));
+    file.set("text", Node::string(each.text));
+    files.push(std::move(file));
   }
   Node body = Node::object();
   body.set("files", std::move(files));
