@@ -395,7 +395,8 @@ struct JobId {
 
 // How one call differs from the others of its kind.
 struct Put {
-  // A UUID, or any text: the same text is the same job. If it exists, it is left as it is.
+  // A UUID, or any text: the same text is the same job. If it exists, it is left as it is; with
+  // other arguments than these that is an error, idempotency_conflict.
   std::string id{};
   std::optional<system_clock::time_point> at{};  // not before
   // That many jobs in one transaction; {i} in name, labels and string arguments is the index.

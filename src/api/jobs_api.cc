@@ -8,7 +8,6 @@
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/waiting_read.h"
-#include "jobs/job_template.h"
 
 // What producers and people ask of jobs.
 namespace jobmill::api {
@@ -49,28 +48,11 @@ Insert read_insert(JsonBody& body) {
   return insert;
 }
 
-// The first spec that can never be stored, as its problem. The store found one, but its error is
-// for people, and speaks of jobs[0] also to those who sent only one.
-std::optional<Problem> offender(const Insert& insert, const Fault& error) {
-  for (std::size_t i = 0; i < insert.specs.size(); ++i) {
-    const auto compiled = jobs::JobTemplate::compile(insert.specs[i]);
-    if (compiled) continue;
-    Problem problem = to_problem(compiled.error());
-    if (compiled.error().code == Code::Exhausted)
-      problem.status = 413, problem.code = "payload_too_large";
-    if (insert.listed) {
-      problem.parameter = fmt::format("jobs[{}]", i);
-      problem.detail = error.message;
-    }
-    return problem;
-  }
-  return std::nullopt;
-}
-
-http::Response insert_error(const Insert& insert, const Fault& error) {
-  const bool refused = error.code == Code::InvalidArgument || error.code == Code::Exhausted;
-  const auto problem = refused ? offender(insert, error) : std::nullopt;
-  return to_response(problem.value_or(to_problem(error)));
+// The store speaks of jobs[0] also to those who sent only one.
+http::Response insert_error(const Insert& insert, Fault error) {
+  constexpr std::string_view kOnly = "jobs[0].";
+  if (!insert.listed && error.message.starts_with(kOnly)) error.message.erase(0, kOnly.size());
+  return to_response(error);
 }
 
 http::Response inserted_response(const Insert& insert, const jobs::InsertResult& result) {
@@ -101,21 +83,15 @@ void post_jobs(ApiContext& context, Call call) {
 
 // --- list and get -------------------------------------------------------------------------------
 
-http::Response bad_parameter(std::string_view name, std::string reason) {
-  return to_response(Problem{.detail = fmt::format("{}: {}", name, reason),
-                             .parameter = std::string(name),
-                             .errors = {{std::string(name), reason}}});
-}
-
 // The first parameter that none of `known` is.
 std::optional<http::Response> unknown_parameter(const http::Request& request,
                                                 const std::vector<std::string_view>& known) {
   for (const auto& [name, value] : request.query) {
     if (std::ranges::find(known, name) != known.end()) continue;
     const std::string_view meant = nearest(name, known);
-    return bad_parameter(name, meant.empty()
-                                   ? "unknown parameter"
-                                   : fmt::format("unknown parameter; did you mean '{}'?", meant));
+    return to_response(wrong_parameter(
+        name, meant.empty() ? "unknown parameter"
+                            : fmt::format("unknown parameter; did you mean '{}'?", meant)));
   }
   return std::nullopt;
 }
@@ -145,11 +121,11 @@ http::Response list_jobs(ApiContext& context, const http::Request& request) {
   query.after = request.parameter("after").value_or("");
   if (const auto state = request.parameter("state")) {
     query.state = jobs::job_state(*state);
-    if (!query.state) return bad_parameter("state", "no such state");
+    if (!query.state) return to_response(wrong_parameter("state", "no such state"));
   }
   if (const auto limit = request.parameter("limit")) {
     const auto number = limit_of(*limit);
-    if (!number) return bad_parameter("limit", "expected an integer from 1 to 1000");
+    if (!number) return to_response(wrong_parameter("limit", "expected an integer from 1 to 1000"));
     query.limit = *number;
   }
   auto page = context.store.list(query);

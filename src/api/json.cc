@@ -30,6 +30,10 @@ std::string unknown(std::string_view name, const std::vector<std::string_view>& 
   return meant.empty() ? "unknown field" : fmt::format("unknown field; did you mean '{}'?", meant);
 }
 
+Problem unreadable(const std::string& reason) {
+  return {.detail = reason, .parameter = {}, .errors = {{"body", reason}}};
+}
+
 bool is_json(std::string_view content_type) {
   std::string type(content_type.substr(0, content_type.find(';')));
   std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -168,9 +172,9 @@ JsonBody::JsonBody(const http::Request& request, const DocumentLimits& limits) {
   }
   auto parsed = parse_json(request.body, limits);
   if (!parsed)
-    unreadable_ = to_problem(parsed.error());
+    unreadable_ = unreadable(parsed.error().message);
   else if (!parsed->is_object())
-    unreadable_ = Problem{.detail = "the body must be a JSON object"};
+    unreadable_ = unreadable("the body must be a JSON object");
   else
     root_ = *std::move(parsed);
 }

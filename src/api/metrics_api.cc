@@ -71,12 +71,6 @@ using Metric = Result<Reading> (*)(ApiContext&, const Query&, TimePoint);
 
 // --- queries ------------------------------------------------------------------------------------
 
-http::Response bad_parameter(std::string_view name, std::string reason) {
-  return to_response(Problem{.detail = fmt::format("{}: {}", name, reason),
-                             .parameter = std::string(name),
-                             .errors = {{std::string(name), reason}}});
-}
-
 // Two published forms have two names for some parameters; both given must mean the same.
 std::optional<http::Response> read_window(const http::Request& request, Query& query) {
   std::optional<Duration> window;
@@ -85,9 +79,11 @@ std::optional<http::Response> read_window(const http::Request& request, Query& q
     if (!text) continue;
     auto parsed = parse_iso_duration(*text);
     if (!parsed || parsed->negative())
-      return bad_parameter(name, "expected an ISO 8601 duration such as PT2M, not negative");
+      return to_response(
+          wrong_parameter(name, "expected an ISO 8601 duration such as PT2M, not negative"));
     const Duration value = to_duration(*parsed);
-    if (window && *window != value) return bad_parameter(name, "differs from runInMax");
+    if (window && *window != value)
+      return to_response(wrong_parameter(name, "differs from runInMax"));
     window = value;
   }
   // Beyond any instant that can be written; what is due then is due by any measure.
@@ -99,7 +95,7 @@ std::optional<http::Response> read_queue(const http::Request& request, Query& qu
   query.queue = request.parameter("queue").value_or("");
   query.priority = request.parameter("priority").value_or("");
   if (!query.queue.empty() && !query.priority.empty() && query.queue != query.priority)
-    return bad_parameter("priority", "differs from queue");
+    return to_response(wrong_parameter("priority", "differs from queue"));
   if (!query.queue.empty()) query.priority.clear();
   return std::nullopt;
 }
@@ -107,7 +103,8 @@ std::optional<http::Response> read_queue(const http::Request& request, Query& qu
 std::optional<http::Response> read_unit(const http::Request& request, Query& query) {
   const auto unit = request.parameter("unit");
   if (!unit) return std::nullopt;
-  if (*unit != "ms" && *unit != "s") return bad_parameter("unit", "expected ms or s");
+  if (*unit != "ms" && *unit != "s")
+    return to_response(wrong_parameter("unit", "expected ms or s"));
   query.seconds = *unit == "s";
   return std::nullopt;
 }

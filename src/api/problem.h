@@ -25,7 +25,10 @@ struct Problem {
 
 http::Response to_response(const Problem& problem);
 
-// An engine's error as a problem.
+// A 400 about one parameter or field.
+Problem wrong_parameter(std::string_view name, std::string_view reason);
+
+// An engine's error as a problem. One about a field ("<field>: <reason>") names it in `errors`.
 Problem to_problem(const Fault& error);
 http::Response to_response(const Fault& error);
 

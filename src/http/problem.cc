@@ -18,7 +18,7 @@ struct Translation {
 constexpr std::array kTranslations{
     Translation{Code::InvalidArgument, 400, "invalid_argument"},
     Translation{Code::NotFound, 404, "not_found"},
-    Translation{Code::AlreadyExists, 409, "unique_conflict"},
+    Translation{Code::AlreadyExists, 409, "idempotency_conflict"},
     Translation{Code::Conflict, 409, "version_conflict"},
     Translation{Code::PermissionDenied, 403, "forbidden"},
     Translation{Code::Exhausted, 429, "rate_limited"},

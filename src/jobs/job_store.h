@@ -178,14 +178,17 @@ struct Change {
 // `now` is the caller's clock; a store that lives behind a server or in a database with a clock of
 // its own judges by that one and ignores it.
 //
-// Errors: InvalidArgument (names the field), NotFound, Conflict (lease lost, version or transition
-// conflict; re-read), Exhausted (a limit, or the disk is full), Unavailable (try again later).
+// Errors: InvalidArgument (its message is "<field>: <reason>"), NotFound, AlreadyExists (the id is
+// that of a job with another payload), Conflict (lease lost, version or transition conflict;
+// re-read), Exhausted (a limit, then named as a field is; or the disk is full), Unavailable (try
+// again later).
 class JobStore {
  public:
   virtual ~JobStore() = default;
 
   // --- producers -----------------------------------------------------------------------------
-  // All or nothing. The error's message names the index of the offending spec.
+  // All or nothing. The error's message names the index of the offending spec and its field:
+  // "jobs[3].labels: must be distinct".
   virtual Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now) = 0;
 
   // --- workers -------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ constexpr std::array kProblems{
     ProblemCode{"lease_lost", Code::Conflict},
     ProblemCode{"illegal_transition", Code::Conflict},
     ProblemCode{"version_conflict", Code::Conflict},
-    ProblemCode{"unique_conflict", Code::AlreadyExists},
+    ProblemCode{"idempotency_conflict", Code::AlreadyExists},
     ProblemCode{"payload_too_large", Code::Exhausted},
     ProblemCode{"protocol_unsupported", Code::Unsupported},
     ProblemCode{"rate_limited", Code::Unavailable},

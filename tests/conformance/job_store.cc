@@ -251,7 +251,7 @@ void exercise_insert(const MakeJobStore& make) {
     JobSpec job = spec("k");
     job.id = "order/4711";
     const auto first = bench.insert({job});
-    job.kind = "other";
+    job.queue = "other";
     const auto second = bench.insert({job, job});
     CHECK(first.jobs[0].created);
     CHECK(first.jobs[0].id == canonical_id("order/4711"));
@@ -259,7 +259,7 @@ void exercise_insert(const MakeJobStore& make) {
     REQUIRE(second.jobs.size() == 2);
     CHECK_FALSE(second.jobs[0].created);
     CHECK(second.jobs[0].id == first.jobs[0].id);
-    CHECK(bench.job("order/4711").kind == "k");
+    CHECK(bench.job("order/4711").queue == "default");
     CHECK(bench.queue("default").enqueued == 1);
 
     job.id = "7D444840-9DC0-11D1-B245-5FFDCE74FAD2";
@@ -268,6 +268,29 @@ void exercise_insert(const MakeJobStore& make) {
     CHECK(twice.jobs[0].id == "7d444840-9dc0-11d1-b245-5ffdce74fad2");
     CHECK(twice.jobs[0].created);
     CHECK_FALSE(twice.jobs[1].created);
+  }
+
+  SUBCASE("insert: the same id with another payload is refused, and nothing is stored") {
+    Bench bench(make);
+    JobSpec job = spec("k");
+    job.id = "order/4711";
+    job.args = R"([1,{"a":1,"b":2}])";
+    bench.insert({job});
+    JobSpec other = job;
+    other.args = "[2]";
+    const auto refused = bench.store.insert(std::vector{spec("new"), other}, bench.now());
+    CHECK(code(refused) == Code::AlreadyExists);
+    CHECK(refused.error().message.find("jobs[1].id") != std::string::npos);
+    CHECK(bench.queue("default").enqueued == 1);
+    CHECK(bench.job("order/4711").args == job.args);
+
+    job.id = other.id = "order/4712";
+    CHECK(code(bench.store.insert(std::vector{job, other}, bench.now())) == Code::AlreadyExists);
+    CHECK(bench.queue("default").enqueued == 1);
+    // A request that is repeated may be written in another way.
+    bench.insert({job});
+    job.args = R"([ 1, {"b": 2, "a": 1} ])";
+    CHECK(bench.insert({job}).created == 0);
   }
 
   SUBCASE("insert: all or nothing, and the error names index and field") {

@@ -55,8 +55,8 @@ TEST_CASE("jobs API: one job, many jobs, and jobs by count") {
   CHECK(text(json(one), "state") == "ENQUEUED");
   CHECK(flag(json(one), "created"));
 
-  const auto again =
-      ask(server, post("/v1/jobs", R"({"kind":"mail","id":")" + text(json(one), "id") + R"("})"));
+  const auto again = ask(server, post("/v1/jobs", R"({"kind":"mail","args":["bob",3],"id":")" +
+                                                      text(json(one), "id") + R"("})"));
   CHECK(again.status == 200);
   CHECK_FALSE(flag(json(again), "created"));
 
@@ -121,11 +121,32 @@ TEST_CASE("jobs API: a body is read strictly, and every fault is named") {
       reason(refused(R"({"kind":"k","delay":"-PT1M"})"), 0).starts_with("delay: expected an ISO"));
   CHECK(text(refused(R"({"kind":"k","count":1000001})"), "parameter") == "count");
   CHECK(text(refused(R"({"jobs":[{"kind":"k"},{"kind":""}]})"), "parameter") == "jobs[1].kind");
-  CHECK(text(refused(R"({"jobs":[{"kind":"k"},{"kind":"k","labels":["a","a"]}]})"), "parameter") ==
-        "jobs[1]");
+  const Node labels = refused(R"({"jobs":[{"kind":"k"},{"kind":"k","labels":["a","a"]}]})");
+  CHECK(text(labels, "parameter") == "jobs[1].labels");
+  CHECK(reason(labels, 0) == "jobs[1].labels: must be distinct");
+  CHECK(reason(refused(R"({"kind":"k","labels":[""]})"), 0) == "labels: must not be empty");
+  CHECK(reason(refused(R"({"kind":"k","queue":""})"), 0) == "queue: must not be empty");
   CHECK(text(refused("{"), "code") == "invalid_argument");
+  CHECK(reason(refused("{"), 0).starts_with("body: "));
   CHECK(text(refused("[]"), "detail") == "the body must be a JSON object");
+  CHECK(reason(refused("[]"), 0) == "body: the body must be a JSON object");
   CHECK(json(ask(server, {.target = "/v1/jobs"})).find("items")->items.empty());
+}
+
+TEST_CASE("jobs API: the same id with another payload is a conflict") {
+  ManualClock clock;
+  ControlServer server(clock);
+  const auto enqueue = [&](const std::string& body) { return ask(server, post("/v1/jobs", body)); };
+  CHECK(enqueue(R"({"kind":"k","id":"a","args":[1]})").status == 201);
+  CHECK(enqueue(R"({"kind":"k","id":"a","args":[1],"delay":"PT5M"})").status == 200);
+  const auto other = enqueue(R"({"kind":"k","id":"a","args":[2]})");
+  CHECK(other.status == 409);
+  CHECK(text(json(other), "code") == "idempotency_conflict");
+  CHECK(text(json(other), "parameter") == "id");
+  const auto many = enqueue(R"({"jobs":[{"kind":"k"},{"kind":"k","id":"a"}]})");
+  CHECK(many.status == 409);
+  CHECK(text(json(many), "parameter") == "jobs[1].id");
+  CHECK(json(ask(server, {.target = "/v1/jobs"})).find("items")->items.size() == 1);
 }
 
 TEST_CASE("jobs API: other media types, large arguments, unknown paths and verbs") {

@@ -473,7 +473,7 @@ TEST_CASE("client: schedules, repeats, requeues") {
 TEST_CASE("client: the same id is the same job, and placeholders are filled in") {
   Shop shop(Way::OverHttp);
   const JobId first = shop.client.enqueue({.id = "mail/bob"}, Note, "bob");
-  const JobId second = shop.client.enqueue({.id = "mail/bob"}, Note, "eve");
+  const JobId second = shop.client.enqueue({.id = "mail/bob"}, Note, "bob");
   CHECK(first.uuid == second.uuid);
   CHECK(shop.job(first).args == R"(["bob"])");
 
@@ -496,6 +496,9 @@ TEST_CASE("client: an error has the protocol's code") {
     }
     return std::string("none");
   };
+  shop.client.enqueue({.id = "mail/bob"}, Note, "bob");
+  CHECK(code_of([&] { shop.client.enqueue({.id = "mail/bob"}, Note, "eve"); }) ==
+        "idempotency_conflict");
   constexpr Job<"test.wrong", note> Wrong{{.labels = "a,a"}};
   CHECK(code_of([&] { shop.client.enqueue(Wrong, "x"); }) == "invalid_argument");
   CHECK(code_of([] { connect("ftp://example.org"); }) == "configuration");

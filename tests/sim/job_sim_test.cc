@@ -123,7 +123,11 @@ class World {
       spec.priority = static_cast<int>(random_() % 3);
       spec.retries = static_cast<int>(random_() % 3);
       if (chance(3)) spec.delay = std::chrono::milliseconds(random_() % 60'000);
-      if (chance(5)) spec.id = "job " + std::to_string(random_() % 20);
+      // What an id stands for is decided by the id.
+      if (const auto n = random_() % 100; n < 20) {
+        spec.id = "job " + std::to_string(n);
+        spec.kind = n % 2 == 0 ? "a" : "b";
+      }
     }
     const auto inserted = store_->insert(specs, now());
     REQUIRE(inserted);

@@ -11,6 +11,7 @@
 
 #include "base/id.h"
 #include "jobs/job_template.h"
+#include "jobs/payload.h"
 #include "store/sqlite/job_events.h"
 #include "store/sqlite/job_memory.h"
 #include "store/sqlite/job_tables.h"
@@ -47,8 +48,12 @@ Fault illegal(JobState from, JobState to) {
               fmt::format("illegal_transition: {} to {}", to_string(from), to_string(to)));
 }
 
+Payload payload_of(const JobSpec& spec) { return {spec.kind, spec.v, spec.args, spec.meta}; }
+Payload payload_of(const Job& job) { return {job.kind, job.v, job.args, job.meta}; }
+
 // A spec that was checked, outside of the commit thread.
 struct Order {
+  std::size_t index;
   const JobSpec* spec;
   JobTemplate texts;
   std::optional<TimePoint> run_at;
@@ -75,7 +80,8 @@ Result<std::vector<Order>> check(std::span<const JobSpec> specs, TimePoint now) 
                   fmt::format("jobs[{}].count: more than {} in all", i, kMaxCount));
     }
     const auto due = due_of(specs[i], now);
-    orders.push_back({&specs[i], *std::move(texts), due, due ? scheduled_event(*due, "") : "{}"});
+    orders.push_back(
+        {i, &specs[i], *std::move(texts), due, due ? scheduled_event(*due, "") : "{}"});
   }
   return orders;
 }
@@ -473,22 +479,38 @@ class SqliteJobStore final : public JobStoreOwner {
    private:
     static constexpr std::size_t kStatementRows = 500;
 
+    // What an id of this call stands for.
+    struct Given {
+      const JobSpec* spec;
+      JobState state;
+    };
+
     static JobState state_of(const Order& order) {
       return order.run_at ? JobState::Scheduled : JobState::Enqueued;
     }
 
-    // An id that exists in the table or in this very call names that job, whatever else was asked.
+    // An id that exists in the table or in this very call names that job. Its payload must be the
+    // same: else the producer would believe that something is done that never will be.
     Result<bool> add_existing(const Order& order) {
       if (order.spec->id.empty()) return false;
       const std::string id = canonical_id(order.spec->id);
-      const auto [same, fresh] = states_.try_emplace(id, state_of(order));
+      const auto [named, fresh] = given_.try_emplace(id, Given{order.spec, state_of(order)});
       if (fresh) {
-        TRY(const auto row, store_.tables_.find(id));
-        if (!row) return false;
-        same->second = row->state;
+        TRY(const auto job, store_.tables_.get(id));
+        if (!job) return false;
+        if (!same_payload(payload_of(*job), payload_of(*order.spec))) return conflict(order);
+        named->second.state = job->state;
+      } else if (!same_payload(payload_of(*named->second.spec), payload_of(*order.spec))) {
+        return conflict(order);
       }
-      result_.jobs.push_back({id, same->second, false});
+      result_.jobs.push_back({id, named->second.state, false});
       return true;
+    }
+
+    static Fault conflict(const Order& order) {
+      return fail(Code::AlreadyExists,
+                  fmt::format("jobs[{}].id: job {} exists with another payload", order.index,
+                              order.spec->id));
     }
 
     Status write() {
@@ -503,7 +525,7 @@ class SqliteJobStore final : public JobStoreOwner {
     JobDelta& delta_;
     const TimePoint now_;
     std::vector<NewJob> waiting_;
-    std::map<std::string, JobState> states_;  // of the ids that were given
+    std::map<std::string, Given> given_;  // by id
     InsertResult result_;
   };
 
