@@ -10,8 +10,9 @@ namespace {
 
 class EnvironmentBuilder {
  public:
-  EnvironmentBuilder(const Catalog& catalog, std::string_view ns, const Texts& fields)
-      : catalog_(catalog), ns_(ns), fields_(fields) {}
+  EnvironmentBuilder(const Catalog& catalog, std::string_view ns, const Texts& fields,
+                     const Texts& provided)
+      : catalog_(catalog), ns_(ns), fields_(fields), provided_(provided) {}
 
   void add(const EnvFrom& from) {
     const bool secret = from.source == EnvFrom::Source::Secret;
@@ -34,7 +35,7 @@ class EnvironmentBuilder {
   std::optional<std::string> value_of(const EnvVar& variable) {
     switch (variable.source) {
       case EnvVar::Source::Value:
-        return expand_variables(variable.value, variables_);
+        return expand_variables(variable.value, variables_, provided_);
       case EnvVar::Source::Secret:
         return referenced(variable, "Secret");
       case EnvVar::Source::ConfigMap:
@@ -73,9 +74,16 @@ class EnvironmentBuilder {
   const Catalog& catalog_;
   std::string_view ns_;
   const Texts& fields_;
+  const Texts& provided_;
   Texts variables_;
   std::string missing_;
 };
+
+const std::string* find(std::string_view name, const Texts& declared, const Texts& provided) {
+  for (const Texts* variables : {&declared, &provided})
+    if (const auto it = variables->find(name); it != variables->end()) return &it->second;
+  return nullptr;
+}
 
 }  // namespace
 
@@ -89,18 +97,19 @@ Result<Texts> values_of(const Catalog& catalog, std::string_view kind, std::stri
 }
 
 Result<Texts> resolve_environment(const Catalog& catalog, const Deployment& deployment,
-                                  std::string_view container, const Texts& fields) {
+                                  std::string_view container, const Texts& fields,
+                                  const Texts& provided) {
   const Container* chosen = deployment.container(container);
   if (!chosen)
     return fail(Code::NotFound,
                 to_string(deployment.key) + " has no container " + std::string(container));
-  EnvironmentBuilder builder(catalog, deployment.key.ns, fields);
+  EnvironmentBuilder builder(catalog, deployment.key.ns, fields, provided);
   for (const EnvFrom& from : chosen->env_from) builder.add(from);
   for (const EnvVar& variable : chosen->env) builder.add(variable);
   return builder.take(to_string(deployment.key));
 }
 
-std::string expand_variables(std::string_view text, const Texts& variables) {
+std::string expand_variables(std::string_view text, const Texts& declared, const Texts& provided) {
   std::string out;
   while (!text.empty()) {
     const std::size_t dollar = std::min(text.find('$'), text.size());
@@ -113,8 +122,8 @@ std::string expand_variables(std::string_view text, const Texts& variables) {
       out += '$';
     } else {
       used = close + 1;
-      const auto it = variables.find(text.substr(2, close - 2));
-      out += it == variables.end() ? text.substr(0, used) : std::string_view(it->second);
+      const std::string* value = find(text.substr(2, close - 2), declared, provided);
+      out += value == nullptr ? text.substr(0, used) : std::string_view(*value);
     }
     text.remove_prefix(used);
   }

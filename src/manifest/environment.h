@@ -15,14 +15,18 @@ namespace jobmill::manifest {
 // name replacing an earlier one.
 //
 // `fields` are the values of fieldRef ("metadata.name"); variables whose field is not there are
-// left out. NotFound names every object or key that is missing and not optional, and a container
-// that does not exist.
+// left out. `provided` is what the container has without declaring it, such as the variables of
+// Services: $(NAME) finds it, a declaration of the same name comes first, and it is no part of the
+// answer. NotFound names every object or key that is missing and not optional, and a container that
+// does not exist.
 Result<Texts> resolve_environment(const Catalog& catalog, const Deployment& deployment,
-                                  std::string_view container = "", const Texts& fields = {});
+                                  std::string_view container = "", const Texts& fields = {},
+                                  const Texts& provided = {});
 
 // Replaces $(NAME) by a variable's value and $$ by $, as Kubernetes does in values, commands and
-// arguments; $(NAME) of an unknown variable stays.
-std::string expand_variables(std::string_view text, const Texts& variables);
+// arguments; $(NAME) of an unknown variable stays. What is declared comes before what is provided.
+std::string expand_variables(std::string_view text, const Texts& declared,
+                             const Texts& provided = {});
 
 // The values of a Secret or ConfigMap; NotFound if it is not in the catalog.
 Result<Texts> values_of(const Catalog& catalog, std::string_view kind, std::string_view ns,

@@ -77,6 +77,28 @@ spec:
 
 }  // namespace
 
+TEST_CASE("environment: $(NAME) finds what is provided, a declaration of that name first") {
+  const Catalog catalog = catalog_of(R"yaml(
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: main
+        env:
+        - {name: URL, value: "http://$(DB_SERVICE_HOST):$(DB_SERVICE_PORT)/$(OTHER)"}
+        - {name: DB_SERVICE_PORT, value: "2"}
+        - {name: AGAIN, value: "$(DB_SERVICE_PORT)"}
+)yaml");
+  const Texts services{{"DB_SERVICE_HOST", "127.0.0.1"}, {"DB_SERVICE_PORT", "1"}};
+  CHECK(*resolve_environment(catalog, deployment_in(catalog), "", {}, services) ==
+        Texts{{"URL", "http://127.0.0.1:1/$(OTHER)"}, {"DB_SERVICE_PORT", "2"}, {"AGAIN", "2"}});
+  CHECK(expand_variables("$(A) $(B)", {{"A", "1"}}, {{"A", "2"}, {"B", "3"}}) == "1 3");
+}
+
 TEST_CASE("environment: references, order and $(NAME) as in Kubernetes") {
   const Catalog catalog = catalog_of(kObjects);
   const auto variables = resolve_environment(catalog, deployment_in(catalog));

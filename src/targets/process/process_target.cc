@@ -170,15 +170,16 @@ Result<ProcessTarget::Running> ProcessTarget::launch(const std::string& replica)
 Result<ProcessSpec> ProcessTarget::spec_for(const std::string& replica) const {
   const auto& deployment = definition_.deployment;
   const Texts fields{{"metadata.name", replica}, {"metadata.namespace", deployment.key.ns}};
-  TRY(const Texts declared, manifest::resolve_environment(world_.catalog, deployment, "", fields));
   Texts provided = world_.hooks.environment(replica);
   provided["JOBMILL_REPLICA"] = replica;
+  TRY(const Texts declared,
+      manifest::resolve_environment(world_.catalog, deployment, "", fields, provided));
 
   ProcessSpec spec{.command = {},
                    .environment = child_environment(inherited_, provided, declared),
                    .working_directory = definition_.working_directory};
   for (const std::string& word : definition_.command) {
-    spec.command.push_back(manifest::expand_variables(word, declared));
+    spec.command.push_back(manifest::expand_variables(word, declared, provided));
   }
   return spec;
 }

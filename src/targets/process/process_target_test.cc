@@ -179,14 +179,14 @@ TEST_CASE("process target: a child sees its name and its output is kept") {
   Server server("echo $JOBMILL_REPLICA $TOKEN_OF $JOBMILL_URL $A; touch ready; exec sleep 1000",
                 file_probe());
   server.definition().deployment.containers[0].env.emplace_back().name = "A";
-  server.definition().deployment.containers[0].env[0].value = "declared";
+  server.definition().deployment.containers[0].env[0].value = "at $(JOBMILL_URL)";
   server.processes().scale_to(1);
   const std::string name = server.only_replica();
   CHECK(server.processes().owns(name));
   server.run_until_ready(1);
   server.processes().scale_to(0);
   server.run_until_empty();
-  CHECK(server.log(name) == name + " " + name + " http://127.0.0.1:1 declared\n");
+  CHECK(server.log(name) == name + " " + name + " http://127.0.0.1:1 at http://127.0.0.1:1\n");
 }
 
 TEST_CASE("process target: TERM lets a program end by itself, and its name is given back") {
