@@ -7,7 +7,9 @@
 
 #include "manifest/core_kinds.h"
 #include "manifest/reader.h"
+#include "scale/auth.h"
 #include "scale/spec.h"
+#include "scalers/table.h"
 
 namespace jobmill::app {
 namespace {
@@ -28,12 +30,17 @@ const Node& image_node(const Object& object) {
   return image != nullptr ? *image : whole(object);
 }
 
-const Node& trigger_type_node(const Object& object, std::size_t index) {
+const Node& trigger_node(const Object& object, std::size_t index, std::string_view member) {
   const Node* triggers = object.document.find("spec");
   if (triggers != nullptr) triggers = triggers->find("triggers");
   if (triggers == nullptr || index >= triggers->items.size()) return whole(object);
-  const Node* type = triggers->items[index].find("type");
-  return type != nullptr ? *type : whole(object);
+  const Node* found = triggers->items[index].find(member);
+  return found != nullptr ? *found : triggers->items[index];
+}
+
+bool takes_environment(const scale::Trigger& trigger) {
+  return std::ranges::any_of(trigger.metadata,
+                             [](const auto& entry) { return entry.first.ends_with("FromEnv"); });
 }
 
 void check_image(const Object& object, const Deployment& deployment, const LocalImages& images,
@@ -55,7 +62,6 @@ void check_image(const Object& object, const Deployment& deployment, const Local
 struct Checker {
   const manifest::Catalog& catalog;
   const LocalImages& images;
-  std::span<const std::string_view> trigger_types;
   const std::vector<Object>& batch;
   std::vector<scale::ScaledObjectSpec> scaled;  // of the batch, as far as checked
 
@@ -77,10 +83,10 @@ struct Checker {
     auto spec = scale::decode_scaled_object(object, problems);
     if (!problems.ok()) return;
     for (std::size_t i = 0; i < spec.triggers.size(); ++i)
-      if (const Status known =
-              scale::check_trigger_types(std::span(spec.triggers).subspan(i, 1), trigger_types);
+      if (const Status known = scale::check_trigger_types(std::span(spec.triggers).subspan(i, 1),
+                                                          scalers::scaler_types());
           !known)
-        problems.error(trigger_type_node(object, i), known.error().message);
+        problems.error(trigger_node(object, i, "type"), known.error().message);
     if (const Status alone = scale::check_no_rival(spec, others(object.key)); !alone)
       problems.error(whole(object), alone.error().message);
     scaled.push_back(std::move(spec));
@@ -101,6 +107,31 @@ struct Checker {
   }
 };
 
+// With what a trigger refers to as it will be. What is not there yet may come later: then the
+// object's status speaks of it, and the other triggers go on.
+void check_triggers(const Object& object, const manifest::Catalog& after, Problems& problems) {
+  const auto spec = scale::decode_scaled_object(object, problems);
+  const bool has_target = after.find(spec.target_key()) != nullptr;
+  for (std::size_t i = 0; i < spec.triggers.size(); ++i) {
+    const auto resolved = scale::resolve_trigger(after, spec, i);
+    if (!resolved || !resolved->warnings.empty()) continue;
+    if (!has_target && takes_environment(spec.triggers[i])) continue;
+    if (const Status good = scalers::check_scaler(resolved->spec); !good)
+      problems.error(trigger_node(object, i, "metadata"), good.error().message);
+  }
+}
+
+void check_all_triggers(const manifest::Catalog& catalog, manifest::Manifests& read) {
+  manifest::Catalog after = catalog;
+  for (const Object& object : read.objects) after.put(object, {});
+  for (const Object& object : read.objects) {
+    if (object.key.kind != "ScaledObject") continue;
+    Problems problems(object.source);
+    check_triggers(object, after, problems);
+    read.add(problems);
+  }
+}
+
 manifest::Manifests read_all(std::span<const api::ManifestFile> files, std::string_view ns) {
   manifest::Manifests read;
   for (const api::ManifestFile& file : files)
@@ -111,15 +142,16 @@ manifest::Manifests read_all(std::span<const api::ManifestFile> files, std::stri
 }  // namespace
 
 ApplyPlan plan_apply(std::span<const api::ManifestFile> files, std::string_view ns,
-                     const manifest::Catalog& catalog, const LocalImages& images,
-                     std::span<const std::string_view> trigger_types) {
+                     const manifest::Catalog& catalog, const LocalImages& images) {
   manifest::Manifests read = read_all(files, ns);
-  Checker checker{catalog, images, trigger_types, read.objects, {}};
+  Checker checker{catalog, images, read.objects, {}};
   for (const Object& object : read.objects) {
     Problems problems(object.source);
     checker.check(object, problems);
     read.add(problems);
   }
+  // Triggers refer to other objects, which have to be right for that.
+  if (read.errors.empty()) check_all_triggers(catalog, read);
   return {std::move(read.objects), std::move(read.notes), std::move(read.errors)};
 }
 

@@ -22,10 +22,9 @@ struct ApplyPlan {
 };
 
 // Reads and checks manifests, each by itself and against what is applied already: schema, bounds,
-// trigger types, images, rivals for one target. Pure.
+// triggers, images, rivals for one target. Pure.
 ApplyPlan plan_apply(std::span<const api::ManifestFile> files, std::string_view ns,
-                     const manifest::Catalog& catalog, const LocalImages& images,
-                     std::span<const std::string_view> trigger_types);
+                     const manifest::Catalog& catalog, const LocalImages& images);
 
 // The keys that manifests name, for delete: they need not be right, only readable.
 ApplyPlan plan_delete(std::span<const api::ManifestFile> files, std::string_view ns);

@@ -155,7 +155,7 @@ void Control::remove(std::vector<api::ManifestFile> files, std::string ns,
 // Checks everything, then stores it, then lets it act: an applied object is on disk.
 Result<api::ManifestReport> Control::apply_now(const std::vector<api::ManifestFile>& files,
                                                const std::string& ns) {
-  ApplyPlan plan = plan_apply(files, ns, parts_.catalog, parts_.images, scalers::scaler_types());
+  ApplyPlan plan = plan_apply(files, ns, parts_.catalog, parts_.images);
   api::ManifestReport report{
       .lines = {}, .notes = std::move(plan.notes), .errors = std::move(plan.errors)};
   if (!report.errors.empty()) return report;

@@ -17,15 +17,22 @@ namespace {
 struct ScalerType {
   std::string_view name;
   std::span<const Parameter> (*parameters)();
+  Status (*check)(const scale::TriggerSpec&);
   Result<std::unique_ptr<scale::Scaler>> (*make)(const scale::TriggerSpec&, const ScalerContext&);
 };
+
+template <auto kParse>
+Status check(const scale::TriggerSpec& spec) {
+  TRY_VOID(kParse(spec));
+  return {};
+}
 
 // To add a trigger type: write scalers/<name>.{h,cc}, add its line here, and its page to
 // docs/triggers/. Nothing else knows the list.
 constexpr std::array kScalers{
-    ScalerType{"cron", cron_parameters, make_cron},
-    ScalerType{"jobs", jobs_parameters, make_jobs},
-    ScalerType{"metrics-api", metrics_api_parameters, make_metrics_api},
+    ScalerType{"cron", cron_parameters, check<parse_cron>, make_cron},
+    ScalerType{"jobs", jobs_parameters, check<parse_jobs>, make_jobs},
+    ScalerType{"metrics-api", metrics_api_parameters, check<parse_metrics_api>, make_metrics_api},
 };
 
 constexpr auto kNames = [] {
@@ -39,14 +46,23 @@ const ScalerType* find(std::string_view name) {
   return found == kScalers.end() ? nullptr : &*found;
 }
 
+Fault unknown(const scale::TriggerSpec& spec) {
+  return fail(Code::Unsupported,
+              fmt::format("trigger {} has a type that this version does not know: {} (it knows {})",
+                          spec.index, spec.type, fmt::join(kNames, ", ")));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<scale::Scaler>> make_scaler(const scale::TriggerSpec& spec,
                                                    const ScalerContext& context) {
   if (const ScalerType* type = find(spec.type)) return type->make(spec, context);
-  return fail(Code::Unsupported,
-              fmt::format("trigger {} has a type that this version does not know: {} (it knows {})",
-                          spec.index, spec.type, fmt::join(kNames, ", ")));
+  return unknown(spec);
+}
+
+Status check_scaler(const scale::TriggerSpec& spec) {
+  if (const ScalerType* type = find(spec.type)) return type->check(spec);
+  return unknown(spec);
 }
 
 std::span<const std::string_view> scaler_types() { return kNames; }

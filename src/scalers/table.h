@@ -37,6 +37,9 @@ struct ScalerContext {
 Result<std::unique_ptr<scale::Scaler>> make_scaler(const scale::TriggerSpec& spec,
                                                    const ScalerContext& context);
 
+// Whether make_scaler could build it; nothing is built and nothing is asked.
+Status check_scaler(const scale::TriggerSpec& spec);
+
 // The types that make_scaler knows, sorted.
 std::span<const std::string_view> scaler_types();
 

@@ -233,6 +233,33 @@ class Manifests(SystemTest):
                     self.assertIn(word, refused.stderr)
                 self.assertEqual([], server.get("/v1/manifests/Deployment").json["items"])
 
+    def test_triggers_that_cannot_be_read_are_refused_with_their_line(self):
+        server = self.serve(*self.IMAGE)
+        good = DEPLOYMENT + SCALING
+        for metadata, words in (
+            ('{metric: backlog, targetValue: "eight"}', ["jobs", "targetValue"]),
+            ('{metric: size, targetValue: "8"}', ["jobs", "metric"]),
+            ('{targetValue: "8", targetValu: "8"}', []),  # as KEDA does: not looked at
+        ):
+            with self.subTest(metadata):
+                trigger = f"    - type: jobs\n      metadata: {metadata}\n"
+                done = self.apply(server, good + trigger)
+                if not words:
+                    self.assertEqual(0, done.returncode, done.stderr)
+                    continue
+                self.assertEqual(64, done.returncode, done.stderr)
+                self.assertRegex(done.stderr, rf"m\.yaml:{(good + trigger).count(chr(10))}: trigger 0 ")
+                for word in words:
+                    self.assertIn(word, done.stderr)
+                self.assertEqual([], server.get("/v1/manifests/Deployment").json["items"])
+        required = self.apply(server, good + '    - type: cron\n      metadata: {timezone: UTC, start: "0 8 * * *"}\n')
+        self.assertEqual(64, required.returncode)
+        self.assertIn("end", required.stderr)
+        # What comes from variables of a Deployment that is not there yet cannot be judged now.
+        unknown = self.apply(server, SCALING.replace("name: scaling", "name: later").replace("name: workers", "name: absent")
+                             + '    - type: metrics-api\n      metadata: {url: "http://127.0.0.1:9/", valueLocation: v, targetValue: "1", authMode: apiKey, apiKeyFromEnv: KEY}\n')
+        self.assertEqual(0, unknown.returncode, unknown.stderr)
+
     def test_kinds_that_are_not_ours(self):
         server = self.serve()
         ours = self.apply(server, "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec: {}\n")
