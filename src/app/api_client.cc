@@ -8,12 +8,14 @@
 
 #include <fmt/core.h>
 
+#include "app/problem.h"
+
 namespace jobmill::app {
 namespace {
 
 constexpr std::string_view kDefaultUrl = "http://127.0.0.1:8000";
 
-std::optional<Output> output_of(std::string_view text) {
+std::optional<Output> output_named(std::string_view text) {
   if (text.empty() || text == "table" || text == "wide") return Output::Table;
   if (text == "json") return Output::Json;
   if (text == "yaml") return Output::Yaml;
@@ -73,18 +75,22 @@ int complain(int exit, std::string_view text) {
   return exit;
 }
 
+std::optional<Output> output_of(const Arguments& arguments) {
+  const auto output = output_named(arguments.get("output"));
+  if (!output)
+    complain(kUsage,
+             "unknown --output '" + arguments.get("output") + "'; use table, json, yaml or name");
+  return output;
+}
+
 std::optional<ApiClient> ApiClient::from(const Arguments& arguments) {
   ApiClient client;
   client.url_ = arguments.get("server", environment("JOBMILL_URL"));
   if (client.url_.empty()) client.url_ = kDefaultUrl;
   while (client.url_.ends_with('/')) client.url_.pop_back();
 
-  const auto output = output_of(arguments.get("output"));
-  if (!output) {
-    complain(kUsage,
-             "unknown --output '" + arguments.get("output") + "'; use table, json, yaml or name");
-    return std::nullopt;
-  }
+  const auto output = output_of(arguments);
+  if (!output) return std::nullopt;
   client.output_ = *output;
   client.namespace_ = arguments.get("namespace", "default");
 
@@ -93,7 +99,7 @@ std::optional<ApiClient> ApiClient::from(const Arguments& arguments) {
   if (arguments.has("password-file")) {
     auto text = read_text_file(arguments.get("password-file"), 64u << 10);
     if (!text) {
-      complain(kUsage, text.error().message);
+      client.complain(kUsage, text.error().message);
       return std::nullopt;
     }
     password = *std::move(text);
@@ -112,7 +118,7 @@ Refusal ApiClient::unreachable(const Fault& error) const {
   const std::string detail = fmt::format(
       "no answer from {} ({}); start a server with `jobmill dev`, or name one with --server", url_,
       error.message);
-  return {kUnreachable, make_problem(0, "server unreachable", detail)};
+  return {kUnreachable, client_problem(kUnreachable, detail)};
 }
 
 Reply ApiClient::request(const std::string& method, const std::string& path, std::string body) {
@@ -156,13 +162,19 @@ Reply ApiClient::send(http::ClientRequest request, std::string* etag) {
   return {.refusal = Refusal{exit_of(answer->status), *std::move(document)}, .document = {}};
 }
 
+int ApiClient::complain(int exit, std::string_view text) const {
+  if (output_ != Output::Json) return app::complain(exit, text);
+  fmt::print(stderr, "{}\n", to_json(client_problem(exit, text)));
+  return exit;
+}
+
 int ApiClient::refused(const Reply& reply) const {
   const Refusal& refusal = *reply.refusal;
   if (output_ == Output::Json) {
     fmt::print(stderr, "{}\n", to_json(refusal.problem));
     return refusal.exit;
   }
-  complain(refusal.exit, detail_of(refusal.problem));
+  app::complain(refusal.exit, detail_of(refusal.problem));
   const Node* errors = refusal.problem.find("errors");
   if (errors != nullptr && errors->items.size() > 1)  // the detail tells the first one
     for (const Node& error : errors->items) {

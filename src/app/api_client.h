@@ -47,6 +47,8 @@ class ApiClient {
 
   // Prints why, as one line or, with --output json, as a problem; returns the exit code.
   int refused(const Reply& reply) const;
+  // The same for what the client itself finds wrong.
+  int complain(int exit, std::string_view text) const;
 
   Output output() const { return output_; }
   const std::string& ns() const { return namespace_; }
@@ -64,7 +66,10 @@ class ApiClient {
   std::shared_ptr<http::Client> client_;
 };
 
-// One line on stderr: "jobmill: <text>"; returns `exit`.
+// How to print, by --output. A usage error is printed; none then.
+std::optional<Output> output_of(const Arguments& arguments);
+
+// One line on stderr: "jobmill: <text>"; returns `exit`. Commands that have a client use its own.
 int complain(int exit, std::string_view text);
 
 std::string environment(const char* name);  // empty when unset

@@ -5,11 +5,13 @@
 #include <array>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <sstream>
 
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include "app/problem.h"
 #include "app/version.h"
 
 namespace jobmill::app {
@@ -92,6 +94,24 @@ constexpr std::string_view noun_help(std::string_view noun) {
   return "";
 }
 
+// Flags that stand before the noun: for whichever command follows, if it has them.
+bool knows(const Command& command, std::string_view name) {
+  const auto is_it = [&](const Flag& flag) { return long_name(flag.name) == name; };
+  return std::ranges::any_of(command.flags, is_it) ||
+         (command.talks_to_server && std::ranges::any_of(kServerFlags, is_it));
+}
+
+// What is said nearer to the command wins. Answers with the first flag that it does not have.
+std::optional<std::string> inherit(const Command& command, const Values& above,
+                                   Arguments& arguments) {
+  for (const auto& [name, given] : above.flags) {
+    if (given.empty()) continue;
+    if (!knows(command, name)) return name;
+    arguments.flags.try_emplace(name, given);
+  }
+  return std::nullopt;
+}
+
 struct Bound {
   const Command* command;
   CLI::App* app;
@@ -122,10 +142,22 @@ Bound bind(CLI::App& root, const Command& command) {
   return {&command, app, std::move(values)};
 }
 
-int usage_error(const Program& program, const CLI::ParseError& error) {
-  std::string text = error.what();
+// Whether the output was to be JSON, as far as a line can be read that is wrong elsewhere.
+bool wants_json(int argc, char** argv) {
+  std::string line;
+  for (int i = 1; i < argc; ++i) line += std::string(argv[i]) + ' ';
+  for (const char* way : {"-o json ", "-ojson ", "-o=json ", "--output json ", "--output=json "})
+    if (line.find(way) != std::string::npos) return true;
+  return false;
+}
+
+int usage_error(const Program& program, std::string text, bool json) {
   std::ranges::replace(text, '\n', ' ');
-  fmt::print(stderr, "{0}: {1}; `{0} --help` lists the commands\n", program.name, text);
+  text += fmt::format("; `{} --help` lists the commands", program.name);
+  if (json)
+    fmt::print(stderr, "{}\n", to_json(client_problem(kUsage, text)));
+  else
+    fmt::print(stderr, "{}: {}\n", program.name, text);
   return kUsage;
 }
 
@@ -145,6 +177,8 @@ int run_command_line(const Program& program, int argc, char** argv) {
   CLI::App root{program.description, program.name};
   root.set_version_flag("--version", std::string(kVersion));
   root.require_subcommand(1);
+  Values before;
+  for (const Flag& flag : kServerFlags) add_flag(root, flag, before);
 
   std::vector<Bound> bound;
   for (const Command& command : program.commands) bound.push_back(bind(root, command));
@@ -163,10 +197,14 @@ int run_command_line(const Program& program, int argc, char** argv) {
     fmt::print("{}\n", kVersion);
     return kOk;
   } catch (const CLI::ParseError& error) {
-    return usage_error(program, error);
+    return usage_error(program, error.what(), wants_json(argc, argv));
   }
   const auto chosen = std::ranges::find_if(bound, [](const Bound& b) { return b.app->parsed(); });
-  return chosen->command->run(collect(*chosen->values));
+  Arguments arguments = collect(*chosen->values);
+  if (const auto foreign = inherit(*chosen->command, before, arguments))
+    return usage_error(program, fmt::format("{} takes no --{}", chosen->command->path, *foreign),
+                       wants_json(argc, argv));
+  return chosen->command->run(arguments);
 }
 
 }  // namespace jobmill::app

@@ -46,6 +46,58 @@ class CommandLine(SystemTest):
         until(lambda: server.metric("workers")["totalWorkers"] == 3)
         self.assertIn("run", self.run_jobmill("server", "list", server=server).stdout)
 
+    def test_every_verb_prints_as_it_is_asked_to(self):
+        server = self.serve()
+
+        def run(*words):
+            done = self.run_jobmill(*words, server=server)
+            self.assertEqual(0, done.returncode, done.stderr)
+            return done.stdout
+
+        name = run("job", "enqueue", "k", "--in", "1h", "--id", "a", "-o", "name").strip()
+        self.assertRegex(name, r"^job/[0-9a-f-]{36}$")
+        self.assertEqual("job/a\n", run("job", "requeue", "a", "-o", "name"))
+        self.assertEqual([{"id": "a", "change": "deleted"}], json.loads(run("job", "delete", "a", "-o", "json"))["items"])
+        self.assertIn("change: requeued", run("job", "requeue", "a", "-o", "yaml"))
+        run("job", "delete", "a")
+        waited = self.run_jobmill("job", "wait", "a", "-o", "json", server=server)
+        self.assertEqual((1, ["DELETED"]), (waited.returncode, [job["state"] for job in json.loads(waited.stdout)["items"]]))
+        self.assertRegex(json.loads(run("version", "-o", "json"))["version"], r"^\d+\.\d+\.\d+$")
+        self.assertRegex(run("version"), r"^jobmill \d")
+
+    def test_global_flags_may_stand_before_the_noun(self):
+        server = self.serve()
+        self.assertEqual(0, self.run_jobmill("job", "enqueue", "k", server=server).returncode)
+        listed = self.run_jobmill("--server", server.url, "-o", "json", "job", "list")
+        self.assertEqual((0, 1), (listed.returncode, len(json.loads(listed.stdout)["items"])), listed.stderr)
+        nearer = self.run_jobmill("-o", "yaml", "--server", "http://127.0.0.1:9", "job", "list", "-o", "name", "--server", server.url)
+        self.assertRegex(nearer.stdout, r"^job/[0-9a-f-]{36}\n$")
+        self.assertIn("namespace there", self.run_jobmill("-n", "there", "get", "pods", server=server).stderr)
+        self.assertIn('"version"', self.run_jobmill("-o", "json", "version").stdout)
+        foreign = self.run_jobmill("--token", "x", "version")
+        self.assertEqual((2, 1), (foreign.returncode, foreign.stderr.count("\n")), foreign.stderr)
+
+    def test_what_the_client_finds_wrong_exits_64_and_is_a_problem_with_json(self):
+        for words, word in (
+            (["job", "enqueue", "k", "[1"], "ARGS-JSON"),
+            (["job", "enqueue", "k", "7"], "ARGS-JSON"),
+            (["job", "enqueue", "k", "--in", "soon"], "--in"),
+            (["job", "wait", "x", "--timeout", "long"], "--timeout"),
+            (["apply", "-f", self.folder / "nothing.yaml"], "nothing.yaml"),
+        ):
+            with self.subTest(words):
+                done = self.run_jobmill(*words)
+                self.assertEqual((64, 1), (done.returncode, done.stderr.count("\n")), done.stderr)
+                self.assertRegex(done.stderr, rf"^jobmill: .*{word}")
+                problem = json.loads(self.run_jobmill(*words, "-o", "json").stderr)
+                self.assertEqual("invalid_argument", problem["code"])
+                self.assertIn(word, problem["detail"])
+                self.assertTrue(problem["title"] and problem["type"])
+        usage = self.run_jobmill("job", "list", "--bogus", "-o", "json")
+        self.assertEqual((2, "usage"), (usage.returncode, json.loads(usage.stderr)["code"]))
+        gone = self.run_jobmill("-o", "json", "job", "list", "--server", "http://127.0.0.1:9")
+        self.assertEqual((69, "unreachable"), (gone.returncode, json.loads(gone.stderr)["code"]))
+
     def test_bad_input_is_refused_with_64_and_the_field(self):
         server = self.serve()
         refused = self.run_jobmill("job", "enqueue", "k", "--priority", "99", server=server)

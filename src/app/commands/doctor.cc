@@ -123,11 +123,18 @@ int doctor(const Arguments& arguments) {
   return std::ranges::all_of(checks, &Check::ok) ? kOk : kFailed;
 }
 
-int version(const Arguments&) {
+int version(const Arguments& arguments) {
+  const auto output = output_of(arguments);
+  if (!output) return kUsage;
+  const std::string name = fmt::format("jobmill/{}", kVersion);
+  Node document = Node::object();
+  document.set("version", Node::string(kVersion));
+  if (*output != Output::Table) return print(*output, document, Table({""}), {name});
   fmt::print("jobmill {}\n", kVersion);
   return kOk;
 }
 
+constexpr std::array kVersionFlags{Flag{"-o,--output", "FORMAT", "table, json, yaml or name"}};
 constexpr std::array kDoctorFlags{Flag{"--data", "DIR", "the data folder to check (./.jobmill)"}};
 
 }  // namespace
@@ -135,7 +142,7 @@ constexpr std::array kDoctorFlags{Flag{"--data", "DIR", "the data folder to chec
 const std::array<Command, 2> kDoctorCommands{
     Command{"doctor", "", "Check this machine and the server; exit 1 if something fails.",
             kDoctorFlags, true, doctor},
-    Command{"version", "", "Print the version.", {}, false, version},
+    Command{"version", "", "Print the version.", kVersionFlags, false, version},
 };
 
 }  // namespace jobmill::app

@@ -16,33 +16,66 @@ namespace jobmill::app {
 namespace {
 
 // A flag that must be a whole number. Complains and answers none when it is not.
-std::optional<std::int64_t> whole(const Arguments& arguments, std::string_view flag) {
+std::optional<std::int64_t> whole(const ApiClient& client, const Arguments& arguments,
+                                  std::string_view flag) {
   const std::string text = arguments.get(flag);
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc() && end == text.data() + text.size()) return value;
-  complain(kUsage, fmt::format("--{} takes a whole number, not '{}'", flag, text));
+  client.complain(kUsage, fmt::format("--{} takes a whole number, not '{}'", flag, text));
   return std::nullopt;
 }
 
-std::optional<Node> spec_of(const Arguments& arguments) {
+// ARGS-JSON as the member that it is of the spec.
+std::optional<Fault> read_args(const std::string& text, Node& spec) {
+  auto parsed = parse_json(text);
+  if (!parsed)
+    return fail(
+        Code::InvalidArgument,
+        fmt::format("ARGS-JSON is no JSON ({}); give an array such as '[\"bob\", 3]', or an "
+                    "object",
+                    parsed.error().message));
+  if (!parsed->is_array() && !parsed->is_object())
+    return fail(Code::InvalidArgument,
+                fmt::format("ARGS-JSON is of the wrong kind ({}); give an array or an object",
+                            to_string(parsed->kind)));
+  const bool named = parsed->is_object();
+  spec.set(named ? "named" : "args", *std::move(parsed));
+  return std::nullopt;
+}
+
+std::optional<Fault> read_delay(const std::string& text, Node& spec) {
+  const auto delay = parse_duration(text);
+  if (!delay)
+    return fail(Code::InvalidArgument,
+                fmt::format("--in is no duration ({}); give one such as 30s, 5m or PT5M",
+                            delay.error().message));
+  spec.set("delay", Node::string(format_iso(*delay)));
+  return std::nullopt;
+}
+
+// The texts of the command line that have a form of their own.
+std::optional<Fault> read_texts(const Arguments& arguments, Node& spec) {
+  if (arguments.positional.size() > 1)
+    if (auto wrong = read_args(arguments.positional[1], spec)) return wrong;
+  if (arguments.has("in")) return read_delay(arguments.get("in"), spec);
+  return std::nullopt;
+}
+
+// Complains and sets `exit` when a flag is wrong.
+std::optional<Node> spec_of(const ApiClient& client, const Arguments& arguments, int& exit) {
   Node spec = Node::object();
   spec.set("kind", Node::string(arguments.positional.at(0)));
-  if (arguments.positional.size() > 1) {
-    auto parsed = parse_json(arguments.positional[1]);
-    if (!parsed || (!parsed->is_array() && !parsed->is_object())) {
-      complain(kUsage, "ARGS must be a JSON array or object" +
-                           (parsed ? std::string() : " (" + parsed.error().message + ")"));
-      return std::nullopt;
-    }
-    const bool named = parsed->is_object();
-    spec.set(named ? "named" : "args", *std::move(parsed));
+  if (const auto wrong = read_texts(arguments, spec)) {
+    exit = client.complain(kBadInput, wrong->message);
+    return std::nullopt;
   }
   if (arguments.has("queue")) spec.set("queue", Node::string(arguments.get("queue")));
   if (arguments.has("id")) spec.set("id", Node::string(arguments.get("id")));
   for (const char* flag : {"priority", "retries", "count"}) {
     if (!arguments.has(flag)) continue;
-    const auto value = whole(arguments, flag);
+    const auto value = whole(client, arguments, flag);
+    exit = kUsage;
     if (!value) return std::nullopt;
     spec.set(flag, Node::integer(*value));
   }
@@ -50,41 +83,32 @@ std::optional<Node> spec_of(const Arguments& arguments) {
     Node* labels = spec.find("labels");
     (labels != nullptr ? *labels : spec.set("labels", Node::array())).push(Node::string(label));
   }
-  if (arguments.has("in")) {
-    const auto delay = parse_duration(arguments.get("in"));
-    if (!delay) {
-      complain(kUsage, "--in: " + delay.error().message);
-      return std::nullopt;
-    }
-    spec.set("delay", Node::string(format_iso(*delay)));
-  }
   if (arguments.has("at")) spec.set("run_at", Node::string(arguments.get("at")));
   return spec;
 }
 
+std::string job_name(const std::string& id) { return "job/" + id; }
+
 int enqueue(const Arguments& arguments) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
-  const auto spec = spec_of(arguments);
-  if (!spec) return kUsage;
+  int exit = kOk;
+  const auto spec = spec_of(*client, arguments, exit);
+  if (!spec) return exit;
   const Reply reply = client->post("/v1/jobs", *spec);
   if (!reply) return client->refused(reply);
 
-  Table table({"ID"});
-  std::vector<std::string> names;
-  Node one = Node::array();
   const Node* jobs = reply.document.find("jobs");
-  if (jobs == nullptr) {
-    one.push(reply.document);
-    jobs = &one;
+  Node one = Node::array();
+  if (jobs == nullptr) one.push(reply.document);
+  std::vector<std::string> names;
+  for (const Node& job : (jobs != nullptr ? *jobs : one).items) {
+    if (client->output() == Output::Table)  // ids alone, so that a script can take them
+      fmt::print("{}\n", cell(job, "id"));
+    names.push_back(job_name(cell(job, "id")));
   }
-  for (const Node& job : jobs->items)
-    names.push_back(cell(job, "id").empty() ? job.text : cell(job, "id"));
-  if (client->output() == Output::Table) {  // ids alone, so that a script can take them
-    for (const std::string& id : names) fmt::print("{}\n", id);
-    return kOk;
-  }
-  return print(client->output(), reply.document, table, names);
+  if (client->output() == Output::Table) return kOk;
+  return print(client->output(), reply.document, Table({""}), names);
 }
 
 Table job_table(const Node& items) {
@@ -108,10 +132,10 @@ int list(const Arguments& arguments) {
   if (!reply) return client->refused(reply);
   const Node* items = reply.document.find("items");
   if (items == nullptr)
-    return complain(kFailed,
-                    "the server's list has no items; are client and server of one version?");
+    return client->complain(
+        kFailed, "the server's list has no items; are client and server of one version?");
   std::vector<std::string> names;
-  for (const Node& job : items->items) names.push_back("job/" + cell(job, "id"));
+  for (const Node& job : items->items) names.push_back(job_name(cell(job, "id")));
   print(client->output(), reply.document, job_table(*items), names);
   if (const std::string next = cell(reply.document, "next");
       !next.empty() && client->output() == Output::Table)
@@ -138,7 +162,7 @@ int show(const Arguments& arguments) {
   if (!reply) return client->refused(reply);
   if (client->output() != Output::Table)
     return print(client->output(), reply.document, Table({""}),
-                 {"job/" + cell(reply.document, "id")});
+                 {job_name(cell(reply.document, "id"))});
   for (const Node::Member& member : reply.document.members)
     if (member.key != "history" && !member.value.is_null())
       fmt::print("{:<13} {}\n", member.key + ":", cell(reply.document, member.key));
@@ -148,19 +172,50 @@ int show(const Arguments& arguments) {
   return kOk;
 }
 
+// What a command did to some jobs: a line for each as it is done, or one document at the end.
+class Outcome {
+ public:
+  explicit Outcome(Output output) : output_(output) {}
+
+  void add(const std::string& id, std::string_view state, Node item) {
+    if (output_ == Output::Table) fmt::print("{} {}\n", job_name(id), state);
+    names_.push_back(job_name(id));
+    items_.push(std::move(item));
+  }
+
+  void print() {
+    if (output_ == Output::Table) return;
+    Node document = Node::object();
+    document.set("items", std::move(items_));
+    app::print(output_, document, Table({""}), names_);
+  }
+
+ private:
+  const Output output_;
+  std::vector<std::string> names_;
+  Node items_ = Node::array();
+};
+
 // The same request for each id; the first refusal decides the exit code, the others still run.
 template <class Send>
-int for_each_id(const Arguments& arguments, std::string_view done, Send send) {
+int for_each_id(const Arguments& arguments, std::string_view change, Send send) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
+  Outcome outcome(client->output());
   int exit = kOk;
   for (const std::string& id : arguments.positional) {
     const Reply reply = send(*client, "/v1/jobs/" + http::url_encode(id));
-    if (reply)
-      fmt::print("job/{} {}\n", id, done);
-    else if (const int code = client->refused(reply); exit == kOk)
-      exit = code;
+    if (!reply) {
+      const int code = client->refused(reply);
+      if (exit == kOk) exit = code;
+      continue;
+    }
+    Node item = Node::object();
+    item.set("id", Node::string(id));
+    item.set("change", Node::string(change));
+    outcome.add(id, change, std::move(item));
   }
+  outcome.print();
   return exit;
 }
 
@@ -199,27 +254,38 @@ std::string wait_for_end(ApiClient& client, const std::string& id, const Deadlin
   }
 }
 
+int wait_for_all(ApiClient& client, const Arguments& arguments, const Deadline& deadline,
+                 Outcome& outcome) {
+  int exit = kOk;
+  for (const std::string& id : arguments.positional) {
+    Reply reply;
+    const std::string state = wait_for_end(client, id, deadline, reply);
+    if (!reply) return client.refused(reply);
+    if (state.empty())
+      return client.complain(
+          kTemporary,
+          fmt::format("job {} has not ended (time is up); wait longer with --timeout", id));
+    outcome.add(id, state, std::move(reply.document));
+    if (state != "SUCCEEDED") exit = kFailed;
+  }
+  return exit;
+}
+
 int wait(const Arguments& arguments) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
   Deadline deadline;
   if (arguments.has("timeout")) {
     const auto limit = parse_duration(arguments.get("timeout"));
-    if (!limit) return complain(kUsage, "--timeout: " + limit.error().message);
+    if (!limit)
+      return client->complain(
+          kBadInput, fmt::format("--timeout is no duration ({}); give one such as 30s or PT5M",
+                                 limit.error().message));
     deadline = std::chrono::steady_clock::now() + *limit;
   }
-  int exit = kOk;
-  for (const std::string& id : arguments.positional) {
-    Reply reply;
-    const std::string state = wait_for_end(*client, id, deadline, reply);
-    if (!reply) return client->refused(reply);
-    if (state.empty())
-      return complain(
-          kTemporary,
-          fmt::format("job {} has not ended (time is up); wait longer with --timeout", id));
-    fmt::print("job/{} {}\n", id, state);
-    if (state != "SUCCEEDED") exit = kFailed;
-  }
+  Outcome outcome(client->output());
+  const int exit = wait_for_all(*client, arguments, deadline, outcome);
+  outcome.print();
   return exit;
 }
 

@@ -27,7 +27,7 @@ std::optional<Node> body_of(const Arguments& arguments, const ApiClient& client)
   Node files = Node::array();
   auto read = read_manifest_files(arguments.all("filename"));
   if (!read) {
-    complain(kBadInput, read.error().message);
+    client.complain(kBadInput, read.error().message);
     return std::nullopt;
   }
   for (const api::ManifestFile& each : *read) {
@@ -46,7 +46,8 @@ int send(const Arguments& arguments, const std::string& path) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
   if (!arguments.has("filename"))
-    return complain(kUsage, "name the manifests with -f FILE (or a folder, or - for stdin)");
+    return client->complain(kUsage,
+                            "name the manifests with -f FILE (or a folder, or - for stdin)");
   const auto body = body_of(arguments, *client);
   if (!body) return kBadInput;
   const Reply reply = client->post(path, *body);
@@ -138,63 +139,53 @@ const std::vector<Listing>& listings() {
   return all;
 }
 
-// The objects of a kind, or the one of that name. Prints why not, and answers none then.
-std::optional<Node> fetch(ApiClient& client, const Arguments& arguments, std::string& kind,
-                          int& exit) {
-  const auto known = kind_of(arguments.positional.at(0));
-  if (!known) {
-    exit = complain(kUsage, fmt::format("unknown kind '{}'; known: {}", arguments.positional[0],
-                                        known_kinds()));
-    return std::nullopt;
-  }
-  kind = *known;
-  std::string path =
-      fmt::format("/v1/manifests/{}?namespace={}", kind, http::url_encode(client.ns()));
-  if (arguments.positional.size() > 1) path += "&name=" + http::url_encode(arguments.positional[1]);
-  Reply reply = client.get(path);
-  if (reply) return std::move(reply.document);
-  exit = client.refused(reply);
-  return std::nullopt;
+std::vector<std::string> names_of(const std::string& kind, const Node& items) {
+  std::vector<std::string> names;
+  for (const Node& item : items.items) names.push_back(lower(kind) + "/" + cell(item, "name"));
+  return names;
 }
 
-int get(const Arguments& arguments) {
+using Show = void (*)(const std::string& kind, const Node& items);
+
+// The objects of a kind, or the one of that name: a document, or what `show` prints for people.
+int show_objects(const Arguments& arguments, Show show) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
-  std::string kind;
-  int exit = kOk;
-  const auto document = fetch(*client, arguments, kind, exit);
-  if (!document) return exit;
+  const auto kind = kind_of(arguments.positional.at(0));
+  if (!kind)
+    return client->complain(kUsage, fmt::format("unknown kind '{}'; known: {}",
+                                                arguments.positional[0], known_kinds()));
+  std::string path =
+      fmt::format("/v1/manifests/{}?namespace={}", *kind, http::url_encode(client->ns()));
+  if (arguments.positional.size() > 1) path += "&name=" + http::url_encode(arguments.positional[1]);
+  const Reply reply = client->get(path);
+  if (!reply) return client->refused(reply);
+  const std::string name(*kind);
+  const Node& items = member(reply.document, "items");
+  if (client->output() != Output::Table)
+    return print(client->output(), reply.document, Table({""}), names_of(name, items));
+  if (items.items.empty())
+    fmt::print(stderr, "no {}s in namespace {}\n", lower(name), client->ns());
+  else
+    show(name, items);
+  return kOk;
+}
+
+void show_table(const std::string& kind, const Node& items) {
   const auto listing = std::ranges::find_if(
       listings(), [&](const Listing& l) { return l.kind == kind || l.kind.empty(); });
   Table table(listing->head);
-  std::vector<std::string> names;
-  for (const Node& item : member(*document, "items").items) {
-    table.row(listing->row(item));
-    names.push_back(lower(kind) + "/" + cell(item, "name"));
-  }
-  if (table.empty() && client->output() == Output::Table) {
-    fmt::print(stderr, "no {}s in namespace {}\n", lower(kind), client->ns());
-    return kOk;
-  }
-  return print(client->output(), *document, table, names);
+  for (const Node& item : items.items) table.row(listing->row(item));
+  fmt::print("{}", table.text());
 }
 
-int describe(const Arguments& arguments) {
-  auto client = ApiClient::from(arguments);
-  if (!client) return kUsage;
-  std::string kind;
-  int exit = kOk;
-  const auto document = fetch(*client, arguments, kind, exit);
-  if (!document) return exit;
-  if (client->output() == Output::Json) return print(Output::Json, *document, Table({""}), {});
-  bool first = true;
-  for (const Node& item : member(*document, "items").items) {
-    if (!first) fmt::print("\n");
-    first = false;
-    fmt::print("{}", to_yaml(item));
-  }
-  return kOk;
+void show_yaml(const std::string&, const Node& items) {
+  for (const Node& item : items.items)
+    fmt::print("{}{}", &item == &items.items.front() ? "" : "\n", to_yaml(item));
 }
+
+int get(const Arguments& arguments) { return show_objects(arguments, show_table); }
+int describe(const Arguments& arguments) { return show_objects(arguments, show_yaml); }
 
 constexpr std::array kFileFlags{
     Flag{"-f,--filename", "PATH…", "a file, a folder (its .yaml, .yml, .json), or -"}};
