@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,15 +20,15 @@ inline constexpr int kMaxDepth = 32;
 // An error is InvalidArgument; the reader then stands at an unspecified place.
 class Reader {
  public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  explicit Reader(std::string_view bytes) : rest_(bytes), size_(bytes.size()) {}
 
-  bool at_end() const { return at_ == bytes_.size(); }
-  std::size_t position() const { return at_; }
-  std::string_view rest() const { return bytes_.substr(at_); }
+  bool at_end() const { return rest_.empty(); }
+  std::size_t position() const { return size_ - rest_.size(); }
+  std::string_view rest() const { return rest_; }
 
   Result<Value> value();
   Status skip();                         // over one value, without building it
-  Result<std::string_view> raw_value();  // the encoded bytes of one value
+  Result<std::string_view> raw_value();  // the encoded bytes of one value, not looked into either
 
   // A described value is next: the code of its descriptor, and the reader stands at the value. The
   // symbolic descriptors of the standard ("amqp:open:list") answer their code; others are errors.
@@ -38,6 +39,16 @@ class Reader {
   Result<std::uint32_t> list();
   Result<std::uint32_t> map();
 
+  // The whole list or map that is next: its items are read with a reader of their own.
+  struct Items {
+    std::uint32_t count = 0;
+    std::string_view bytes{};
+  };
+  Result<Items> list_items();
+  Result<Items> map_items();
+
+  bool take_null();  // over a null; false, and nothing happens, if another value is next
+
   // A scalar of that type or null (nullopt). Wrong types are errors.
   Result<std::optional<bool>> boolean();
   Result<std::optional<std::uint64_t>> unsigned_integer();  // ubyte, ushort, uint, ulong
@@ -46,9 +57,12 @@ class Reader {
   Result<std::optional<std::string_view>> binary();         // a view of the bytes
 
  private:
-  std::string_view bytes_;
-  std::size_t at_ = 0;
+  std::string_view rest_;
+  std::size_t size_;
 };
+
+// The code of a symbolic descriptor of the standard: "amqp:open:list" is 0x10.
+std::optional<std::uint64_t> descriptor_code(std::string_view symbol);
 
 // Appends encoded values to a string, in their shortest form unless said otherwise.
 class Writer {
@@ -58,6 +72,7 @@ class Writer {
   void null();
   void boolean(bool value);
   void ubyte(std::uint8_t value);
+  void ushort(std::uint16_t value);
   void uint(std::uint32_t value);
   void ulong(std::uint64_t value);
   void integer(std::int32_t value);       // int
@@ -67,6 +82,7 @@ class Writer {
   void binary(std::string_view bytes);
   void string(std::string_view text);
   void symbol(std::string_view text);
+  void map(const Map& map);
   void value(const Value& value);
   void descriptor(std::uint64_t code);  // 0x00, smallulong or ulong
 
@@ -78,8 +94,21 @@ class Writer {
   Mark begin_list(std::uint32_t count);
   Mark begin_map(std::uint32_t keys_and_values);
   void end(Mark mark);
+  void end_shortest(Mark mark);  // moves what was written when the 8-bit form can hold it
 
  private:
+  Mark begin(std::uint8_t format, std::uint32_t count);
+  void items(const List& list);
+  void items(const Map& map);
+  void items(const Array& array);
+  template <class Compound>
+  void compound(std::uint8_t format, const Compound& compound);
+  void constructor(const Value& item);  // of an array whose items are like this one
+  void content(const Value& item);      // in full width, as the items of arrays are
+  template <class T>
+  void put(T number);
+  void sized(std::uint8_t format, std::string_view bytes);
+
   std::string& out_;
 };
 

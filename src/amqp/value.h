@@ -57,6 +57,7 @@ using Map = std::vector<MapEntry>;  // in the order of the wire
 
 // All items have the type of the first one (ulong and the like in their full width). An empty
 // array says its type by `constructor`, the format code of part 1, section 1.6; 0: by the items.
+// Described items all have the descriptor of the first one.
 struct Array {
   List items;
   std::uint8_t constructor = 0;
@@ -85,7 +86,11 @@ class Value {
   const T* as() const {
     return std::get_if<T>(&data_);
   }
-  // Any integer type that holds the number; senders differ in the width they choose.
+  template <class T>
+  T* as() {
+    return std::get_if<T>(&data_);
+  }
+  // Any integer type or timestamp that holds the number; senders differ in the width they choose.
   std::optional<std::int64_t> integer() const;
   std::optional<std::uint64_t> unsigned_integer() const;
   std::optional<std::string_view> text() const;  // of a string or a symbol

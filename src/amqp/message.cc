@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "amqp/message.h"
+
+#include "amqp/codec.h"
+#include "amqp/composite.h"
+
+namespace jobmill::amqp {
+
+template <>
+struct Composite<Header> {
+  static constexpr std::uint64_t kDescriptor = 0x70;
+  static constexpr const char* kName = "header";
+  static auto fields(auto& header, auto&& each) {
+    return each(header.durable, header.priority, header.ttl, header.first_acquirer,
+                header.delivery_count);
+  }
+};
+
+template <>
+struct Composite<Properties> {
+  static constexpr std::uint64_t kDescriptor = 0x73;
+  static constexpr const char* kName = "properties";
+  static auto fields(auto& properties, auto&& each) {
+    return each(properties.message_id, binary(properties.user_id), properties.to,
+                properties.subject, properties.reply_to, properties.correlation_id,
+                symbol(properties.content_type), symbol(properties.content_encoding),
+                timestamp(properties.absolute_expiry_time), timestamp(properties.creation_time),
+                properties.group_id, properties.group_sequence, properties.reply_to_group_id);
+  }
+};
+
+namespace {
+
+constexpr std::uint64_t kHeader = 0x70;
+constexpr std::uint64_t kProperties = 0x73;
+constexpr std::uint64_t kData = 0x75;
+constexpr std::uint64_t kSequence = 0x76;
+constexpr std::uint64_t kValue = 0x77;
+constexpr std::uint64_t kFooter = 0x78;
+
+constexpr std::uint32_t kGroupIdField = 10;
+
+Fault malformed(const char* what) { return fail(Code::InvalidArgument, what); }
+
+// Over what the section's descriptor says must follow. Sizes are checked, items are not.
+Status skip_content(Reader& in, std::uint64_t section) {
+  switch (section) {
+    case kHeader:
+    case kProperties:
+    case kSequence: {
+      const auto list = in.list_items();
+      return list ? Status() : Status(list.error());
+    }
+    case kDeliveryAnnotations:
+    case kMessageAnnotations:
+    case kApplicationProperties:
+    case kFooter: {
+      const auto map = in.map_items();
+      return map ? Status() : Status(map.error());
+    }
+    case kData: {
+      const auto bytes = in.binary();
+      if (bytes && !*bytes) return malformed("a data section is null");
+      return bytes ? Status() : Status(bytes.error());
+    }
+    case kValue:
+      return in.skip();
+    default:
+      return malformed("not a section of an AMQP message");
+  }
+}
+
+std::string_view* place(Sections& sections, std::uint64_t section) {
+  switch (section) {
+    case kHeader:
+      return &sections.header;
+    case kDeliveryAnnotations:
+      return &sections.delivery_annotations;
+    case kMessageAnnotations:
+      return &sections.message_annotations;
+    case kProperties:
+      return &sections.properties;
+    case kApplicationProperties:
+      return &sections.application_properties;
+    case kFooter:
+      return &sections.footer;
+    default:
+      return &sections.body;
+  }
+}
+
+// The descriptors' numbers are in the order of the sections. Only data and sequences repeat, and
+// kinds of body do not mix.
+bool may_follow(std::uint64_t section, std::uint64_t before) {
+  const bool body_before = before == kData || before == kSequence || before == kValue;
+  if (section == before) return section == kData || section == kSequence;
+  if (body_before) return section == kFooter;
+  return section > before;
+}
+
+// The list or map of a section that has this descriptor.
+Status enter(Reader& in, std::uint64_t section) {
+  TRY(const std::uint64_t code, in.descriptor());
+  if (code != section) return malformed("another section of an AMQP message is expected");
+  return {};
+}
+
+template <class T>
+Result<T> decode_section(std::string_view section) {
+  T composite;
+  if (section.empty()) return composite;
+  Reader in(section);
+  TRY_VOID(read_composite(in, composite));
+  if (!in.at_end()) return malformed("bytes follow a section of an AMQP message");
+  return composite;
+}
+
+std::string hex(std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 0x0F];
+  }
+  return text;
+}
+
+std::string uuid_text(const Uuid& uuid) {
+  std::string text = hex({reinterpret_cast<const char*>(uuid.bytes.data()), uuid.bytes.size()});
+  for (const std::size_t dash : {20u, 16u, 12u, 8u}) text.insert(dash, 1, '-');
+  return text;
+}
+
+}  // namespace
+
+Result<Sections> split(std::string_view message) {
+  Sections sections;
+  Reader in(message);
+  std::uint64_t before = 0;
+  while (!in.at_end()) {
+    const std::size_t start = in.position();
+    TRY(const std::uint64_t section, in.descriptor());
+    TRY_VOID(skip_content(in, section));
+    if (!may_follow(section, before))
+      return malformed("the sections of an AMQP message are out of order");
+    std::string_view& view = *place(sections, section);
+    const std::string_view bytes = message.substr(start, in.position() - start);
+    view = view.empty() ? bytes : std::string_view(view.data(), view.size() + bytes.size());
+    before = section;
+  }
+  return sections;
+}
+
+Result<std::vector<std::string_view>> data_sections(std::string_view body) {
+  std::vector<std::string_view> payloads;
+  Reader in(body);
+  while (!in.at_end()) {
+    TRY_VOID(enter(in, kData));
+    TRY(const auto payload, in.binary());
+    if (!payload) return malformed("a data section is null");
+    payloads.push_back(*payload);
+  }
+  return payloads;
+}
+
+Result<Header> decode_header(std::string_view section) { return decode_section<Header>(section); }
+
+void encode_header(std::string& out, const Header& header) {
+  Writer writer(out);
+  write_composite(writer, header);
+}
+
+Result<Properties> decode_properties(std::string_view section) {
+  return decode_section<Properties>(section);
+}
+
+void encode_properties(std::string& out, const Properties& properties) {
+  Writer writer(out);
+  write_composite(writer, properties);
+}
+
+Result<Ids> decode_ids(std::string_view properties_section) {
+  Ids ids;
+  if (properties_section.empty()) return ids;
+  Reader section(properties_section);
+  TRY_VOID(enter(section, kProperties));
+  TRY(const Reader::Items items, section.list_items());
+  Reader in(items.bytes);
+  if (items.count > 0) {
+    TRY(ids.message_id, in.value());
+  }
+  if (items.count <= kGroupIdField) return ids;
+  for (std::uint32_t field = 1; field < kGroupIdField; ++field) TRY_VOID(in.skip());
+  TRY(ids.group_id, in.text());
+  return ids;
+}
+
+std::string id_text(const Value& id) {
+  if (const auto text = id.text()) return std::string(*text);
+  if (const auto* uuid = id.as<Uuid>()) return uuid_text(*uuid);
+  if (const auto* binary = id.as<Binary>()) return hex(binary->bytes);
+  if (const auto number = id.unsigned_integer()) return std::to_string(*number);
+  return {};
+}
+
+Result<Map> decode_map_section(std::string_view section) {
+  if (section.empty()) return Map();
+  Reader in(section);
+  TRY(const std::uint64_t code, in.descriptor());
+  if (code != kDeliveryAnnotations && code != kMessageAnnotations &&
+      code != kApplicationProperties && code != kFooter)
+    return malformed("not a section with a map");
+  Map map;
+  TRY_VOID(Field<Map>::read(in, map));
+  if (!in.at_end()) return malformed("bytes follow a section of an AMQP message");
+  return map;
+}
+
+void encode_map_section(std::string& out, std::uint64_t descriptor, const Map& map) {
+  Writer writer(out);
+  writer.descriptor(descriptor);
+  writer.map(map);
+}
+
+void encode_data_section(std::string& out, std::string_view bytes) {
+  Writer writer(out);
+  writer.descriptor(kData);
+  writer.binary(bytes);
+}
+
+void encode_value_section(std::string& out, const Value& value) {
+  Writer writer(out);
+  writer.descriptor(kValue);
+  writer.value(value);
+}
+
+Result<Value> decode_value_section(std::string_view body) {
+  Reader in(body);
+  TRY_VOID(enter(in, kValue));
+  TRY(Value value, in.value());
+  if (!in.at_end()) return malformed("bytes follow a section of an AMQP message");
+  return value;
+}
+
+}  // namespace jobmill::amqp
