@@ -29,6 +29,10 @@ Result<Address> parse_address(std::string_view text);
 // most 260 characters.
 Status check_entity_name(std::string_view name);
 
+// The path that the resource or audience of a token names: without scheme, host, query and the
+// suffixes of an address. Empty: the whole namespace.
+std::string resource_path(std::string_view resource);
+
 std::string lower(std::string_view text);  // ASCII
 
 }  // namespace jobmill::broker
