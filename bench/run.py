@@ -62,7 +62,8 @@ class Server:
 @contextlib.contextmanager
 def serve(folder):
     started = time.monotonic()
-    words = [BIN / "jobmill", "serve", "--data", folder, "--http", "127.0.0.1:0", "--log-level", "error"]
+    words = [BIN / "jobmill", "serve", "--data", folder, "--http", "127.0.0.1:0", "--log-level", "error",
+             "--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off"]
     with running(words, stdout=subprocess.PIPE, text=True) as process:
         yield Server(process, started)
 

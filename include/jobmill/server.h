@@ -27,7 +27,35 @@ namespace jobmill {
 
 class Store;  // jobmill/jobs.h: what Client and Worker are made with
 
-// Named as the flags of `jobmill serve`; the defaults are the same.
+// The message broker and its listeners: an address, or "off". `jobmill serve` turns those on that
+// its flags say; inside an application they are off unless named.
+struct ServiceBusOptions {
+  std::string amqp = "off";        // AMQP 1.0, plain
+  std::string amqps = "off";       // AMQP 1.0 over TLS
+  std::string admin = "off";       // management (Atom) and REST over TLS
+  std::string admin_http = "off";  // the same without TLS, and /health
+  std::string websocket{};  // AMQP over WebSocket with TLS on an address of its own; it is always
+                            // at /$servicebus/websocket of the plain HTTP address
+  std::string tls_cert{};   // PEM files; empty: a certificate of the development CA in DATA/tls
+  std::string tls_key{};
+  std::string tls_ca{};
+  std::string key_file{};            // key of RootManageSharedAccessKey; empty: DATA/servicebus.key
+  std::string key{};                 // the key itself, when there is no file
+  std::string config{};              // the Service Bus emulator's Config.json
+  std::vector<std::string> names{};  // further host names of the development certificate
+  bool anonymous = false;            // anyone may do anything: for tests only
+  std::optional<int> max_segment{16384};  // TCP segments on loopback; some clients need it
+  std::chrono::milliseconds claim_deadline{60'000};  // to show a claim, for peers that log in so
+  std::optional<std::chrono::milliseconds> idle_link_timeout{};
+  std::size_t body_cache = 32u << 20;  // bytes of messages kept in memory
+
+  bool enabled() const {
+    return amqp != "off" || amqps != "off" || admin != "off" || admin_http != "off" ||
+           !websocket.empty();
+  }
+};
+
+// Named as the flags of `jobmill serve`; the defaults are the same, but for service_bus.
 struct ServerOptions {
   struct User {
     std::string name;
@@ -51,6 +79,7 @@ struct ServerOptions {
   std::string log_level = "info";         // debug, info, warn, error
   std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
   std::optional<std::chrono::milliseconds> drain_limit{};  // scale.drain_limit: none = no limit
+  ServiceBusOptions service_bus{};
 };
 
 // Safe to use from several threads, except that run() is called once.
@@ -69,6 +98,19 @@ class Server {
 
   // The real address of the HTTP listener: "127.0.0.1:8000".
   std::string http_address() const;
+
+  // The real addresses of the broker's listeners, or "off".
+  struct ServiceBusAddresses {
+    std::string amqp = "off";
+    std::string amqps = "off";
+    std::string admin = "off";
+    std::string admin_http = "off";
+    std::string websocket = "off";  // with TLS
+  };
+  ServiceBusAddresses service_bus() const;
+
+  // The connection string of RootManageSharedAccessKey: plain AMQP, or over TLS.
+  std::string connection_string(bool tls = false) const;
 
   // Serves until the token fires, then drains: no new work, local workers finish within `grace`,
   // everything accepted is on disk when it returns. Call it on a thread that lives as long as the

@@ -28,6 +28,29 @@ Status set_text(ServerOptions& options, const Values& values) {
 // Listeners of features that this version does not have: accepted, and off.
 Status set_later(ServerOptions&, const Values&) { return {}; }
 
+// An address, or "off".
+template <auto Member>
+Status set_listener(ServerOptions& options, const Values& values) {
+  if (values.back() != "off") {
+    TRY([[maybe_unused]] const net::Address address, net::parse_address(values.back()));
+  }
+  options.service_bus.*Member = values.back();
+  return {};
+}
+
+template <auto Member>
+Status set_bus_text(ServerOptions& options, const Values& values) {
+  options.service_bus.*Member = values.back();
+  return {};
+}
+
+// "off": only at the HTTP address.
+Status set_websocket(ServerOptions& options, const Values& values) {
+  TRY_VOID(set_listener<&ServiceBusOptions::websocket>(options, values));
+  if (values.back() == "off") options.service_bus.websocket.clear();
+  return {};
+}
+
 Status set_http(ServerOptions& options, const Values& values) {
   TRY([[maybe_unused]] const net::Address address, net::parse_address(values.back()));
   options.http = values.back();
@@ -118,17 +141,32 @@ constexpr std::array kSettings{
     Setting{"store", "", "URL", "sqlite: (in the data folder) or sqlite:PATH", set_store},
     Setting{"http", "", "ADDR", "API, metrics API, worker protocol, /health (127.0.0.1:8000)",
             set_http},
-    Setting{"amqp", "", "ADDR", "not in this version: off", set_later},
-    Setting{"amqps", "", "ADDR", "not in this version: off", set_later},
-    Setting{"admin", "", "ADDR", "not in this version: off", set_later},
-    Setting{"admin-http", "", "ADDR", "not in this version: off", set_later},
+    Setting{"amqp", "", "ADDR", "Service Bus: AMQP 1.0 (127.0.0.1:5672); off: none",
+            set_listener<&ServiceBusOptions::amqp>},
+    Setting{"amqps", "", "ADDR", "Service Bus: AMQP 1.0 over TLS (127.0.0.1:5671); off: none",
+            set_listener<&ServiceBusOptions::amqps>},
+    Setting{"admin", "", "ADDR", "Service Bus: management over TLS (127.0.0.1:5443); off: none",
+            set_listener<&ServiceBusOptions::admin>},
+    Setting{"admin-http", "", "ADDR",
+            "Service Bus: management without TLS, /health (127.0.0.1:5300); off: none",
+            set_listener<&ServiceBusOptions::admin_http>},
     Setting{"identity", "", "ADDR", "not in this version: off", set_later},
-    Setting{"tls-cert", "", "FILE", "not in this version: no listener with TLS", set_later},
-    Setting{"tls-key", "", "FILE", "not in this version: no listener with TLS", set_later},
-    Setting{"tls-ca", "", "FILE", "not in this version: no listener with TLS", set_later},
-    Setting{"servicebus-key", "", "FILE", "not in this version", set_later},
-    Setting{"servicebus-config", "", "FILE", "not in this version", set_later},
-    Setting{"websocket", "", "ADDR", "not in this version: off", set_later},
+    Setting{"tls-cert", "", "FILE",
+            "certificate chain, PEM (of a development CA in DATA/tls); SIGHUP reads it again",
+            set_bus_text<&ServiceBusOptions::tls_cert>},
+    Setting{"tls-key", "", "FILE", "its private key, PEM",
+            set_bus_text<&ServiceBusOptions::tls_key>},
+    Setting{"tls-ca", "", "FILE", "the CA that clients are told of, PEM (DATA/tls/ca.pem)",
+            set_bus_text<&ServiceBusOptions::tls_ca>},
+    Setting{"servicebus-key", "", "FILE",
+            "key of RootManageSharedAccessKey (DATA/servicebus.key, made at first; dev: "
+            "SAS_KEY_VALUE)",
+            set_bus_text<&ServiceBusOptions::key_file>},
+    Setting{"servicebus-config", "", "FILE", "entities from the emulator's Config.json",
+            set_bus_text<&ServiceBusOptions::config>},
+    Setting{"websocket", "", "ADDR",
+            "AMQP over WebSocket with TLS on an address of its own (plain: at the HTTP address)",
+            set_websocket},
     Setting{"filename", "f", "PATH…", "manifests applied at start: a file, a folder, or -",
             set_filename},
     Setting{"image", "", "NAME=COMMAND…",
@@ -280,6 +318,47 @@ Status set_jobs(ServerOptions& options, const Node& node, const File& file) {
   return {};
 }
 
+// servicebus: what has no flag.
+Status set_service_bus(ServerOptions& options, const Node& node, const File& file) {
+  ServiceBusOptions& bus = options.service_bus;
+  const auto milliseconds = [&](const Node& value) -> Result<std::chrono::milliseconds> {
+    const auto parsed = parse_duration(value.text);
+    if (!parsed) return fail(Code::InvalidArgument, file.at(value) + ": " + parsed.error().message);
+    return std::chrono::duration_cast<std::chrono::milliseconds>(*parsed);
+  };
+  for (const Node::Member& member : node.members) {
+    const std::string place = file.at(member.value);
+    if (member.key == "loopback_mss") {
+      bus.max_segment.reset();
+      if (member.value.text != "off") {
+        TRY(bus.max_segment, whole(member.value, file, 65535));
+      }
+    } else if (member.key == "names") {
+      TRY(bus.names, texts(member.value, place));
+    } else if (member.key == "auth") {
+      if (member.value.text != "strict" && member.value.text != "none")
+        return fail(Code::InvalidArgument, place + ": auth is strict or none");
+      bus.anonymous = member.value.text == "none";
+    } else if (member.key == "claim_deadline") {
+      TRY(bus.claim_deadline, milliseconds(member.value));
+    } else if (member.key == "idle_link_timeout") {
+      bus.idle_link_timeout.reset();
+      if (member.value.text != "off") {
+        TRY(bus.idle_link_timeout, milliseconds(member.value));
+      }
+    } else if (member.key == "body_cache") {
+      TRY(const int bytes, whole(member.value, file, 1 << 30));
+      bus.body_cache = static_cast<std::size_t>(bytes);
+    } else {
+      return fail(Code::InvalidArgument,
+                  fmt::format("{}: unknown key 'servicebus.{}'; known: auth, body_cache, "
+                              "claim_deadline, idle_link_timeout, loopback_mss, names",
+                              place, member.key));
+    }
+  }
+  return {};
+}
+
 Status set_member(ServerOptions& options, const Node::Member& member, const File& file) {
   const std::string place = file.at(member.value);
   if (member.key == "users") {
@@ -289,6 +368,7 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
   if (member.key == "images") return set_images(options, member.value, file);
   if (member.key == "scale") return set_scale(options, member.value, file);
   if (member.key == "jobs") return set_jobs(options, member.value, file);
+  if (member.key == "servicebus") return set_service_bus(options, member.value, file);
   TRY(const Values values, texts(member.value, place));
   if (member.key == "hosts") return set_hosts(options, values);
   if (member.key == "queues") {
@@ -298,7 +378,7 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
   const auto setting =
       std::ranges::find_if(kSettings, [&](const Setting& s) { return member.key == s.name; });
   if (setting == kSettings.end()) {
-    std::string known = "users, images, hosts, queues, jobs, scale";
+    std::string known = "users, images, hosts, queues, jobs, scale, servicebus";
     for (const Setting& s : kSettings) known += fmt::format(", {}", s.name);
     return fail(Code::InvalidArgument,
                 fmt::format("{}: unknown key '{}'; known: {}", place, member.key, known));
@@ -340,6 +420,17 @@ Status add_admin(ServerOptions& options, const Arguments& arguments,
   return {};
 }
 
+Status check_anonymous(const ServiceBusOptions& bus) {
+  if (!bus.anonymous) return {};
+  for (const std::string* address : {&bus.amqp, &bus.amqps, &bus.admin, &bus.admin_http})
+    if (*address != "off" && !is_loopback(*address))
+      return fail(Code::PermissionDenied,
+                  fmt::format("{}: other machines could reach it without credentials; remove "
+                              "`auth: none`, or bind to 127.0.0.1",
+                              *address));
+  return {};
+}
+
 }  // namespace
 
 std::span<const Setting> settings() { return kSettings; }
@@ -366,6 +457,10 @@ std::vector<Flag> serve_flags() {
 Result<ServerOptions> server_options(const Arguments& arguments,
                                      const std::function<std::string(const char*)>& env) {
   ServerOptions options;
+  options.service_bus.amqp = "127.0.0.1:5672";
+  options.service_bus.amqps = "127.0.0.1:5671";
+  options.service_bus.admin = "127.0.0.1:5443";
+  options.service_bus.admin_http = "127.0.0.1:5300";
   if (const std::string file = arguments.get("config", env("JOBMILL_CONFIG")); !file.empty())
     TRY_VOID(read_file(options, file));
   for (const Setting& setting : kSettings) {
@@ -385,6 +480,7 @@ Result<ServerOptions> server_options(const Arguments& arguments,
                 fmt::format("--http {}: other machines could reach it without credentials; add "
                             "--user NAME --password-file FILE, or bind to 127.0.0.1",
                             options.http));
+  TRY_VOID(check_anonymous(options.service_bus));
   return options;
 }
 

@@ -25,8 +25,9 @@ void reload(Server& server, const Arguments& arguments) {
 }
 
 void print_ready(const Server& server) {
-  fmt::print("jobmill ready http={} amqp=off amqps=off admin=off admin-http=off identity=off\n",
-             server.http_address());
+  const auto bus = server.service_bus();
+  fmt::print("jobmill ready http={} amqp={} amqps={} admin={} admin-http={} identity=off\n",
+             server.http_address(), bus.amqp, bus.amqps, bus.admin, bus.admin_http);
   std::fflush(stdout);
 }
 

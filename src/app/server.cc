@@ -325,6 +325,8 @@ Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(o
 Server::~Server() = default;
 std::shared_ptr<Store> Server::store() { return worker::make_store(impl_->store, impl_->clock); }
 std::string Server::http_address() const { return impl_->address; }
+Server::ServiceBusAddresses Server::service_bus() const { return {}; }
+std::string Server::connection_string(bool) const { return {}; }
 void Server::run(std::stop_token stop) { impl_->run(stop); }
 void Server::reload(ServerOptions options) { impl_->reload(options); }
 

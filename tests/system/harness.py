@@ -24,6 +24,10 @@ VECTORS = pathlib.Path(os.environ.get("JOBMILL_VECTORS") or ROOT / "tests/vector
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("JOBMILL_") and name != "DATABASE_URL"}
 
 
+# Tests run side by side; those of the broker choose their own ports.
+WITHOUT_BROKER = ["--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off"]
+
+
 def until(check, seconds=20, what="it"):
     """Waits for an event that nobody announces; fails when it does not come."""
     end = time.monotonic() + seconds
@@ -115,7 +119,8 @@ class Process:
 
 class Server(Process):
     def __init__(self, *flags, data, http_address="127.0.0.1:0", env=None, folder=None):
-        super().__init__([JOBMILL, "serve", "--data", data, "--http", http_address, *flags], env=env, folder=folder)
+        bus = [] if "--amqp" in flags else WITHOUT_BROKER
+        super().__init__([JOBMILL, "serve", "--data", data, "--http", http_address, *bus, *flags], env=env, folder=folder)
         fields = dict(word.split("=", 1) for word in self.ready.split()[2:])
         self.address = fields["http"]
         self.url = "http://" + self.address

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/service_bus_access.h"
+
+#include <string>
+#include <vector>
+
+#include <fmt/core.h>
+
+namespace jobmill::api {
+namespace {
+
+std::string_view name_of(broker::Right right) {
+  switch (right) {
+    case broker::Right::Send:
+      return "Send";
+    case broker::Right::Listen:
+      return "Listen";
+    case broker::Right::Manage:
+      return "Manage";
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<broker::Claim> ServiceBusAccess::claim(std::string_view token) const {
+  if (token.starts_with("SharedAccessSignature ")) {
+    std::vector<broker::AuthorizationRule> found;
+    const broker::FindRules rules = [&](std::string_view of) {
+      found = broker_.rules(of);
+      return std::span<const broker::AuthorizationRule>(found);
+    };
+    return broker::verify_sas(token, rules, clock_.now());
+  }
+  if (http::iequals(token.substr(0, 7), "bearer ")) token.remove_prefix(7);
+  if (!verify_jwt_)
+    return fail(Code::PermissionDenied, "tokens of this kind are not accepted here");
+  return verify_jwt_(token, clock_.now());
+}
+
+Status ServiceBusAccess::allow(const http::Request& request, std::string_view path,
+                               broker::Right right) const {
+  if (anonymous_) return {};
+  const auto authorization = request.headers.get("Authorization");
+  if (!authorization) return fail(Code::PermissionDenied, "no Authorization header");
+  TRY(const broker::Claim shown, claim(*authorization));
+  if (!shown.covers(path))
+    return fail(Code::PermissionDenied, fmt::format("the token is not for '{}'", path));
+  if (!shown.rights.has(right))
+    return fail(Code::PermissionDenied,
+                fmt::format("the token lacks the right {}", name_of(right)));
+  return {};
+}
+
+}  // namespace jobmill::api
