@@ -18,6 +18,13 @@ constexpr DocumentLimits kInsertLimits{.bytes = kInsertBodyBytes, .depth = 100, 
 
 // --- insert -------------------------------------------------------------------------------------
 
+// Who sends one relies on it, so it must not be passed over in silence.
+std::optional<http::Response> refused_header(const http::Request& request) {
+  constexpr std::string_view kKey = "Idempotency-Key";
+  if (!request.headers.get(kKey)) return std::nullopt;
+  return to_response(wrong_parameter(kKey, "is not supported; give the job an id of your own"));
+}
+
 struct Insert {
   std::vector<jobs::JobSpec> specs;
   bool listed = false;  // came as {"jobs": […]}
@@ -56,19 +63,21 @@ http::Response insert_error(const Insert& insert, Fault error) {
 }
 
 http::Response inserted_response(const Insert& insert, const jobs::InsertResult& result) {
+  const auto existed = std::ranges::count(result.jobs, false, &jobs::Inserted::created);
   JsonWriter json;
   if (!insert.many()) {
     write_inserted(json, result.jobs.front());
   } else {
     json.object().key("jobs").array();
     for (const jobs::Inserted& job : result.jobs) write_inserted(json, job);
-    json.end().member("count", result.created).end();
+    json.end().member("count", result.created + existed).end();
   }
-  const bool existed = result.created == 0 && !result.jobs.empty();
-  return json_response(existed ? 200 : 201, std::move(json).text());
+  const bool all_existed = result.created == 0 && existed > 0;
+  return json_response(all_existed ? 200 : 201, std::move(json).text());
 }
 
 http::Response insert_jobs(ApiContext& context, const Call& call) {
+  if (auto refused = refused_header(call.request)) return *std::move(refused);
   JsonBody body(call.request, kInsertLimits);
   Insert insert = read_insert(body);
   if (auto problem = body.problem()) return to_response(*problem);

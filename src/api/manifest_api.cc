@@ -36,7 +36,7 @@ Result<ManifestFile> file_of(const Node& node) {
   const Node* name = node.find("name");
   const Node* text = node.find("text");
   if (name == nullptr || text == nullptr || !name->is_string() || !text->is_string())
-    return fail(Code::InvalidArgument, "each of files needs a name and a text");
+    return fail(Code::InvalidArgument, "files: each needs a name and a text");
   return ManifestFile{name->text, text->text};
 }
 
@@ -52,7 +52,7 @@ Result<ChangeRequest> change_request(const http::Request& request) {
     return change;
   }
   if (!files->is_array() || files->items.size() > kMaxFiles)
-    return fail(Code::InvalidArgument, "files must be a list of at most 1000");
+    return fail(Code::InvalidArgument, "files: must be a list of at most 1000");
   for (const Node& item : files->items) {
     TRY(ManifestFile file, file_of(item));
     change.files.push_back(std::move(file));

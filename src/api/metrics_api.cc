@@ -116,8 +116,16 @@ std::optional<http::Response> read_query(const http::Request& request, Query& qu
   return read_unit(request, query);
 }
 
+// Elsewhere HEAD is a GET without a body; these are read by GET and nothing else.
+http::Response only_get(const http::Request& request) {
+  Match match;
+  match.allowed = {"GET"};
+  return no_route(match, request);
+}
+
 template <Metric kMetric>
 void get_metric(ApiContext& context, Call call) {
+  if (call.request.method != "GET") return call.responder.send(only_get(call.request));
   Query query;
   query.seconds = context.latency_in_seconds;
   if (auto wrong = read_query(call.request, query)) return call.responder.send(*std::move(wrong));

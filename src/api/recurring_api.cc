@@ -40,7 +40,7 @@ void write_recurring(JsonWriter& json, const jobs::RecurringJob& recurring) {
   if (spec.job.retries) json.member("amountOfRetries", *spec.job.retries);
   json.member("scheduleExpression", spec.schedule)
       .member("zoneId", spec.zone)
-      .member("dst", spec.dst)
+      .member("dst", spec.dst.empty() ? "real-time" : spec.dst)
       .member("missed", name_of(spec.missed));
   if (spec.missed == Missed::Within) json.member("missedWithin", format_iso(spec.missed_within));
   json.member("missedMax", spec.missed_max)

@@ -23,6 +23,7 @@ namespace jobmill::api {
 
 class ControlPlane;
 class Waiters;
+struct ServiceBusApi;
 
 // What the handlers work with. All of it outlives every call.
 struct ApiContext {
@@ -36,6 +37,7 @@ struct ApiContext {
   Duration lease = std::chrono::seconds(30);  // as the store was opened with
   bool latency_in_seconds = false;            // /api/metrics/jobs/enqueued without `unit`
   ControlPlane* control = nullptr;  // manifests and decisions; null where there is no autoscaler
+  ServiceBusApi* bus = nullptr;     // the message broker; null where it is off
 };
 
 enum class Scope : unsigned {

@@ -103,7 +103,7 @@ class WaitingClaim : public std::enable_shared_from_this<WaitingClaim> {
                              .lock_token = job.lock_token,
                              .failure = {},
                              .reason = "the worker's connection was lost"});
-    auto settled = context_.store.settle(settlements, context_.clock.now());
+    auto settled = context_.store.settle({}, settlements, context_.clock.now());
     if (!settled)
       context_.log.warn("jobs of a lost claim were not released",
                         {{"worker", request_.worker_id}, {"why", settled.error().message}});

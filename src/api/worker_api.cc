@@ -268,7 +268,7 @@ void settle_one(ApiContext& context, Call call) {
     auto in = body.reader();
     read_settlement(in, settlement, body.errors());
     if (auto problem = body.problem()) return to_response(*problem);
-    auto settled = context.store.settle({&settlement, 1}, context.clock.now());
+    auto settled = context.store.settle({}, {&settlement, 1}, context.clock.now());
     return settled ? settled_response(kKind, settled->front()) : to_response(settled.error());
   });
 }
@@ -298,7 +298,8 @@ void write_settled(JsonWriter& json, Kind kind, const jobs::Settled& settled) {
   json.end();
 }
 
-http::Response settle_many(ApiContext& context, const http::Request& request) {
+http::Response settle_many(ApiContext& context, const std::string& worker_id,
+                           const http::Request& request) {
   JsonBody body(request);
   auto in = body.reader();
   std::vector<jobs::Settlement> settlements;
@@ -308,8 +309,8 @@ http::Response settle_many(ApiContext& context, const http::Request& request) {
   in.close();
   if (auto problem = body.problem()) return to_response(*problem);
 
-  auto settled = context.store.settle(settlements, context.clock.now());
-  if (!settled) return to_response(settled.error());
+  auto settled = context.store.settle(worker_id, settlements, context.clock.now());
+  if (!settled) return worker_error(settled.error());
   JsonWriter json;
   json.object().key("results").array();
   for (std::size_t i = 0; i < settled->size(); ++i)
@@ -319,9 +320,11 @@ http::Response settle_many(ApiContext& context, const http::Request& request) {
 }
 
 void post_settle(ApiContext& context, Call call) {
-  if (!speaks_for(call.identity, call.parameter("id"))) return call.responder.send(not_yours());
-  answer(context, call.responder,
-         [&context, request = std::move(call.request)] { return settle_many(context, request); });
+  const std::string id = call.parameter("id");
+  if (!speaks_for(call.identity, id)) return call.responder.send(not_yours());
+  answer(context, call.responder, [&context, id, request = std::move(call.request)] {
+    return settle_many(context, id, request);
+  });
 }
 
 constexpr std::array kRoutes{

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/problem.h"
+#include "base/document.h"
+#include "base/json_writer.h"
+#include "broker/entity.h"
+
+namespace jobmill::api {
+
+// A queue's properties as Azure Resource Manager names them.
+void write_queue_properties(JsonWriter& json, const broker::QueueInfo& queue);
+
+// Those of `properties` that a user may set; what only the server says is skipped, what nobody
+// knows is an error, as are wrong types.
+void read_queue_properties(const Node& properties, broker::QueueDescription& queue,
+                           std::vector<FieldError>& errors);
+
+}  // namespace jobmill::api
