@@ -2,6 +2,8 @@
 #include "net/listener.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/io_context.hpp>
@@ -59,11 +61,20 @@ error_code open_socket(tcp::acceptor& acceptor, tcp protocol) {
   return error;
 }
 
+// Before listen, so that every connection begins with it (tcp(7)).
+error_code limit_segments(tcp::acceptor& acceptor, int bytes) {
+  const int outcome =
+      setsockopt(acceptor.native_handle(), IPPROTO_TCP, TCP_MAXSEG, &bytes, sizeof bytes);
+  return outcome == 0 ? error_code() : error_code(errno, boost::system::system_category());
+}
+
 class TcpListener final : public Listener, public std::enable_shared_from_this<TcpListener> {
  public:
-  TcpListener(EventLoop& loop, tcp::acceptor acceptor, const tcp::endpoint& local)
+  TcpListener(EventLoop& loop, tcp::acceptor acceptor, const tcp::endpoint& local,
+              std::shared_ptr<const TlsContext> tls)
       : loop_(loop),
         acceptor_(std::move(acceptor)),
+        tls_(std::move(tls)),
         address_(format_address(local.address().to_string(), local.port())),
         ipv6_(local.address().is_v6()) {}
 
@@ -86,6 +97,7 @@ class TcpListener final : public Listener, public std::enable_shared_from_this<T
 
   EventLoop& loop_;
   tcp::acceptor acceptor_;
+  std::shared_ptr<const TlsContext> tls_;
   std::string address_;
   bool ipv6_;
   Accept accept_;
@@ -106,7 +118,8 @@ void TcpListener::accept_waiting() {
     const int socket =
         accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (socket >= 0) {
-      accept_(make_tcp_stream(loop_, socket, ipv6_));
+      auto stream = make_tcp_stream(loop_, socket, ipv6_);
+      accept_(tls_ ? tls_->secure(loop_, std::move(stream)) : std::move(stream));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       break;
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -125,7 +138,8 @@ void TcpListener::retry_later() {
 
 }  // namespace
 
-Result<std::shared_ptr<Listener>> Listener::open(EventLoop& loop, const std::string& address) {
+Result<std::shared_ptr<Listener>> Listener::open(EventLoop& loop, const std::string& address,
+                                                 ListenOptions options) {
   auto& context = *static_cast<asio::io_context*>(loop.native());
   TRY(const Address wanted, parse_address(address));
   TRY(const tcp::endpoint endpoint, resolve(context, wanted));
@@ -133,12 +147,14 @@ Result<std::shared_ptr<Listener>> Listener::open(EventLoop& loop, const std::str
   tcp::acceptor acceptor(context);
   error_code error = open_socket(acceptor, endpoint.protocol());
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error && options.max_segment) error = limit_segments(acceptor, *options.max_segment);
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) return bind_error(address, wanted.port, error);
 
   const auto local = acceptor.local_endpoint();
-  return std::shared_ptr<Listener>(std::make_shared<TcpListener>(loop, std::move(acceptor), local));
+  return std::shared_ptr<Listener>(
+      std::make_shared<TcpListener>(loop, std::move(acceptor), local, std::move(options.tls)));
 }
 
 }  // namespace jobmill::net

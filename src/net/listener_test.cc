@@ -4,63 +4,26 @@
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <future>
-#include <stop_token>
+#include <string>
 #include <thread>
-#include <utility>
+#include <vector>
 
 #include "net/address.h"
+#include "net/stream_rig.h"
 #include "raw_socket.h"
 
 using namespace jobmill;
 using namespace jobmill::net;
+using namespace jobmill::net::testing;
 using jobmill::testing::RawSocket;
 
 namespace {
-
-struct LoopThread {
-  EventLoop loop;
-  std::jthread thread{[this](std::stop_token stop) { loop.run(std::move(stop)); }};
-};
-
-// Sends back what arrives; pauses its reading while more than a little waits to be sent.
-struct Echo final : Stream::Events {
-  explicit Echo(std::shared_ptr<Stream> s) : stream(std::move(s)) {}
-
-  void on_bytes(std::string_view bytes) override {
-    stream->write(std::string(bytes));
-    most_unsent = std::max(most_unsent, stream->unsent());
-    if (stream->unsent() == 0) return;
-    stream->pause();
-    if (!std::exchange(was_full, true)) full.set_value();
-  }
-  void on_end() override {
-    ended = true;
-    if (stream->unsent() == 0) finish();
-  }
-  void on_drained() override {
-    if (ended) return finish();
-    stream->resume();
-  }
-  void on_broken() override { broken.set_value(); }
-
-  void finish() {
-    stream->finish();
-    finished.set_value(most_unsent);
-  }
-
-  std::shared_ptr<Stream> stream;
-  std::size_t most_unsent = 0;
-  bool was_full = false;
-  std::promise<void> full;  // the peer has not read for a while
-  bool ended = false;
-  std::promise<std::size_t> finished;
-  std::promise<void> broken;
-};
 
 std::shared_ptr<Listener> open(EventLoop& loop, const std::string& address) {
   auto listener = Listener::open(loop, address);
@@ -110,6 +73,44 @@ TEST_CASE("listener: processes that we start do not inherit its socket") {
     if (where.sin_family == AF_INET && ntohs(where.sin_port) == port) {
       CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     }
+  }
+}
+
+// The option of the connected sockets whose own or whose peer's port it is.
+static std::vector<int> segments(std::uint16_t port) {
+  std::vector<int> found;
+  for (int fd = 0; fd < 256; ++fd) {
+    sockaddr_in here{};
+    sockaddr_in there{};
+    socklen_t size = sizeof here;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) != 0) continue;
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&there), &size) != 0) continue;
+    if (ntohs(here.sin_port) != port && ntohs(there.sin_port) != port) continue;
+    int bytes = 0;
+    size = sizeof bytes;
+    REQUIRE(getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &size) == 0);
+    found.push_back(bytes);
+  }
+  return found;
+}
+
+TEST_CASE("listener: segments are limited at both ends, or as large as loopback has them") {
+  LoopThread thread;
+  for (const bool limited : {true, false}) {
+    CAPTURE(limited);
+    ListenOptions options;
+    if (limited) options.max_segment = 16384;
+    const auto listener = Listener::open(thread.loop, ":0", options);
+    REQUIRE(listener);
+    std::promise<std::shared_ptr<Stream>> accepted;
+    thread.loop.post([&] {
+      (*listener)->start([&](std::shared_ptr<Stream> stream) { accepted.set_value(stream); });
+    });
+    const RawSocket peer((*listener)->address());
+    const auto stream = accepted.get_future().get();
+    const auto found = segments(parse_address((*listener)->address())->port);
+    REQUIRE(found.size() == 2);
+    CHECK((std::max(found[0], found[1]) <= 32767) == limited);
   }
 }
 
@@ -189,4 +190,19 @@ TEST_CASE("stream: finish lets the peer read our last words although it still se
   RawSocket peer(listener->address());
   peer.send(std::string(8u << 20, 'x'));
   CHECK(peer.receive_all() == "no");
+}
+
+TEST_CASE("stream: finish waits for what is unsent") {
+  constexpr std::size_t kSize = 32u << 20;  // more than the sockets hold
+  LoopThread thread;
+  const auto listener = open(thread.loop, ":0");
+  thread.loop.post([&] {
+    listener->start([&](std::shared_ptr<Stream> stream) {
+      stream->start(std::make_shared<Echo>(stream));
+      stream->write(std::string(kSize, 'x'));
+      stream->finish();
+    });
+  });
+  RawSocket peer(listener->address());
+  CHECK(peer.receive_all().size() == kSize);
 }

@@ -63,6 +63,7 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   void close() override;
   bool closed() const override { return !socket_.is_open(); }
   const std::string& peer() const override { return peer_; }
+  std::string failure() const override { return failure_; }
 
  private:
   void wait_readable();
@@ -71,17 +72,20 @@ class TcpStream final : public Stream, public std::enable_shared_from_this<TcpSt
   void send();
   std::size_t send_some(error_code& error);
   void drop_sent(std::size_t bytes);
-  void fail();
+  void fail(const error_code& error);
+  void end_sending();
 
   EventLoop& loop_;
   tcp::socket socket_;
   std::string peer_;
+  std::string failure_;
   std::shared_ptr<Events> events_;
   std::deque<std::string> queue_;
   std::size_t front_sent_ = 0;  // bytes of queue_.front() that have left
   std::size_t unsent_ = 0;
   bool paused_ = false;
   bool ended_ = false;
+  bool finishing_ = false;
   bool wait_read_ = false;
   bool wait_write_ = false;
 };
@@ -103,9 +107,10 @@ void TcpStream::read() {
   if (error == asio::error::would_block) return wait_readable();
   if (error == asio::error::eof) {
     ended_ = true;
-    return events ? events->on_end() : close();
+    if (events) return events->on_end();
+    return unsent_ == 0 ? close() : void();
   }
-  if (error) return fail();
+  if (error) return fail(error);
   if (events) events->on_bytes({buffer.data(), size});
   wait_readable();
 }
@@ -116,6 +121,7 @@ void TcpStream::wait_writable() {
     self->wait_write_ = false;
     if (error || self->closed()) return;
     self->send();
+    if (self->finishing_ && self->unsent_ == 0) return self->end_sending();
     const auto events = self->events_;
     if (events && self->unsent_ == 0) events->on_drained();
   });
@@ -143,7 +149,7 @@ void TcpStream::send() {
     if (error) {
       queue_.clear();
       unsent_ = 0;
-      asio::post(socket_.get_executor(), [self = shared_from_this()] { self->fail(); });
+      asio::post(socket_.get_executor(), [self = shared_from_this(), error] { self->fail(error); });
       return;
     }
     drop_sent(sent);
@@ -159,22 +165,30 @@ void TcpStream::drop_sent(std::size_t bytes) {
   }
 }
 
-void TcpStream::fail() {
+void TcpStream::fail(const error_code& error) {
+  if (closed()) return;
+  failure_ = error.message();
   const auto events = events_;
   close();
   if (events) events->on_broken();
 }
 
 void TcpStream::finish() {
-  if (closed()) return;
+  if (closed() || finishing_) return;
   events_.reset();
+  finishing_ = true;
+  loop_.run_after(kLinger, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->close();
+  });
+  if (unsent_ == 0) return end_sending();
+  resume();
+}
+
+void TcpStream::end_sending() {
   error_code error;
   socket_.shutdown(tcp::socket::shutdown_send, error);
   if (error || ended_) return close();
   resume();
-  loop_.run_after(kLinger, [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->close();
-  });
 }
 
 void TcpStream::close() {
