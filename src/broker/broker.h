@@ -21,6 +21,8 @@
 
 namespace jobmill::broker {
 
+class Engine;
+
 // Counted up for each lock; never 0, never used twice while the process lives.
 using LockId = std::uint64_t;
 using ReceiverId = std::uint64_t;  // never 0, never used twice
@@ -95,6 +97,9 @@ struct BrokerOptions {
 //   Exhausted         its size is reached
 //   Unsupported       not for entities of this kind (with or without sessions, dead letters, …)
 //   Unavailable       the store could not write; nothing happened; later
+//
+// Done and Answer may be called from within the call, when nothing must be written or an error is
+// found at once; Receiver's functions and the answer of open_session() never are.
 class Broker {
  public:
   using Done = std::function<void(const Status&)>;
@@ -176,18 +181,18 @@ class Broker {
                                             std::size_t skip, std::size_t top) const;
 
   // --- dead letters and housekeeping ---
-  // Deletes up to `count` messages enqueued before `before` that nobody has locked.
+  // Deletes up to `count` messages enqueued before `before` that nobody has locked; of those in
+  // `only` when it is not empty.
   void purge(const Address& at, std::size_t count, std::optional<TimePoint> before,
              std::span<const SequenceNumber> only, Answer<std::size_t> done);
   // Sends dead letters again, to `to` or to the queue they came from, and removes them, each in one
-  // transaction.
+  // transaction. No numbers: all that nobody has locked.
   void redrive(const Address& at, std::optional<Address> to,
                std::span<const SequenceNumber> sequences, TimePoint now, Answer<std::size_t> done);
 
  private:
-  explicit Broker(MessageStore& store, BrokerOptions options);
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  explicit Broker(std::shared_ptr<Engine> engine);
+  std::shared_ptr<Engine> engine_;
 };
 
 }  // namespace jobmill::broker

@@ -35,6 +35,7 @@ struct Message {
   std::uint8_t forwards = 0;                   // hops so far
   std::string dead_letter_source{};            // entity it was dead-lettered in
   std::shared_ptr<const std::string> bytes{};  // encoded sections
+  std::uint32_t size = 0;                      // of bytes; known also where they were not read
 };
 
 // Reads what a sender gave: message-id (a new one of 32 hex digits is written into the properties
