@@ -79,14 +79,16 @@ struct LinkAttached {
   Attach attach{};    // role is the peer's: Role::Receiver means that we send
 };
 // Credit of a link on which we send (part 2, section 2.6.7), after a flow. credit() has it too.
+// Credit that came before accept() shows after it. For a link on which we receive: after drain(),
+// the sender has nothing more (credit 0, drain).
 struct CreditGiven {
   LinkId link = 0;
   std::uint32_t credit = 0;
   bool drain = false;  // use the credit or give it back, see drained()
-  bool echo = false;   // answered by the engine, already
+  bool echo = false;   // the engine has answered, or drained() will
 };
 // A whole message. Aborted deliveries do not show. The views are valid until the next call of
-// feed() or next_event().
+// feed(), next_event() or tick().
 struct MessageReceived {
   LinkId link = 0;
   DeliveryId delivery = 0;
@@ -114,12 +116,15 @@ struct DispositionReceived {
   bool settled = false;
   std::optional<DeliveryState> state{};
 };
-struct LinkDetached {  // the engine has answered; the link is gone
+// The link is gone: the peer detached it (the engine has answered), or has answered our detach(),
+// or broke a rule of it. Not sent for links that were refused.
+struct LinkDetached {
   LinkId link = 0;
   bool closed = false;
   std::optional<Error> error{};
 };
-// Its links are gone; LinkDetached came for each before.
+// Its links are gone; LinkDetached came for each before. `error` is the peer's, or ours when it
+// broke a rule of the session. Also the answer to end().
 struct SessionEnded {
   SessionId session = 0;
   std::optional<Error> error{};
@@ -194,6 +199,8 @@ class Connection {
   // For links that we receive on: how many more messages the peer may send, from now on.
   void grant(LinkId link, std::uint32_t credit);
   std::uint32_t granted(LinkId link) const;  // what is left of it
+  // Use what was granted or give it back; CreditGiven{credit = 0, drain = true} follows.
+  void drain(LinkId link);
 
   // For links that we send on. 0 for links that are gone or not attached.
   std::uint32_t credit(LinkId link) const;
