@@ -225,15 +225,6 @@ void delete_queue(ApiContext& context, Call call) {
   });
 }
 
-// A server without a broker has none of these.
-template <Handler Serve>
-void with_broker(ApiContext& context, Call call) {
-  if (context.bus == nullptr)
-    return call.responder.send(to_response(
-        fail(Code::NotFound, "this server runs without Service Bus; start it with --amqp")));
-  Serve(context, std::move(call));
-}
-
 #define JOBMILL_ARM \
   "/subscriptions/{s}/resourceGroups/{g}/providers/Microsoft.ServiceBus/namespaces"
 constexpr std::array kRoutes{

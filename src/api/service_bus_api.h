@@ -5,7 +5,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "api/problem.h"
 #include "api/route.h"
 #include "base/secret.h"
 #include "broker/broker.h"
@@ -23,6 +25,15 @@ struct ServiceBusApi {
   // The name under which a namespace's TLS listener answers; new ones get into the certificate.
   std::function<void(std::string_view name_space)> namespace_added;
 };
+
+// A server without a broker has none of these.
+template <Handler Serve>
+void with_broker(ApiContext& context, Call call) {
+  if (context.bus == nullptr)
+    return call.responder.send(to_response(
+        fail(Code::NotFound, "this server runs without Service Bus; start it with --amqp")));
+  Serve(context, std::move(call));
+}
 
 // Namespaces and queues by the paths of Azure Resource Manager.
 std::span<const Route> arm_routes();

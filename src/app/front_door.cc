@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "api/problem.h"
+#include "api/service_bus_api.h"
 #include "app/version.h"
 
 namespace jobmill::app {
@@ -11,8 +12,9 @@ namespace {
 
 std::vector<api::Route> all_routes() {
   std::vector<api::Route> routes;
-  for (const auto part : {api::worker_routes(), api::jobs_routes(), api::recurring_routes(),
-                          api::queues_routes(), api::metrics_routes(), api::manifest_routes()})
+  for (const auto part :
+       {api::worker_routes(), api::jobs_routes(), api::recurring_routes(), api::queues_routes(),
+        api::metrics_routes(), api::manifest_routes(), api::arm_routes(), api::message_routes()})
     routes.insert(routes.end(), part.begin(), part.end());
   return routes;
 }

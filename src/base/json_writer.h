@@ -36,6 +36,14 @@ class JsonWriter {
     return *this;
   }
 
+  // A name from outside.
+  JsonWriter& key_text(std::string_view name) {
+    separate();
+    text_ += json_quote(name);
+    text_ += ':';
+    return *this;
+  }
+
   JsonWriter& value(std::string_view text) {
     if (!is_plain(text)) return raw(json_quote(text));
     separate();

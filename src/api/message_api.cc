@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <fmt/core.h>
+
+#include "api/json.h"
+#include "api/message_json.h"
+#include "api/message_wait.h"
+#include "api/service_bus_api.h"
+#include "broker/address.h"
+
+namespace jobmill::api {
+namespace {
+
+using broker::Address;
+using broker::SequenceNumber;
+
+constexpr std::size_t kMostMessages = 1000;  // of one request
+constexpr Duration kLongestWait = std::chrono::seconds(60);
+
+Result<Address> address_of(const Call& call, bool dead_letter) {
+  TRY(Address address, broker::parse_address(call.parameter("entity")));
+  if (dead_letter) address.sub_queue = broker::SubQueue::DeadLetter;
+  return address;
+}
+
+// The queue of the path; sent an error when it is none.
+std::optional<Address> entity_of(ApiContext& context, const Call& call, bool dead_letter) {
+  const auto address = address_of(call, dead_letter);
+  if (!address) {
+    call.responder.send(to_response(address.error()));
+    return std::nullopt;
+  }
+  if (!context.bus->broker.exists(*address)) {
+    call.responder.send(to_response(fail(
+        Code::NotFound,
+        fmt::format("The messaging entity '{}' could not be found.", call.parameter("entity")))));
+    return std::nullopt;
+  }
+  return *address;
+}
+
+template <class Int>
+Result<Int> number(const Call& call, std::string_view name, Int otherwise, Int most) {
+  const auto text = call.request.parameter(name);
+  if (!text) return otherwise;
+  Int value{};
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || end != text->data() + text->size() || value < 0 || value > most)
+    return fail(Code::InvalidArgument,
+                fmt::format("{}: expected a whole number from 0 to {}", name, most));
+  return value;
+}
+
+bool wants_dead_letters(const Call& call) { return call.request.parameter("sub") == "deadletter"; }
+
+std::string as_json(const std::vector<std::shared_ptr<const broker::Message>>& messages) {
+  JsonWriter json;
+  json.array();
+  for (const auto& message : messages) write_message(json, *message);
+  return std::move(json.end()).text();
+}
+
+void peek(ApiContext& context, Call call) {
+  const auto from =
+      number<SequenceNumber>(call, "from", 0, std::numeric_limits<SequenceNumber>::max());
+  if (!from) return call.responder.send(to_response(from.error()));
+  const auto count = number<std::size_t>(call, "count", 1, kMostMessages);
+  if (!count) return call.responder.send(to_response(count.error()));
+  const auto address = entity_of(context, call, wants_dead_letters(call));
+  if (!address) return;
+  std::optional<std::string> session;
+  if (const auto named = call.request.parameter("session")) session = std::string(*named);
+  context.bus->broker.peek(*address, *from, *count, session, [call](auto messages) {
+    if (!messages) return call.responder.send(to_response(messages.error()));
+    call.responder.send(json_response(200, as_json(*messages)));
+  });
+}
+
+std::string counted(std::size_t count) {
+  JsonWriter json;
+  json.object().member("count", count).end();
+  return std::move(json).text();
+}
+
+// {"messages": [{"body": "…", "messageId": "…"}, …]}, or one of them alone.
+void send(ApiContext& context, Call call) {
+  const auto address = entity_of(context, call, false);
+  if (!address) return;
+  JsonBody body(call.request, {.bytes = kInsertBodyBytes});
+  std::vector<std::string> encoded;
+  if (const Node* list = body.root().find("messages")) {
+    for (const Node& one : list->items) encoded.push_back(read_message_json(one, body.errors()));
+    if (encoded.empty() || encoded.size() > kMostMessages)
+      body.errors().push_back(
+          {"messages", fmt::format("expected 1 to {} messages", kMostMessages)});
+  } else {
+    encoded.push_back(read_message_json(body.root(), body.errors()));
+  }
+  if (const auto problem = body.problem()) return call.responder.send(to_response(*problem));
+  const std::vector<std::string_view> views(encoded.begin(), encoded.end());
+  context.bus->broker.send(*address, views, context.clock.now(),
+                           [call, count = encoded.size()](const Status& status) {
+                             if (!status) return call.responder.send(to_response(status.error()));
+                             call.responder.send(json_response(201, counted(count)));
+                           });
+}
+
+// Receives and deletes: what this answers is gone from the queue.
+void receive(ApiContext& context, Call call) {
+  JsonBody body(call.request);
+  std::size_t count = 1;
+  std::optional<double> wait;
+  std::string session;
+  std::string sub;
+  auto in = body.reader();
+  in.integer("max", count, 1, kMostMessages);
+  in.number("wait", wait);
+  in.text("session", session);
+  in.text("sub", sub);
+  in.close();
+  if (const auto problem = body.problem()) return call.responder.send(to_response(*problem));
+  const auto address = entity_of(context, call, sub == "deadletter");
+  if (!address) return;
+  MessageWish wish{
+      .address = *address, .mode = broker::ReceiveMode::ReceiveAndDelete, .count = count};
+  if (!session.empty()) wish.session = session;
+  wish.wait = std::min(kLongestWait,
+                       Duration(static_cast<std::int64_t>(std::min(wait.value_or(0), 60.0) * 1e6)));
+  receive_messages(context.bus->broker, context.loop, context.clock, wish, call.responder,
+                   [call](auto deliveries) {
+                     if (!deliveries) return call.responder.send(to_response(deliveries.error()));
+                     std::vector<std::shared_ptr<const broker::Message>> messages;
+                     for (const auto& delivery : *deliveries) messages.push_back(delivery.message);
+                     call.responder.send(json_response(200, as_json(messages)));
+                   });
+}
+
+// What purge and redrive are asked to take: {"sequenceNumbers": […], "max": n}.
+struct Selection {
+  std::vector<SequenceNumber> sequences{};
+  std::size_t most = std::numeric_limits<std::size_t>::max();
+  std::string to{};
+};
+
+std::optional<Selection> selection_of(const Call& call) {
+  JsonBody body(call.request);
+  Selection selection;
+  auto in = body.reader();
+  std::optional<std::int64_t> most;
+  in.integer("max", most, 1);
+  in.text("to", selection.to);
+  if (const Node* list = in.array("sequenceNumbers"))
+    for (const Node& one : list->items) {
+      const auto value = one.as_int();
+      if (!value) in.wrong("sequenceNumbers", "expected whole numbers");
+      selection.sequences.push_back(value.value_or(0));
+    }
+  in.close();
+  if (most) selection.most = static_cast<std::size_t>(*most);
+  if (const auto problem = body.problem()) {
+    call.responder.send(to_response(*problem));
+    return std::nullopt;
+  }
+  return selection;
+}
+
+auto answer_count(const Call& call) {
+  return [call](Result<std::size_t> count) {
+    if (!count) return call.responder.send(to_response(count.error()));
+    call.responder.send(json_response(200, counted(*count)));
+  };
+}
+
+void purge(ApiContext& context, Call call) {
+  const auto selection = selection_of(call);
+  if (!selection) return;
+  const auto address = entity_of(context, call, true);
+  if (!address) return;
+  context.bus->broker.purge(*address, selection->most, std::nullopt, selection->sequences,
+                            answer_count(call));
+}
+
+void redrive(ApiContext& context, Call call) {
+  const auto selection = selection_of(call);
+  if (!selection) return;
+  const auto address = entity_of(context, call, true);
+  if (!address) return;
+  std::optional<Address> to;
+  if (!selection->to.empty()) {
+    const auto parsed = broker::parse_address(selection->to);
+    if (!parsed) return call.responder.send(to_response(parsed.error()));
+    to = *parsed;
+  }
+  context.bus->broker.redrive(*address, to, selection->sequences, context.clock.now(),
+                              answer_count(call));
+}
+
+constexpr std::array kRoutes{
+    Route{"GET", "/v1/messages/{ns}/{entity}/peek", Scope::Read, with_broker<peek>},
+    Route{"POST", "/v1/messages/{ns}/{entity}/send", Scope::Operate, with_broker<send>},
+    Route{"POST", "/v1/messages/{ns}/{entity}/receive", Scope::Operate, with_broker<receive>},
+    Route{"POST", "/v1/messages/{ns}/{entity}/purge", Scope::Operate, with_broker<purge>},
+    Route{"POST", "/v1/messages/{ns}/{entity}/redrive", Scope::Operate, with_broker<redrive>},
+};
+
+}  // namespace
+
+std::span<const Route> message_routes() { return kRoutes; }
+
+}  // namespace jobmill::api
