@@ -81,7 +81,8 @@ int drain(jobs::JobStore& store, const Clock& clock) {
         {.worker_id = worker.worker_id, .limit = kClaim, .queues = {}, .kinds = {}, .wait = {}},
         clock.now()));
     if (claimed.jobs.empty()) break;
-    for (const jobs::Settled& settled : need(store.settle(completions(claimed.jobs), clock.now())))
+    for (const jobs::Settled& settled :
+         need(store.settle(worker.worker_id, completions(claimed.jobs), clock.now())))
       need(settled.status);
     done += static_cast<int>(claimed.jobs.size());
   }

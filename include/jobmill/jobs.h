@@ -412,7 +412,7 @@ struct Recurrence {
   std::string zone = "UTC";  // IANA name, for cron
   Missed missed = Missed::run_once;
   seconds missed_within{0};  // not 0: make up for what was missed within this time
-  int max_concurrent = 1;    // runs at one time; a run beyond it is skipped, and recorded
+  int max_concurrent = 1;    // the only value; a run beyond it is skipped, and recorded
 };
 
 // Many jobs, one transaction, one round trip.

@@ -457,7 +457,7 @@ Result<Node> Control::list_now(const std::string& kind, const std::string& ns,
   const auto known = kind_of(kind);
   if (!known)
     return fail(Code::InvalidArgument,
-                fmt::format("unknown kind '{}'; known: {}", kind, known_kinds()));
+                fmt::format("kind: unknown: {}; known: {}", kind, known_kinds()));
   if (*known == "Pod") return workloads_->pods(ns, name);
   Node items = Node::array();
   for (const Object* object : parts_.catalog.list(*known)) {

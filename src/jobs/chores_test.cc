@@ -31,7 +31,8 @@ class Maintained final : public JobStoreOwner {
   Result<BeatAnswer> beat(std::string_view, std::span<const Lease>, TimePoint) override {
     return unused();
   }
-  Result<std::vector<Settled>> settle(std::span<const Settlement>, TimePoint) override {
+  Result<std::vector<Settled>> settle(std::string_view, std::span<const Settlement>,
+                                      TimePoint) override {
     return unused();
   }
   Status leave(std::string_view, TimePoint) override { return unused(); }

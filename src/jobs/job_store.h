@@ -194,7 +194,8 @@ class JobStore {
   // --- workers -------------------------------------------------------------------------------
   virtual Result<Registration> announce(const WorkerSpec& worker, TimePoint now) = 0;
 
-  // Hands up to `limit` ready jobs to one worker: queues in the worker's order, then priority,
+  // Hands up to `limit` ready jobs to one worker, at most as many as its slots and its prefetch
+  // together: queues in the worker's order, then priority,
   // then the order of enqueueing. Takes nothing for a worker that is not in state Run: the check
   // and the claim are one transaction. NotFound: the worker is gone and must announce itself again.
   virtual Result<Claimed> claim(const ClaimRequest& request, TimePoint now) = 0;
@@ -204,9 +205,12 @@ class JobStore {
   virtual Result<BeatAnswer> beat(std::string_view worker_id, std::span<const Lease> running,
                                   TimePoint now) = 0;
 
-  // One transaction; each item has its own outcome. A stale token is Conflict and changes nothing;
-  // repeating a settlement that was accepted is Conflict too, since the lease ended with it.
-  virtual Result<std::vector<Settled>> settle(std::span<const Settlement> settlements,
+  // One transaction; each item has its own outcome. A stale token is Conflict and changes nothing,
+  // and so is the job of another worker; repeating a settlement that was accepted is Conflict too,
+  // since the lease ended with it. NotFound as for claim. Without a worker's id the tokens alone
+  // decide; over the wire that is one request and one transaction for each item.
+  virtual Result<std::vector<Settled>> settle(std::string_view worker_id,
+                                              std::span<const Settlement> settlements,
                                               TimePoint now) = 0;
 
   // Unregisters; what it still holds is released: back to ENQUEUED, no attempt consumed.

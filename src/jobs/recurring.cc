@@ -52,7 +52,9 @@ Status check_missed(const RecurringSpec& spec) {
   if (spec.missed_max < 1 || spec.missed_max > kMostMissed) {
     return wrong("missed_max", "must be 1 to 100000");
   }
-  if (spec.max_concurrent < 1) return wrong("max_concurrent", "must be 1 or more");
+  if (spec.max_concurrent != 1) {
+    return wrong("max_concurrent", "must be 1; more are not supported");
+  }
   return {};
 }
 

@@ -28,7 +28,7 @@ struct RecurringSpec {
   Missed missed = Missed::Once;
   Duration missed_within{};  // with Missed::Within
   int missed_max = 1000;
-  int max_concurrent = 1;  // runs at one time; more are recorded as skipped
+  int max_concurrent = 1;  // runs at one time; more are recorded as skipped. validate: only 1
   std::string created_by;
 };
 

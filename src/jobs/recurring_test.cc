@@ -139,6 +139,8 @@ TEST_CASE("recurring: specs are checked") {
   spec = hourly(Missed::Once);
   spec.max_concurrent = 0;
   CHECK(message(spec).starts_with("max_concurrent: "));
+  spec.max_concurrent = 2;
+  CHECK(message(spec).starts_with("max_concurrent: "));
   spec = hourly(Missed::Once);
   spec.job.delay = 1s;
   CHECK(message(spec).starts_with("spec.delay: "));

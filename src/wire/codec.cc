@@ -334,6 +334,27 @@ std::string encode_leases(std::span<const jobs::Lease> leases) {
   return std::move(json.end().end()).text();
 }
 
+namespace {
+
+void write_settlement(JsonWriter& json, const jobs::Settlement& settlement) {
+  json.member("lock_token", settlement.lock_token);
+  if (settlement.kind == Kind::Fail) write_failure(json, settlement.failure);
+  if (settlement.kind == Kind::Release) write_text(json, "reason", settlement.reason);
+}
+
+}  // namespace
+
+std::string encode_settlement(const jobs::Settlement& settlement) {
+  JsonWriter json;
+  json.object();
+  write_settlement(json, settlement);
+  return std::move(json.end()).text();
+}
+
+std::string_view verb_of(jobs::Settlement::Kind kind) {
+  return std::ranges::find(kKinds, kind, &KindName::kind)->name;
+}
+
 std::string encode_settlements(std::span<const jobs::Settlement> settlements) {
   JsonWriter json;
   json.object();
@@ -341,9 +362,8 @@ std::string encode_settlements(std::span<const jobs::Settlement> settlements) {
     json.key(name).array();
     for (const jobs::Settlement& settlement : settlements) {
       if (settlement.kind != kind) continue;
-      json.object().member("id", settlement.job_id).member("lock_token", settlement.lock_token);
-      if (kind == Kind::Fail) write_failure(json, settlement.failure);
-      if (kind == Kind::Release) write_text(json, "reason", settlement.reason);
+      json.object().member("id", settlement.job_id);
+      write_settlement(json, settlement);
       json.end();
     }
     json.end();
@@ -368,7 +388,8 @@ std::string encode_recurring(const jobs::RecurringSpec& spec) {
 jobs::InsertResult decode_inserted(const Node& node) {
   jobs::InsertResult result;
   for (const Node& job : items(node, "jobs")) result.jobs.push_back(decode_one_inserted(job));
-  result.created = integer(node, "count");
+  const auto existed = std::ranges::count(result.jobs, false, &jobs::Inserted::created);
+  result.created = integer(node, "count") - existed;  // it counts all of the request
   return result;
 }
 
@@ -473,6 +494,20 @@ Result<std::vector<jobs::Settled>> decode_settled(const Node& node,
   for (const auto& [name, kind] : kKinds)
     for (std::size_t i = 0; i < settlements.size(); ++i)
       if (settlements[i].kind == kind) settled[i] = decode_one_settled(results[next++]);
+  return settled;
+}
+
+Result<jobs::Settled> decode_settled(const http::Response& response,
+                                     const jobs::Settlement& settlement) {
+  jobs::Settled settled;
+  settled.job_id = settlement.job_id;
+  if (settlement.kind == Kind::Release) settled.state = jobs::JobState::Enqueued;
+  if (response.status == 404 || response.status == 409) settled.status = decode_problem(response);
+  if (response.status == 204 || !settled.status) return settled;
+  if (response.status != 200) return decode_problem(response);
+  TRY(const Node answer, parse_json(response.body));
+  settled.state = state_of_job(answer, jobs::JobState::Failed);
+  settled.run_at = instant(answer, "run_at");
   return settled;
 }
 

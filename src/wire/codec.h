@@ -20,6 +20,8 @@ std::string encode_worker(const jobs::WorkerSpec& worker);
 std::string encode_claim(const jobs::ClaimRequest& request);
 std::string encode_leases(std::span<const jobs::Lease> leases);
 std::string encode_settlements(std::span<const jobs::Settlement> settlements);
+std::string encode_settlement(const jobs::Settlement& settlement);  // for its job's own path
+std::string_view verb_of(jobs::Settlement::Kind kind);              // "complete"
 std::string encode_recurring(const jobs::RecurringSpec& spec);
 
 jobs::InsertResult decode_inserted(const Node& node);
@@ -36,6 +38,10 @@ std::vector<jobs::RecurringJob> decode_recurring(const Node& node);
 // One result per settlement, in the order in which they were given.
 Result<std::vector<jobs::Settled>> decode_settled(const Node& node,
                                                   std::span<const jobs::Settlement> settlements);
+
+// The answer to one settlement; its own outcome may be that it was refused.
+Result<jobs::Settled> decode_settled(const http::Response& response,
+                                     const jobs::Settlement& settlement);
 
 // An answer that is not 2xx.
 Fault decode_problem(const http::Response& response);

@@ -189,19 +189,26 @@ Result<jobs::BeatAnswer> RemoteJobStore::beat(std::string_view worker_id,
   return decode_beat(answer);
 }
 
-// The path names a worker for the sake of its token; what may be settled is decided by the lock
-// token of each job, whoever holds it.
-std::string RemoteJobStore::any_worker() const {
-  const std::lock_guard lock(mutex_);
-  return tokens_.empty() ? "any" : tokens_.rbegin()->first;
+Result<std::vector<jobs::Settled>> RemoteJobStore::settle(
+    std::string_view worker_id, std::span<const jobs::Settlement> settlements, TimePoint) {
+  if (worker_id.empty()) return settle_each(settlements);
+  const std::string id(worker_id);
+  TRY(const Node answer,
+      read("POST", path_of("/v1/workers", id, "/settle"), encode_settlements(settlements), id));
+  return decode_settled(answer, settlements);
 }
 
-Result<std::vector<jobs::Settled>> RemoteJobStore::settle(
-    std::span<const jobs::Settlement> settlements, TimePoint) {
-  const std::string worker_id = any_worker();
-  TRY(const Node answer, read("POST", path_of("/v1/workers", worker_id, "/settle"),
-                              encode_settlements(settlements), worker_id));
-  return decode_settled(answer, settlements);
+Result<std::vector<jobs::Settled>> RemoteJobStore::settle_each(
+    std::span<const jobs::Settlement> settlements) {
+  std::vector<jobs::Settled> all;
+  for (const jobs::Settlement& settlement : settlements) {
+    const std::string path =
+        path_of("/v1/jobs", settlement.job_id, fmt::format("/{}", verb_of(settlement.kind)));
+    TRY(const auto response, send(request("POST", path, encode_settlement(settlement), {}), {}));
+    TRY(auto settled, decode_settled(response, settlement));
+    all.push_back(std::move(settled));
+  }
+  return all;
 }
 
 Status RemoteJobStore::leave(std::string_view worker_id, TimePoint) {

@@ -37,7 +37,8 @@ class RemoteJobStore final : public jobs::JobStore {
   Result<jobs::Claimed> claim(const jobs::ClaimRequest& request, TimePoint now) override;
   Result<jobs::BeatAnswer> beat(std::string_view worker_id, std::span<const jobs::Lease> running,
                                 TimePoint now) override;
-  Result<std::vector<jobs::Settled>> settle(std::span<const jobs::Settlement> settlements,
+  Result<std::vector<jobs::Settled>> settle(std::string_view worker_id,
+                                            std::span<const jobs::Settlement> settlements,
                                             TimePoint now) override;
   Status leave(std::string_view worker_id, TimePoint now) override;
   Result<jobs::Job> get(std::string_view id) override;
@@ -67,7 +68,7 @@ class RemoteJobStore final : public jobs::JobStore {
                                    std::stop_token stop);
   void give_back(const http::Response& response, const std::string& worker_id);
   Secret authorization(const std::string& worker_id) const;
-  std::string any_worker() const;
+  Result<std::vector<jobs::Settled>> settle_each(std::span<const jobs::Settlement> settlements);
 
   const std::string url_;
   const Duration timeout_;

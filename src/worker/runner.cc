@@ -207,8 +207,14 @@ std::vector<jobs::Settlement> Runner::next_batch(const std::stop_token& stop) {
 // settled, and the job runs elsewhere.
 void Runner::settle(std::vector<jobs::Settlement> batch, const std::stop_token& stop) {
   for (Duration backoff = kFirstPause; !stop.stop_requested(); pause(backoff, stop)) {
-    const auto settled = jobs_.settle(batch, store_.now());
+    const auto current = registration();
+    const std::string worker_id = current ? current->worker_id : std::string();
+    const auto settled = jobs_.settle(worker_id, batch, store_.now());
     if (settled) return forget(batch);
+    if (settled.error().code == Code::NotFound) {
+      worker_gone(worker_id);
+      return forget(batch);
+    }
     complain("cannot report the end of jobs", settled.error());
     if (passing(settled.error().code)) continue;
     if (batch.size() == 1) return forget(batch);

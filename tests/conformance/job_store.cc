@@ -61,7 +61,7 @@ class Bench {
   std::string enqueue(const JobSpec& job) { return insert({job}).jobs.front().id; }
 
   std::string worker(WorkerSpec spec = {}) {
-    if (spec.name.empty()) spec.name = "w";
+    if (spec.name.empty()) spec.name = "w", spec.concurrency = 100;
     return need(store.announce(spec, now())).worker_id;
   }
 
@@ -82,7 +82,7 @@ class Bench {
   }
 
   Settled settle(const Settlement& settlement) {
-    auto settled = need(store.settle(std::span(&settlement, 1), now()));
+    auto settled = need(store.settle({}, std::span(&settlement, 1), now()));
     REQUIRE(settled.size() == 1);
     CHECK(settled.front().job_id == settlement.job_id);
     return std::move(settled.front());
@@ -542,7 +542,7 @@ void exercise_settle(const MakeJobStore& make) {
     REQUIRE(claimed.jobs.size() == 3);
     std::vector<Settlement> all{complete(claimed.jobs[0]), complete(claimed.jobs[0]),
                                 fail_with(claimed.jobs[1]), release(claimed.jobs[2], "")};
-    const auto settled = need(bench.store.settle(all, bench.now()));
+    const auto settled = need(bench.store.settle({}, all, bench.now()));
     REQUIRE(settled.size() == 4);
     CHECK(settled[0].status);
     CHECK(code(settled[1].status) == Code::Conflict);
@@ -763,6 +763,16 @@ void exercise_control(const MakeJobStore& make) {
     CHECK(code(bench.store.history("nothing")) == Code::NotFound);
     CHECK(code(bench.store.requeue("nothing", bench.now())) == Code::NotFound);
     CHECK(code(bench.store.remove("nothing", "", bench.now())) == Code::NotFound);
+  }
+
+  SUBCASE("control: a deletion says why, also when nobody gave a reason") {
+    Bench bench(make);
+    const auto plain = bench.enqueue(spec("k"));
+    need(bench.store.remove(plain, "", bench.now()));
+    CHECK(bench.event_text(plain, 1, "reason") == "deleted by request");
+    const auto told = bench.enqueue(spec("k"));
+    need(bench.store.remove(told, "a duplicate", bench.now()));
+    CHECK(bench.event_text(told, 1, "reason") == "a duplicate");
   }
 
   SUBCASE("control: a requeue by hand restarts the count of retries and keeps the history") {

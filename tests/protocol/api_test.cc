@@ -16,6 +16,8 @@ Exchange post(std::string target, std::string body) {
   return {.method = "POST", .target = std::move(target), .body = std::move(body)};
 }
 
+constexpr auto kFourSlots = R"({"name":"w","concurrency":4})";
+
 std::string register_worker(ControlServer& server, std::string body = R"({"name":"w"})") {
   const auto response = ask(server, post("/v1/workers", std::move(body)));
   REQUIRE(response.status == 201);
@@ -68,6 +70,15 @@ TEST_CASE("jobs API: one job, many jobs, and jobs by count") {
   CHECK(counted.status == 201);
   CHECK(member(json(counted), "jobs").items.size() == 10);
   CHECK(number(json(counted), "count") == 40);
+  const std::string twice = R"({"jobs":[{"kind":"a","id":"x"},{"kind":"a","id":"x"}]})";
+  CHECK(number(json(ask(server, post("/v1/jobs", twice))), "count") == 2);
+  CHECK(number(json(ask(server, post("/v1/jobs", twice))), "count") == 2);
+
+  Exchange keyed = post("/v1/jobs", R"({"kind":"a"})");
+  keyed.headers.set("Idempotency-Key", "1");
+  const auto refused = ask(server, keyed);
+  CHECK(refused.status == 400);
+  CHECK(text(json(refused), "parameter") == "Idempotency-Key");
 }
 
 TEST_CASE("jobs API: a job is shown with what it was asked for, and its history on request") {
@@ -167,6 +178,9 @@ TEST_CASE("jobs API: other media types, large arguments, unknown paths and verbs
   CHECK(wrong_verb.status == 405);
   CHECK(wrong_verb.headers.get("Allow") == "POST, GET");
   CHECK(ask(server, {.target = "/v1/jobs/unknown"}).status == 404);
+  const auto cursor = ask(server, {.target = "/v1/jobs?after=x"});
+  CHECK(cursor.status == 400);
+  CHECK(text(member(json(cursor), "errors").items.at(0), "field") == "after");
   const auto parameter = ask(server, {.target = "/v1/jobs?stat=FAILED"});
   CHECK(parameter.status == 400);
   CHECK(text(json(parameter), "detail") == "stat: unknown parameter; did you mean 'state'?");
@@ -226,7 +240,7 @@ TEST_CASE("worker API: many settlements in one request, each with its outcome") 
   ManualClock clock;
   ControlServer server(clock);
   for (int i = 0; i < 3; ++i) enqueue(server);
-  const std::string worker = register_worker(server);
+  const std::string worker = register_worker(server, kFourSlots);
   const Node claimed = claim_now(server, worker, 3);
   const auto& jobs = member(claimed, "jobs").items;
   REQUIRE(jobs.size() == 3);
@@ -248,6 +262,32 @@ TEST_CASE("worker API: many settlements in one request, each with its outcome") 
   CHECK(text(results[2], "state") == "SCHEDULED");
   CHECK(text(results[2], "run_at") == "2024-01-01T00:01:00Z");
   CHECK(number(results[3], "status") == 204);
+}
+
+TEST_CASE("worker API: the worker of a settlement's path must be there, and hold the job") {
+  ManualClock clock;
+  ControlServer server(clock);
+  const std::string holder = register_worker(server), other = register_worker(server);
+  enqueue(server);
+  const Node job = claim_now(server, holder).find("jobs")->items.at(0);
+  const auto settle = [&](const std::string& worker) {
+    return ask(server, post("/v1/workers/" + worker + "/settle",
+                            R"({"complete":[{"id":")" + text(job, "id") + R"(","lock_token":")" +
+                                text(job, "lock_token") + R"("}]})"));
+  };
+  CHECK(settle("nobody").status == 410);
+  CHECK(text(json(settle("nobody")), "code") == "worker_gone");
+  CHECK(text(json(settle(other)).find("results")->items.at(0), "code") == "lease_lost");
+  CHECK(number(json(settle(holder)).find("results")->items.at(0), "status") == 204);
+}
+
+TEST_CASE("worker API: a claim gives at most what the worker has slots and prefetch for") {
+  ManualClock clock;
+  ControlServer server(clock);
+  CHECK(ask(server, post("/v1/jobs", R"({"kind":"k","count":20})")).status == 201);
+  const std::string worker =
+      register_worker(server, R"({"name":"w","concurrency":4,"prefetch":2})");
+  CHECK(claim_now(server, worker, 10).find("jobs")->items.size() == 6);
 }
 
 TEST_CASE("worker API: a beat tells what to cancel and how to go on") {
@@ -327,8 +367,8 @@ TEST_CASE("long poll: many jobs at once reach all who wait") {
   ControlServer server(clock);
   std::vector<std::future<http::Response>> held;
   for (int i = 0; i < 5; ++i)
-    held.push_back(
-        start(server, post(claim_path(register_worker(server)), R"({"max":4,"wait_ms":30000})")));
+    held.push_back(start(server, post(claim_path(register_worker(server, kFourSlots)),
+                                      R"({"max":4,"wait_ms":30000})")));
   CHECK(ask(server, post("/v1/jobs", R"({"kind":"k","count":20})")).status == 201);
   for (auto& answer : held) CHECK(member(json(wait_for(answer)), "jobs").items.size() == 4);
 }
@@ -419,6 +459,7 @@ TEST_CASE("recurring API: put, list, trigger and delete") {
   CHECK(text(shown, "nextRun") == "2024-01-01T01:00:00Z");
   CHECK(text(member(shown, "spec"), "kind") == "report");
 
+  CHECK(text(shown, "dst") == "real-time");
   CHECK(json(ask(server, {.target = "/v1/recurring"})).items.size() == 1);
   const auto triggered = ask(server, post("/v1/recurring/nightly/trigger", ""));
   CHECK(triggered.status == 201);
@@ -427,6 +468,20 @@ TEST_CASE("recurring API: put, list, trigger and delete") {
   CHECK(ask(server, {.target = "/v1/recurring/nightly"}).status == 404);
 
   Exchange wrong = put;
+  const auto field = [&](const std::string& more) {
+    wrong.body = R"({"schedule":"PT1H","spec":{"kind":"report"})" + more + "}";
+    const auto refused = ask(server, wrong);
+    CHECK(refused.status == 400);
+    return text(member(json(refused), "errors").items.at(0), "field");
+  };
+  CHECK(field(R"(,"dst":"none")") == "dst");
+  CHECK(field(R"(,"zone":"Nowhere/Town")") == "zone");
+  CHECK(field(R"(,"max_concurrent":2)") == "max_concurrent");
+  wrong.target = "/v1/recurring/no%20blanks";
+  CHECK(field("") == "id");
+  wrong = put;
+  wrong.body = R"({"schedule":"never","spec":{"kind":"report"}})";
+  CHECK(text(member(json(ask(server, wrong)), "errors").items.at(0), "field") == "schedule");
   wrong.body = R"({"schedule":"0 2 30 2 *","spec":{"kind":"report"}})";
   CHECK(ask(server, wrong).status == 400);
   wrong.body = R"({"schedule":"PT1H","missed":"within","spec":{"kind":"report"}})";
@@ -533,6 +588,8 @@ TEST_CASE("metrics API: both published forms of the parameters") {
   CHECK(ask(server, {.target = std::string(kScheduled) + "&scheduledIn=PT120S"}).status == 200);
   CHECK(ask(server, {.target = std::string(kScheduled) + "&scheduledIn=PT3M"}).status == 400);
   CHECK(ask(server, {.method = "POST", .target = std::string(kEnqueued)}).status == 405);
+  CHECK(ask(server, {.method = "HEAD", .target = std::string(kEnqueued)}).status == 405);
+  CHECK(ask(server, {.method = "HEAD", .target = "/v1/jobs"}).status == 200);
 }
 
 TEST_CASE("an idle worker that asks again and again costs no statement") {

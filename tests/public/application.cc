@@ -70,7 +70,7 @@ int main() try {
   client.schedule(std::chrono::system_clock::now() + 24h, SendMail, "eve@example.org", 1);
   client.recurring("nightly", "0 2 * * *", "Europe/Brussels", jobmill::Missed::run_once, SendMail,
                    "ops@example.org", 2);
-  client.recurring({.id = "hourly", .schedule = "PT1H", .max_concurrent = 2}, Report, 1);
+  client.recurring({.id = "hourly", .schedule = "PT1H", .max_concurrent = 1}, Report, 1);
   const std::vector<jobmill::JobId> ids =
       client.bulk()
           .add(Report, 1)

@@ -137,6 +137,7 @@ class World {
   void announce() {
     jobs::WorkerSpec spec;
     spec.name = "w";
+    spec.concurrency = 5;
     if (chance(3)) spec.kinds = {"a"};
     if (chance(3)) spec.queues = {"bulk", "default"};
     const auto registered = store_->announce(spec, now());
@@ -181,7 +182,7 @@ class World {
     settlement.job_id = id;
     settlement.lock_token = hold.token;
     settlement.kind = static_cast<jobs::Settlement::Kind>(outcome);
-    const auto settled = store_->settle(std::span(&settlement, 1), now());
+    const auto settled = store_->settle({}, std::span(&settlement, 1), now());
     REQUIRE(settled);
     const bool accepted = bool(settled->front().status);
     if (alive(hold.worker)) CHECK(accepted);
@@ -197,7 +198,7 @@ class World {
     settlement.job_id = id;
     settlement.lock_token = token;
     if (!running_.empty() && chance(2)) settlement.job_id = running_.begin()->first;
-    const auto settled = store_->settle(std::span(&settlement, 1), now());
+    const auto settled = store_->settle({}, std::span(&settlement, 1), now());
     REQUIRE(settled);
     CHECK_FALSE(settled->front().status);
   }

@@ -339,7 +339,7 @@ class World {
         jobs::Settlement done;
         done.job_id = id;
         done.lock_token = token;
-        const auto settled = store_->settle({&done, 1}, clock_.now());
+        const auto settled = store_->settle({}, {&done, 1}, clock_.now());
         REQUIRE(settled);
         succeeded_ += settled->front().status ? 1 : 0;
         // Nobody took it away from a process that lives.

@@ -155,16 +155,21 @@ class SqliteJobStore final : public JobStoreOwner {
     auto beat = memory_.beat(worker_id, running, now, now - kForgottenLeases * options_.lease);
     if (!beat) return unknown_worker(worker_id);
     if (!beat->forgotten.empty()) {
-      TRY([[maybe_unused]] const auto freed, settle(beat->forgotten, now));
+      TRY([[maybe_unused]] const auto freed, settle({}, beat->forgotten, now));
     }
     beat->answer.lease = options_.lease;
     return std::move(beat->answer);
   }
 
-  Result<std::vector<Settled>> settle(std::span<const Settlement> settlements,
+  Result<std::vector<Settled>> settle(std::string_view worker_id,
+                                      std::span<const Settlement> settlements,
                                       TimePoint now) override {
     return run<std::vector<Settled>>(now, [&](JobDelta& delta) -> Result<std::vector<Settled>> {
+      const auto worker = memory_.worker_row(worker_id);
+      if (!worker && !worker_id.empty()) return unknown_worker(worker_id);
       TRY(auto rows, claims_of(settlements));
+      if (worker)
+        std::erase_if(rows, [&](const auto& row) { return row.second.worker != *worker; });
       std::vector<Settled> outcomes;
       std::vector<JobRow> completed;
       outcomes.reserve(settlements.size());
@@ -234,7 +239,8 @@ class SqliteJobStore final : public JobStoreOwner {
       if (!transition_allowed(row->state, JobState::Deleted)) {
         return illegal(row->state, JobState::Deleted);
       }
-      return tables_.move(delta, *row, JobState::Deleted, now, reason_event(reason));
+      const std::string event = reason_event(reason.empty() ? "deleted by request" : reason);
+      return tables_.move(delta, *row, JobState::Deleted, now, event);
     });
   }
 
@@ -546,7 +552,8 @@ class SqliteJobStore final : public JobStoreOwner {
       const JobTables::Claimer claimer{*row, worker->id,
                                        processing_event_start(worker->id, worker->spec.name),
                                        tables_.new_token()};
-      const auto limit = static_cast<std::size_t>(std::min(request.limit, kMaxClaim));
+      const int most = std::min(kMaxClaim, worker->spec.concurrency + worker->spec.prefetch);
+      const auto limit = static_cast<std::size_t>(std::min(request.limit, most));
       for (auto at = choices.begin(); at != choices.end() && claimed.jobs.size() < limit;) {
         std::vector<std::int64_t> lanes;
         const std::size_t rank = at->rank;

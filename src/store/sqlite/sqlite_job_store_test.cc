@@ -77,7 +77,7 @@ bool complete(Opened& opened, const jobs::ClaimedJob& claimed) {
   jobs::Settlement settlement;
   settlement.job_id = claimed.job.id;
   settlement.lock_token = claimed.lock_token;
-  const auto settled = opened.store->settle(std::span(&settlement, 1), opened.clock.now());
+  const auto settled = opened.store->settle({}, std::span(&settlement, 1), opened.clock.now());
   REQUIRE(settled);
   return bool(settled->front().status);
 }
@@ -244,7 +244,7 @@ TEST_CASE("sqlite job store: many due jobs move in pages, in the order of their 
   REQUIRE(opened->store->insert(specs, opened->clock.now()));
   opened->clock.advance(1s);
   CHECK(*opened->store->promote_due(opened->clock.now()) == 35);
-  const auto claimed = claim(*opened, announce(*opened));
+  const auto claimed = claim(*opened, announce(*opened, 100));
   REQUIRE(claimed.size() == 35);
   CHECK(claimed.front().job.name == "34");
   CHECK(claimed.back().job.name == "0");
@@ -267,7 +267,7 @@ TEST_CASE("sqlite job store: a hundred thousand jobs of one spec are one transac
   CHECK(inserted->created == 100'000);
   CHECK(opened->file->transactions() == before + 1);
   CHECK(stats(*opened).enqueued == 100'000);
-  const auto claimed = claim(*opened, announce(*opened), 5000);
+  const auto claimed = claim(*opened, announce(*opened, 5000), 5000);
   CHECK(claimed.back().job.args == R"(["4999"])");
 }
 
