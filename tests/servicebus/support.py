@@ -55,8 +55,13 @@ class Broker(Process):
         self.ca = folder / "data/tls/ca.pem"
         listen = [word for name in ADDRESSES for word in (f"--{name}", f"127.0.0.1:{(ports or {}).get(name, 0)}")]
         super().__init__([JOBMILL, "dev", "--data", folder / "data", "--servicebus-config", config, *listen, *flags], folder=folder)
-        self.ports = {name: address.rsplit(":", 1)[1] for name, address in
-                      (word.split("=", 1) for word in self.ready.split() if "=" in word) if ":" in address}
+
+    def port(self, listener):
+        """Where `listener` is, from the line `jobmill ready http=127.0.0.1:8000 amqp=…`."""
+        fields = dict(word.split("=", 1) for word in self.ready.split() if "=" in word)
+        if ":" not in fields.get(listener, ""):
+            raise AssertionError(f"the server has no listener {listener}: {self.ready}")
+        return fields[listener].rsplit(":", 1)[1]
 
     def connection(self, port, credential, emulator):
         return f"Endpoint=sb://localhost:{port};{credential}" + (";UseDevelopmentEmulator=true" if emulator else "")
@@ -64,7 +69,7 @@ class Broker(Process):
     def environment(self, transport):
         """What a client program learns of this server."""
         listener = {"plain": "amqp", "tls": "amqps", "websocket": "websocket", "plain-websocket": "http"}[transport]
-        port, emulator = self.ports[listener], transport.startswith("plain")
+        port, emulator = self.port(listener), transport.startswith("plain")
         here = f"sb://localhost:{port}/"
 
         def with_key(name, key, port=port):
@@ -75,8 +80,8 @@ class Broker(Process):
 
         values = {
             "SERVICEBUS": with_key(*ROOT_RULE),
-            "SERVICEBUS_ADMIN": with_key(*ROOT_RULE, port=self.ports["admin"]),
-            "SERVICEBUS_ADMIN_WRONG_KEY": with_key(ROOT_RULE[0], "another", port=self.ports["admin"]),
+            "SERVICEBUS_ADMIN": with_key(*ROOT_RULE, port=self.port("admin")),
+            "SERVICEBUS_ADMIN_WRONG_KEY": with_key(ROOT_RULE[0], "another", port=self.port("admin")),
             "SERVICEBUS_WRONG_KEY": with_key(ROOT_RULE[0], "another"),
             "SERVICEBUS_EXPIRED": with_signature(-60),
             "SERVICEBUS_SIGNED": with_signature(600),
@@ -93,7 +98,7 @@ class Broker(Process):
 
     def make_queues(self):
         """Makes the queues that the configuration file has no words for."""
-        base = f"http://127.0.0.1:{self.ports['admin-http']}"
+        base = f"http://127.0.0.1:{self.port('admin-http')}"
         for name, properties in queues.MADE.items():
             answer = http("PUT", f"{base}/{name}?api-version=2021-05", queues.description(properties),
                           {"Authorization": signature(base, ROOT_RULE), "Content-Type": "application/atom+xml;type=entry;charset=utf-8"})

@@ -7,7 +7,7 @@ from support import ROOT_RULE, ServiceBusTest
 
 class Proton(ServiceBusTest):
     def exchange(self, broker, *credential):
-        done = subprocess.run([str(BIN / "proton_client"), f"127.0.0.1:{broker.ports['amqp']}", "send-one", "500", *credential],
+        done = subprocess.run([str(BIN / "proton_client"), f"127.0.0.1:{broker.port('amqp')}", "send-one", "500", *credential],
                               capture_output=True, text=True, timeout=60, check=False)
         return done.returncode, done.stdout + done.stderr
 

@@ -689,7 +689,7 @@ async def run(case):
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
         where = traceback.extract_tb(error.__traceback__)
-        line = next((frame.lineno for frame in reversed(where) if frame.filename == __file__), 0)
+        line = next((frame.lineno for frame in reversed(where) if frame.name == case.__name__), 0)
         return f"line {line}: {type(error).__name__}: {error}"
 
 
