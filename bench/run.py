@@ -141,6 +141,10 @@ def objects(_options):
     yield from program("scale_bench", "objects")
 
 
+def amqp_engine(_options):
+    yield from program("amqp_bench")
+
+
 def cycle(kind):
     return [f"jobs.{kind}.{what}.{unit}" for what in ("bulk_enqueue", "drain", "single8") for unit in ("cpu_us", "per_s")]
 
@@ -155,6 +159,7 @@ GROUPS = [
     ("Jobs, worker protocol", jobs_wire, "", cycle("wire")),
     ("Latency, 50 jobs a second", latency, "", ["disk.sync_p50_ms", "jobs.sqlite.latency_p50_ms"]),
     ("Scaling: a replica starts", spawn, "", ["scale.spawn_p50_ms", "scale.first_line_p50_ms"]),
+    ("AMQP engine, 1 KiB", amqp_engine, "", ["amqp.engine.receive.cpu_us", "amqp.engine.send.cpu_us"]),
     ("Scaling: 10 000 idle objects", objects, "", ["scale.objects10k_cpu_pct"]),
 ]
 
