@@ -258,6 +258,7 @@ TEST_CASE("autoscaler: keda semantics go from 0 to 1 at a poll, then in steps at
   rig.answer(0, 40);
   CHECK(rig.sizes == std::vector{1, 4});
   CHECK(rig.latest().limiting_rule == Rule::StepLimit);
+  CHECK(rig.latest().next_check == rig.clock.now() + 15s);  // and not when a window ends
   rig.ready(4);
   rig.pass(15s);
   rig.answer(0, 40);

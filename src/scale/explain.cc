@@ -293,8 +293,8 @@ std::string replicas_text(int n) { return fmt::format("{} replica{}", n, n == 1 
 
 std::string headline(const Decision& d) {
   const DesiredInput& in = d.input.desired;
-  return fmt::format("{}: {} wanted ({} ready, {} starting, {} draining)\n\n", d.target,
-                     replicas_text(d.to), in.ready, std::max(0, in.status - in.ready),
+  return fmt::format("{}: {} wanted ({} ready, {} starting, {} busy, {} draining)\n\n", d.target,
+                     replicas_text(d.to), in.ready, std::max(0, in.status - in.ready), d.input.busy,
                      d.input.draining);
 }
 

@@ -32,7 +32,7 @@ std::string page(const Rig& rig) {
 }
 
 constexpr char kWhySeven[] =
-    R"(jobrunr-scaling: 7 replicas wanted (5 ready, 2 starting, 0 draining)
+    R"(jobrunr-scaling: 7 replicas wanted (5 ready, 2 starting, 5 busy, 0 draining)
 
   2024-01-01 00:00:30 UTC, 3 s ago (up)
     from 5 to 7: s0-metric-api-usage asks for 7: 1 / 0.8 = 1.25; x 5 ready = 6.25, rounded up to 7

@@ -239,6 +239,8 @@ void Loop::evaluate(Part part, TimePoint now, Autoscaler::Actions& actions) {
   Decision decision = decide(input);
   decision.target = key_.name;
   active_ = input.activate.active;
+  // Whatever ends before, it is looked at when one of the clocks ticks.
+  if (keda()) decision.next_check = std::min(activation_.due, arithmetic_.due);
   next_check_ = decision.next_check;
   if (decision.activation.touch_last_active) last_active_ = now;
   memory_.learn(decision);
