@@ -26,8 +26,9 @@ void reload(Server& server, const Arguments& arguments) {
 
 void print_ready(const Server& server) {
   const auto bus = server.service_bus();
-  fmt::print("jobmill ready http={} amqp={} amqps={} admin={} admin-http={} identity=off\n",
-             server.http_address(), bus.amqp, bus.amqps, bus.admin, bus.admin_http);
+  fmt::print("jobmill ready http={} amqp={} amqps={} admin={} admin-http={} identity=off{}\n",
+             server.http_address(), bus.amqp, bus.amqps, bus.admin, bus.admin_http,
+             bus.websocket == "off" ? "" : " websocket=" + bus.websocket);
   std::fflush(stdout);
 }
 
@@ -40,10 +41,11 @@ int exit_of(std::string_view code) {
   return kFailed;
 }
 
-int serve_until_signal(const Arguments& arguments,
-                       const std::function<void(const Server&)>& ready) {
-  const auto options = server_options(arguments, environment);
+int serve_until_signal(const Arguments& arguments, const std::function<void(const Server&)>& ready,
+                       const std::function<void(ServerOptions&)>& prepare) {
+  auto options = server_options(arguments, environment);
   if (!options) return complain(kConfiguration, options.error().message);
+  if (prepare) prepare(*options);
   try {
     Server server(*options);
     Signals signals([&] { reload(server, arguments); });

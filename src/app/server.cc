@@ -11,6 +11,7 @@
 #include <fmt/core.h>
 
 #include "api/auth.h"
+#include "api/problem.h"
 #include "api/route.h"
 #include "api/waiters.h"
 #include "app/config.h"
@@ -18,11 +19,13 @@
 #include "app/front_door.h"
 #include "app/jobs_feed.h"
 #include "app/manifest_files.h"
+#include "app/service_bus.h"
 #include "app/trigger_fetch.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "http/client.h"
+#include "http/guard.h"
 #include "http/problem.h"
 #include "http/server.h"
 #include "jobmill/jobs.h"
@@ -140,6 +143,7 @@ struct Server::Impl {
   ~Impl();
   void run(const std::stop_token& stop);
   void reload(const ServerOptions& changed);
+  void open_service_bus();
   void wire();
   void finish_pool();
 
@@ -167,6 +171,7 @@ struct Server::Impl {
   ChoreService chores;
   std::unique_ptr<http::Server> http;
   std::string address;
+  std::unique_ptr<app::ServiceBus> bus;  // none when all of its listeners are off
 };
 
 namespace {
@@ -221,6 +226,7 @@ Server::Impl::Impl(ServerOptions given)
         door.serve(std::move(request), std::move(responder));
       },
       limits);
+  if (options.service_bus.enabled()) open_service_bus();
   address = must(http->listen(options.http), "address_in_use");
   fetch.own_address(address);
 
@@ -245,6 +251,32 @@ Server::Impl::Impl(ServerOptions given)
   wire();
 }
 
+void Server::Impl::open_service_bus() {
+  bus = must(app::ServiceBus::open({.loop = loop,
+                                    .file = *file,
+                                    .clock = clock,
+                                    .log = log,
+                                    .options = options.service_bus,
+                                    .data = folder}),
+             "address_in_use");
+  context.bus = &bus->api();
+  // A browser's page may come in as little as over HTTP. Host names are many, and say nothing when
+  // every client has to show a token.
+  const http::GuardRules rules{.loopback = options.service_bus.anonymous};
+  http->on_upgrade(
+      {.path = "/$servicebus/websocket",
+       .protocols = {"AMQPWSB10"},
+       .refuse = [rules](const http::Request& request) -> std::optional<http::Response> {
+         if (const Status ours = http::check_origin(request, rules); !ours)
+           return api::to_response(ours.error());
+         return std::nullopt;
+       },
+       .open = [this](const http::Request&,
+                      std::shared_ptr<net::Stream> stream) { bus->serve(std::move(stream)); }});
+  if (const std::string& own = options.service_bus.websocket; !own.empty())
+    bus->set_websocket(must(http->listen(own, {.tls = bus->tls()}), "address_in_use"));
+}
+
 // What talks to what. Engines do not include each other; they meet here.
 void Server::Impl::wire() {
   // The commit thread tells of changes, after the commit; whoever is concerned is woken.
@@ -261,6 +293,7 @@ void Server::Impl::wire() {
 Server::Impl::~Impl() {
   waiters.stop();
   http.reset();
+  bus.reset();
   finish_pool();  // ends all commits, and the notices of them
   finish_pool();  // and what those notices gave the pool
 }
@@ -278,6 +311,7 @@ void Server::Impl::finish_pool() {
 void Server::Impl::run(const std::stop_token& stop) {
   std::jthread sockets([this](const std::stop_token& done) { loop.run(done); });
   std::jthread maintenance([this](const std::stop_token& done) { chores.run(done); });
+  if (bus) loop.post([this] { bus->start(); });
   control->start();
   log.info("serving", {{"http", address}, {"data", folder}});
 
@@ -294,6 +328,7 @@ void Server::Impl::run(const std::stop_token& stop) {
   std::promise<void> closed;
   loop.post([&] {
     http->stop_accepting();
+    if (bus) bus->stop();
     waiters.stop();
     closed.set_value();
   });
@@ -309,6 +344,7 @@ void Server::Impl::reload(const ServerOptions& changed) {
   else
     log.error("the users were not changed: without any, other machines could come in");
   control_loop.post([this, files = changed.filename] { control->reload(files); });
+  if (bus) loop.post([this] { bus->reload_certificates(); });
 }
 
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
@@ -325,8 +361,12 @@ Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(o
 Server::~Server() = default;
 std::shared_ptr<Store> Server::store() { return worker::make_store(impl_->store, impl_->clock); }
 std::string Server::http_address() const { return impl_->address; }
-Server::ServiceBusAddresses Server::service_bus() const { return {}; }
-std::string Server::connection_string(bool) const { return {}; }
+Server::ServiceBusAddresses Server::service_bus() const {
+  return impl_->bus ? impl_->bus->addresses() : ServiceBusAddresses{};
+}
+std::string Server::connection_string(bool tls) const {
+  return impl_->bus ? impl_->bus->connection_string(tls) : std::string();
+}
 void Server::run(std::stop_token stop) { impl_->run(stop); }
 void Server::reload(ServerOptions options) { impl_->reload(options); }
 

@@ -9,10 +9,24 @@
 namespace jobmill::app {
 namespace {
 
-int serve(const Arguments& arguments) { return serve_until_signal(arguments, {}); }
+int serve(const Arguments& arguments) { return serve_until_signal(arguments); }
+
+// Where clients of Service Bus find this server, as the connection strings that they take.
+void print_connection_strings(const Server& server) {
+  const auto bus = server.service_bus();
+  if (bus.amqp != "off") fmt::print("\n  Service Bus            {}\n", server.connection_string());
+  if (bus.amqps != "off")
+    fmt::print("  Service Bus, with TLS  {}\n", server.connection_string(true));
+}
+
+// The emulator's key, so that connection strings made for it work unchanged.
+void use_emulator_key(ServerOptions& options) {
+  if (options.service_bus.key_file.empty()) options.service_bus.key = "SAS_KEY_VALUE";
+}
 
 int dev(const Arguments& arguments) {
-  return serve_until_signal(arguments, [](const Server& server) {
+  const auto ready = [](const Server& server) {
+    print_connection_strings(server);
     const std::string url = "http://" + server.http_address();
     fmt::print(
         "\n  API          {0}/v1\n  metrics API  {0}/api/metrics/workers\n\ntry next, in another "
@@ -22,7 +36,8 @@ int dev(const Arguments& arguments) {
     fmt::print(
         "  jobmill job enqueue mail.send '[\"bob@example.org\"]' --in 1m\n"
         "  jobmill job list\n  jobmill apply -f k8s/ && jobmill get scaledobjects\n\n");
-  });
+  };
+  return serve_until_signal(arguments, ready, use_emulator_key);
 }
 
 const std::vector<Flag>& flags() {
