@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <future>
 #include <memory>
 #include <stop_token>
@@ -9,8 +13,11 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "net/address.h"
 #include "net/event_loop.h"
+#include "net/listener.h"
 #include "net/stream.h"
 
 // For the tests of streams.
@@ -21,6 +28,7 @@ struct LoopThread {
   std::jthread thread{[this](std::stop_token stop) { loop.run(std::move(stop)); }};
 
   void stop() {
+    if (!thread.joinable()) return;
     thread.request_stop();
     thread.join();
   }
@@ -59,6 +67,48 @@ struct Echo final : Stream::Events {
   bool ended = false;
   std::promise<std::size_t> finished;
   std::promise<std::string> broken;  // why
+};
+
+// Echoes on a free loopback port. Ends the thread when it goes, since its streams live there.
+class EchoListener {
+ public:
+  using OnAccept = std::function<void(Stream&)>;
+
+  explicit EchoListener(LoopThread& thread, ListenOptions options = {}) : thread_(thread) {
+    auto opened = Listener::open(thread_.loop, ":0", std::move(options));
+    REQUIRE(opened);
+    listener_ = *opened;
+    thread_.loop.post([this] {
+      listener_->start([this](std::shared_ptr<Stream> stream) { accept(std::move(stream)); });
+    });
+  }
+  ~EchoListener() {
+    thread_.stop();
+    for (const auto& weak : streams_) {
+      if (const auto stream = weak.lock()) stream->close();
+    }
+  }
+  EchoListener(const EchoListener&) = delete;
+  EchoListener& operator=(const EchoListener&) = delete;
+
+  const std::string& address() const { return listener_->address(); }
+  std::uint16_t port() const { return parse_address(address())->port; }
+
+  OnAccept on_accept;                         // set it before the first connection
+  std::promise<std::shared_ptr<Echo>> first;  // connection
+
+ private:
+  void accept(std::shared_ptr<Stream> stream) {
+    auto echo = std::make_shared<Echo>(stream);
+    stream->start(echo);
+    if (on_accept) on_accept(*stream);
+    if (streams_.empty()) first.set_value(std::move(echo));
+    streams_.push_back(stream);
+  }
+
+  LoopThread& thread_;
+  std::shared_ptr<Listener> listener_;
+  std::vector<std::weak_ptr<Stream>> streams_;
 };
 
 }  // namespace jobmill::net::testing

@@ -11,17 +11,12 @@
 
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <future>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "net/address.h"
 #include "net/certificates.h"
 #include "net/connect.h"
-#include "net/listener.h"
 #include "net/stream_rig.h"
 #include "raw_socket.h"
 #include "temporary_folder.h"
@@ -125,27 +120,11 @@ class TlsPeer {
 struct EchoServer {
   explicit EchoServer(Duration handshake_timeout = 10s)
       : certificates(*ensure_development_certificates(folder.path(), {}, SystemClock().now())),
-        context(*TlsContext::open(certificates.server, handshake_timeout)) {
-    auto opened = Listener::open(thread.loop, ":0", {.tls = context});
-    REQUIRE(opened);
-    listener = *opened;
-    thread.loop.post([this] {
-      listener->start([this](std::shared_ptr<Stream> stream) {
-        auto echo = std::make_shared<Echo>(stream);
-        stream->start(echo);
-        streams.push_back(stream);
-        if (on_accept) on_accept(*stream);
-        if (!std::exchange(accepted, true)) first.set_value(std::move(echo));
-      });
-    });
-  }
-  ~EchoServer() {
-    thread.stop();
-    for (const auto& weak : streams) {
-      if (const auto stream = weak.lock()) stream->close();
-    }
-  }
-  const std::string& address() const { return listener->address(); }
+        context(*TlsContext::open(certificates.server, handshake_timeout)),
+        echo(thread, {.tls = context}) {}
+
+  const std::string& address() const { return echo.address(); }
+  std::shared_ptr<Echo> first() { return echo.first.get_future().get(); }
   TlsPeer peer(const std::string& host = "localhost", int version = TLS1_3_VERSION) {
     return TlsPeer(address(), certificates.authority, host, version);
   }
@@ -154,11 +133,7 @@ struct EchoServer {
   TemporaryFolder folder;
   DevelopmentCertificates certificates;
   std::shared_ptr<TlsContext> context;
-  std::function<void(Stream&)> on_accept;
-  bool accepted = false;
-  std::promise<std::shared_ptr<Echo>> first;  // connection
-  std::vector<std::weak_ptr<Stream>> streams;
-  std::shared_ptr<Listener> listener;
+  EchoListener echo;
 };
 
 std::string pattern(std::size_t size) {
@@ -195,7 +170,7 @@ TEST_CASE("tls: versions before 1.2 and names that the certificate lacks do not 
 TEST_CASE("tls: what was written before the handshake follows it") {
   EchoServer server;
   const std::string greeting = pattern(100'000);
-  server.on_accept = [&](Stream& stream) {
+  server.echo.on_accept = [&](Stream& stream) {
     stream.write(greeting);
     CHECK(stream.unsent() == greeting.size());
   };
@@ -227,7 +202,7 @@ TEST_CASE("tls: a peer that does not read makes us pause, not lose and not grow"
   REQUIRE(trust);
   const std::string sent = pattern(kMoreThanSocketsHold);
   const auto reader = std::make_shared<Reader>();
-  connect(server.thread.loop, "127.0.0.1", parse_address(server.address())->port, {.tls = *trust},
+  connect(server.thread.loop, "127.0.0.1", server.echo.port(), {.tls = *trust},
           [&](Result<std::shared_ptr<Stream>> made) {
             REQUIRE(made);
             reader->stream = *made;
@@ -235,7 +210,7 @@ TEST_CASE("tls: a peer that does not read makes us pause, not lose and not grow"
             reader->stream->pause();
             reader->stream->write(sent);
           });
-  const auto echo = server.first.get_future().get();
+  const auto echo = server.first();
   echo->full.get_future().get();
   server.thread.loop.post([&] {
     CHECK(reader->stream->unsent() > 0);
@@ -251,7 +226,7 @@ TEST_CASE("tls: a peer that does not read makes us pause, not lose and not grow"
 TEST_CASE("tls: an end without close_notify breaks the stream") {
   EchoServer server;
   TlsPeer peer = server.peer();
-  const auto echo = server.first.get_future().get();
+  const auto echo = server.first();
   peer.hang_up();
   CHECK(echo->broken.get_future().get() == "TLS: the connection ended without close_notify");
 }
@@ -270,7 +245,7 @@ TEST_CASE("tls: what is no TLS is dropped") {
     CHECK(peer.receive_all().starts_with("\x15\x03"));  // an alert
     why = "TLS: unexpected message";
   }
-  const auto echo = server.first.get_future().get();
+  const auto echo = server.first();
   CHECK(echo->broken.get_future().get() == why);
 }
 
@@ -280,7 +255,7 @@ TEST_CASE("tls: a client that does not believe us is named in the log's words") 
   const auto foreign = ensure_development_certificates(other.path(), {}, SystemClock().now());
   REQUIRE(foreign);
   CHECK_FALSE(TlsPeer(server.address(), foreign->authority, "localhost").connected());
-  const auto echo = server.first.get_future().get();
+  const auto echo = server.first();
   CHECK(echo->broken.get_future().get().find("alert") != std::string::npos);
 }
 
@@ -288,7 +263,7 @@ TEST_CASE("tls: a peer that does not shake hands is dropped in time") {
   EchoServer server(20ms);
   RawSocket peer(server.address());
   CHECK(peer.receive_all().empty());
-  const auto echo = server.first.get_future().get();
+  const auto echo = server.first();
   CHECK(echo->broken.get_future().get() == "TLS: no handshake in time");
 }
 
@@ -351,12 +326,12 @@ TEST_CASE("tls: finish sends all and then the goodbye") {
     stream.finish();
   };
   SUBCASE("before the handshake") {
-    server.on_accept = speak;
+    server.echo.on_accept = speak;
     CHECK(server.peer().receive_all() == words);
   }
   SUBCASE("after it") {
     TlsPeer peer = server.peer();
-    const auto echo = server.first.get_future().get();
+    const auto echo = server.first();
     peer.send("?");
     CHECK(peer.receive(1) == "?");
     server.thread.loop.post([&] { speak(*echo->stream); });
