@@ -19,13 +19,17 @@ if(JOBMILL_SANITIZE)
   endif()
 endif()
 
+if(JOBMILL_TESTS)
+  find_library(RAPIDCHECK rapidcheck REQUIRED)  # property tests
+endif()
+
 # Units and contracts of interfaces: what also runs under the thread sanitizer.
 add_custom_target(unit_tests)
 
 function(jobmill_test name)
   cmake_parse_arguments(ARG "" "LABELS" "SOURCES;LINK" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
-  target_link_libraries(${name}_test PRIVATE ${ARG_LINK} jobmill_testing)
+  target_link_libraries(${name}_test PRIVATE ${ARG_LINK} jobmill_testing ${RAPIDCHECK})
   target_compile_options(${name}_test PRIVATE ${JOBMILL_WARNINGS})
   add_test(NAME ${name} COMMAND ${name}_test)
   if(ARG_LABELS)

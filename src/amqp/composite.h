@@ -85,7 +85,7 @@ class FieldReader {
   Status operator()(Fields&&... fields) {
     Status status;
     (void)((status = next(fields)) && ...);
-    return status;  // fields that a later revision may add are not looked at
+    return status ? finish() : std::move(status);
   }
 
  private:
@@ -106,6 +106,13 @@ class FieldReader {
   Status next(T& field) {
     if (take_absent()) return {};
     return Field<T>::read(in_, field);
+  }
+
+  // Fields that a later revision may add are passed over.
+  Status finish() {
+    for (; left_ > 0; --left_) TRY_VOID(in_.skip());
+    if (!in_.at_end()) return fail(Code::InvalidArgument, "a list is larger than its items");
+    return {};
   }
 
   Fault missing() const {
