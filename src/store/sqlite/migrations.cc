@@ -9,7 +9,7 @@ namespace jobmill::sqlite {
 namespace {
 
 // Ascending, without gaps.
-const std::array kMigrations{&kJobsMigration, &kObjectsMigration};
+const std::array kMigrations{&kJobsMigration, &kObjectsMigration, &kMessagesMigration};
 
 constexpr char kVersionTable[] = R"sql(
   CREATE TABLE IF NOT EXISTS schema_version (

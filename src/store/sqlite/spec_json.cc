@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/spec_json.h"
 
-#include <concepts>
 #include <vector>
 
 #include "base/document.h"
 #include "base/json_writer.h"
+#include "store/sqlite/json_fields.h"
 
 namespace jobmill::sqlite {
 namespace {
@@ -30,23 +30,6 @@ void write(JsonWriter& json, const jobs::JobSpec& job) {
   write(json, "labels", job.labels);
   if (job.retries) json.member("retries", *job.retries);
   json.end();
-}
-
-void read(const Node& node, std::string_view key, std::string& out) {
-  const Node* found = node.find(key);
-  if (found != nullptr && found->as_string()) out = *found->as_string();
-}
-
-template <std::integral T>
-void read(const Node& node, std::string_view key, T& out) {
-  const Node* found = node.find(key);
-  if (found != nullptr && found->as_int()) out = static_cast<T>(*found->as_int());
-}
-
-void read(const Node& node, std::string_view key, std::vector<std::string>& out) {
-  const Node* found = node.find(key);
-  if (found == nullptr) return;
-  for (const Node& item : found->items) out.emplace_back(item.as_string().value_or(""));
 }
 
 jobs::JobSpec job_spec(const Node& node) {

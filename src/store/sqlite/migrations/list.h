@@ -8,5 +8,6 @@ namespace jobmill::sqlite {
 // One line per file of this folder; migrations.cc has them in order.
 extern const Migration kJobsMigration;
 extern const Migration kObjectsMigration;
+extern const Migration kMessagesMigration;
 
 }  // namespace jobmill::sqlite
