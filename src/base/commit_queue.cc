@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/commit_queue.h"
 
+#include <algorithm>
 #include <cassert>
 #include <optional>
 #include <utility>
@@ -43,11 +44,11 @@ CommitQueue::~CommitQueue() {
   thread_.join();
 }
 
-void CommitQueue::submit(Work work, Done done, Mode mode) {
-  add({std::move(work), std::move(done), mode, {}});
+void CommitQueue::submit(Work work, Done done, Mode mode, Durability durability) {
+  add({std::move(work), std::move(done), mode, durability, {}});
 }
 
-Status CommitQueue::run(const Work& work, const Done& done, Mode mode) {
+Status CommitQueue::run(const Work& work, const Done& done, Mode mode, Durability durability) {
   assert(!on_queue_thread());  // it would wait for itself
   Outcome outcome;
   add({[&work] { return work(); },
@@ -56,6 +57,7 @@ Status CommitQueue::run(const Work& work, const Done& done, Mode mode) {
          outcome.tell(status);
        },
        mode,
+       durability,
        {}});
   return outcome.wait();
 }
@@ -100,7 +102,11 @@ std::size_t CommitQueue::run_transaction(std::vector<Item>& batch, std::size_t f
     }
     return end;
   };
-  if (const Status begun = transaction_.begin(); !begun) return spoil(batch.size(), begun.error());
+  const bool relaxed =
+      std::all_of(batch.begin() + static_cast<std::ptrdiff_t>(first), batch.end(),
+                  [](const Item& item) { return item.durability == Durability::Relaxed; });
+  const Status begun = transaction_.begin(relaxed ? Durability::Relaxed : Durability::Synced);
+  if (!begun) return spoil(batch.size(), begun.error());
   for (std::size_t i = first; i < batch.size(); ++i) {
     if (!run_item(batch[i])) return spoil(i + 1, Fault(batch[i].status.error()));
   }

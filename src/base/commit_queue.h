@@ -13,7 +13,7 @@
 namespace jobmill {
 
 // Group commit: one thread takes all that waits, runs it as one transaction with one sync, then
-// completes all. What was completed without error is durable.
+// completes all. What was completed without error is durable, but for items that ask for less.
 //
 //   Status status = queue.run([&] { return insert(row); });
 //
@@ -21,9 +21,14 @@ namespace jobmill {
 // idle queue neither wakes up nor opens a transaction. The destructor runs what still waits.
 class CommitQueue {
  public:
+  // Synced: it survives loss of power. Relaxed: it survives the death of the process, and loss of
+  // power from the next synced item on; what comes later is never kept without it. A transaction of
+  // relaxed items alone needs no sync.
+  enum class Durability { Synced, Relaxed };
+
   // How the owner of the resource opens and closes one transaction. Called by the queue's thread.
   struct Transaction {
-    std::function<Status()> begin;
+    std::function<Status(Durability)> begin;
     std::function<Status()> commit;
     std::function<void()> rollback;
     std::function<Status()> save;     // a savepoint before one item
@@ -51,10 +56,12 @@ class CommitQueue {
   CommitQueue& operator=(const CommitQueue&) = delete;
 
   // Returns at once; safe from any thread, also from a Work or Done.
-  void submit(Work work, Done done, Mode mode = Mode::ChecksFirst);
+  void submit(Work work, Done done, Mode mode = Mode::ChecksFirst,
+              Durability durability = Durability::Synced);
 
   // Waits for the outcome. Not from the queue's own thread.
-  Status run(const Work& work, const Done& done = {}, Mode mode = Mode::ChecksFirst);
+  Status run(const Work& work, const Done& done = {}, Mode mode = Mode::ChecksFirst,
+             Durability durability = Durability::Synced);
 
   bool on_queue_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
@@ -63,6 +70,7 @@ class CommitQueue {
     Work work;
     Done done;
     Mode mode = Mode::ChecksFirst;
+    Durability durability = Durability::Synced;
     Status status;
   };
 

@@ -19,6 +19,7 @@ struct Ledger {
   std::size_t savepoint = 0;
   std::uint64_t written = 0;
   int transactions = 0;
+  int relaxed = 0;          // of these
   bool full = false;        // the commit fails
   bool undo_fails = false;  // the transaction is lost
 
@@ -29,8 +30,9 @@ struct Ledger {
   }
 
   CommitQueue::Transaction transaction() {
-    return {.begin = [this]() -> Status {
+    return {.begin = [this](CommitQueue::Durability durability) -> Status {
               ++transactions;
+              relaxed += durability == CommitQueue::Durability::Relaxed ? 1 : 0;
               return {};
             },
             .commit = [this]() -> Status {
@@ -81,6 +83,25 @@ CommitQueue::Done into(std::vector<std::string>& outcomes, std::string name) {
 }
 
 }  // namespace
+
+TEST_CASE("commit queue: only a transaction of relaxed items is relaxed") {
+  Ledger ledger;
+  {
+    CommitQueue queue(ledger.transaction());
+    const auto relaxed = CommitQueue::Durability::Relaxed;
+    const auto write = [&] { return ledger.write("x"); };
+    CHECK(queue.run(write, {}, CommitQueue::Mode::ChecksFirst, relaxed));
+    CHECK(queue.run(write));
+    Gate gate(queue);  // an item of its own, that is not relaxed
+    queue.submit(write, {}, CommitQueue::Mode::ChecksFirst, relaxed);
+    queue.submit(write, {});
+    queue.submit(write, {}, CommitQueue::Mode::ChecksFirst, relaxed);
+    gate.open();
+  }
+  CHECK(ledger.transactions == 4);
+  CHECK(ledger.relaxed == 1);
+  CHECK(ledger.committed.size() == 5);
+}
 
 TEST_CASE("commit queue: what waits goes together, and is told in order after the commit") {
   Ledger ledger;

@@ -174,7 +174,8 @@ struct Change {
 // worker protocol (wire/); all are held to tests/conformance/job_store.cc.
 //
 // Every call is one transaction: when it returns without error, the change survives a crash of
-// the process and loss of power. Calls block until then; they are safe from many threads.
+// the process and loss of power. Only a claim may be forgotten when power is lost: its jobs are
+// ready again then, and its tokens lost. Calls block until then; they are safe from many threads.
 // `now` is the caller's clock; a store that lives behind a server or in a database with a clock of
 // its own judges by that one and ignores it.
 //

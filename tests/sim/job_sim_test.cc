@@ -103,13 +103,10 @@ class World {
   void open() {
     store_.reset();
     file_.reset();
-    auto file = sqlite::SqliteFile::open(folder_.path() + "/jobmill.db");
+    auto file =
+        sqlite::SqliteFile::open(folder_.path() + "/jobmill.db", sqlite::SqliteFile::Syncs::Never);
     REQUIRE(file);
     file_ = *std::move(file);
-    // No power is lost here, only the program's memory.
-    REQUIRE(file_->run<void>([](sqlite::Database& db) -> Status {
-      return db.exec("COMMIT; PRAGMA synchronous = OFF; BEGIN");
-    }));
     auto store = sqlite::open_job_store(*file_, now());
     REQUIRE(store);
     store_ = *std::move(store);

@@ -66,9 +66,10 @@ class SqliteFile::Lock {
   int fd_;
 };
 
-SqliteFile::SqliteFile(std::unique_ptr<Lock> lock, Database db)
+SqliteFile::SqliteFile(std::unique_ptr<Lock> lock, Database db, Syncs syncs)
     : lock_(std::move(lock)),
       db_(std::move(db)),
+      syncs_(syncs),
       queue_(std::make_unique<CommitQueue>(transaction())) {}
 
 SqliteFile::~SqliteFile() = default;
@@ -87,12 +88,22 @@ void SqliteFile::forget(const void* owner) {
   });
 }
 
+// Takes effect as it is prepared, so it cannot be a statement that is kept.
+Status SqliteFile::set_durability(CommitQueue::Durability durability) {
+  const bool synced = durability == CommitQueue::Durability::Synced;
+  synced_ += synced ? 1 : 0;
+  if (durability == durability_ || syncs_ == Syncs::Never) return {};
+  TRY_VOID(db_.exec(synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+  durability_ = durability;
+  return {};
+}
+
 CommitQueue::Transaction SqliteFile::transaction() {
-  return {.begin =
-              [this] {
-                ++begun_;
-                return db_.use("BEGIN IMMEDIATE").run();
-              },
+  return {.begin = [this](CommitQueue::Durability durability) -> Status {
+            ++begun_;
+            TRY_VOID(set_durability(durability));
+            return db_.use("BEGIN IMMEDIATE").run();
+          },
           .commit = [this] { return db_.use("COMMIT").run(); },
           .rollback =
               [this] {
@@ -109,15 +120,16 @@ CommitQueue::Transaction SqliteFile::transaction() {
           .written = [this] { return static_cast<std::uint64_t>(db_.total_changes()); }};
 }
 
-Result<std::unique_ptr<SqliteFile>> SqliteFile::open(const std::string& path) {
+Result<std::unique_ptr<SqliteFile>> SqliteFile::open(const std::string& path, Syncs syncs) {
   std::unique_ptr<Lock> lock;
   if (path != ":memory:") {
     TRY(lock, Lock::take(path + ".lock"));
   }
   TRY(auto db, Database::open(path));
   TRY_VOID(db.exec(kPragmas));
+  if (syncs == Syncs::Never) TRY_VOID(db.exec("PRAGMA synchronous = OFF"));
   TRY_VOID(migrate(db));
-  return std::unique_ptr<SqliteFile>(new SqliteFile(std::move(lock), std::move(db)));
+  return std::unique_ptr<SqliteFile>(new SqliteFile(std::move(lock), std::move(db), syncs));
 }
 
 template <>

@@ -17,16 +17,22 @@
 namespace jobmill::sqlite {
 
 // The one SQLite file of a control server: one connection, used by one thread, which commits all
-// that waits with one sync (WAL, synchronous=FULL). The stores share it, each with its own tables.
+// that waits with one sync (WAL, synchronous=FULL; NORMAL for what is relaxed, so no sync: it stays
+// in the log, which the next sync writes out in order). The stores share it, each with its own
+// tables.
 //
 //   return file.run<std::int64_t>([&](Database& db) -> Result<std::int64_t> { … });
 //
 // Reads go the same way as writes, so that each sees what was confirmed before it.
 class SqliteFile {
  public:
+  // Never: for simulations, in which only the program's memory is lost.
+  enum class Syncs { EachCommit, Never };
+
   // `path` may be ":memory:". Makes the file, takes its lock and migrates it. Conflict: another
   // process holds it, and the message names its pid.
-  static Result<std::unique_ptr<SqliteFile>> open(const std::string& path);
+  static Result<std::unique_ptr<SqliteFile>> open(const std::string& path,
+                                                  Syncs syncs = Syncs::EachCommit);
   ~SqliteFile();
 
   CommitQueue& queue() { return *queue_; }
@@ -41,6 +47,7 @@ class SqliteFile {
 
   // How many there were. An idle server begins none.
   std::uint64_t transactions() const { return begun_.load(); }
+  std::uint64_t synced_transactions() const { return synced_.load(); }
 
   // One item of the next transaction, waited for. `work` must judge before it writes, or ask for a
   // savepoint; see CommitQueue.
@@ -61,12 +68,17 @@ class SqliteFile {
 
  private:
   class Lock;
-  SqliteFile(std::unique_ptr<Lock> lock, Database db);
+  SqliteFile(std::unique_ptr<Lock> lock, Database db, Syncs syncs);
+
+  Status set_durability(CommitQueue::Durability durability);
 
   std::unique_ptr<Lock> lock_;  // gone last
   Database db_;
   std::map<const void*, std::function<void()>> rolled_back_;  // of the queue's thread
+  const Syncs syncs_;
+  CommitQueue::Durability durability_ = CommitQueue::Durability::Synced;  // as the pragma is set
   std::atomic<std::uint64_t> begun_{0};
+  std::atomic<std::uint64_t> synced_{0};
   std::unique_ptr<CommitQueue> queue_;
 
   CommitQueue::Transaction transaction();

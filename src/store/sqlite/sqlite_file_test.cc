@@ -34,6 +34,27 @@ TEST_CASE("sqlite file: each commit is synced, and the log is separate from the 
   CHECK(text_of(**file, "PRAGMA synchronous") == "2");
 }
 
+TEST_CASE("sqlite file: what is relaxed is not synced, and the next one is again") {
+  testing::TemporaryFolder folder;
+  const auto file = SqliteFile::open(folder.path() + "/jobmill.db");
+  REQUIRE(file);
+  const auto before = (*file)->synced_transactions();
+  std::int64_t level = 0;
+  const auto look = [&]() -> Status {
+    auto query = (*file)->db().use("PRAGMA synchronous");
+    TRY([[maybe_unused]] const bool row, query.step());
+    level = query.number(0);
+    return {};
+  };
+  REQUIRE((*file)->queue().run(look, {}, CommitQueue::Mode::ChecksFirst,
+                               CommitQueue::Durability::Relaxed));
+  CHECK(level == 1);
+  CHECK((*file)->synced_transactions() == before);
+  REQUIRE((*file)->queue().run(look));
+  CHECK(level == 2);
+  CHECK((*file)->synced_transactions() == before + 1);
+}
+
 TEST_CASE("sqlite file: a second opener is told who holds it") {
   testing::TemporaryFolder folder;
   const std::string path = folder.path() + "/jobmill.db";

@@ -388,7 +388,8 @@ class SqliteJobStore final : public JobStoreOwner {
   // One item of the next transaction: the tables first, then the memory, after the commit those
   // who wait. Works judge before they write, so one that fails needs no savepoint.
   template <class T, class Work>
-  Result<T> run(TimePoint now, const Work& work) {
+  Result<T> run(TimePoint now, const Work& work,
+                CommitQueue::Durability durability = CommitQueue::Durability::Synced) {
     std::optional<Result<T>> result;
     Change change;
     const Status status = file_.queue().run(
@@ -403,14 +404,16 @@ class SqliteJobStore final : public JobStoreOwner {
         },
         [&](const Status& done) {
           if (done) announce(change);
-        });
+        },
+        CommitQueue::Mode::ChecksFirst, durability);
     if (!status) return status.error();
     return *std::move(result);
   }
 
   template <class T, class Work>
   Result<T> read(const Work& work) {
-    return run<T>(TimePoint::min(), [&](JobDelta&) { return work(); });
+    return run<T>(
+        TimePoint::min(), [&](JobDelta&) { return work(); }, CommitQueue::Durability::Relaxed);
   }
 
   // After a rollback the memory has been read anew; if that failed too, nothing is done until it
@@ -540,29 +543,35 @@ class SqliteJobStore final : public JobStoreOwner {
     return asked.empty() ? registered : asked;
   }
 
+  // Relaxed: of a claim that the disk forgot the jobs are ready again, and its tokens are worth
+  // nothing, as after any lost lease. So no job waits for a second sync before it starts.
   Result<Claimed> take(const ClaimRequest& request, TimePoint now) {
-    return run<Claimed>(now, [&](JobDelta& delta) -> Result<Claimed> {
-      const auto worker = memory_.worker(request.worker_id);
-      const auto row = memory_.worker_row(request.worker_id);
-      if (!worker || !row) return unknown_worker(request.worker_id);
-      Claimed claimed{{}, worker->state};
-      if (worker->state != WorkerState::Run) return claimed;
-      const auto choices = memory_.choices(wanted(request.queues, worker->spec.queues),
-                                           wanted(request.kinds, worker->spec.kinds));
-      const JobTables::Claimer claimer{*row, worker->id,
-                                       processing_event_start(worker->id, worker->spec.name),
-                                       tables_.new_token()};
-      const int most = std::min(kMaxClaim, worker->spec.concurrency + worker->spec.prefetch);
-      const auto limit = static_cast<std::size_t>(std::min(request.limit, most));
-      for (auto at = choices.begin(); at != choices.end() && claimed.jobs.size() < limit;) {
-        std::vector<std::int64_t> lanes;
-        const std::size_t rank = at->rank;
-        for (; at != choices.end() && at->rank == rank; ++at) lanes.push_back(at->lane);
-        const int left = static_cast<int>(limit - claimed.jobs.size());
-        TRY_VOID(tables_.claim(delta, std::move(lanes), left, claimer, now, claimed.jobs));
-      }
-      return claimed;
-    });
+    return run<Claimed>(
+        now, [&](JobDelta& delta) { return take(delta, request, now); },
+        CommitQueue::Durability::Relaxed);
+  }
+
+  Result<Claimed> take(JobDelta& delta, const ClaimRequest& request, TimePoint now) {
+    const auto worker = memory_.worker(request.worker_id);
+    const auto row = memory_.worker_row(request.worker_id);
+    if (!worker || !row) return unknown_worker(request.worker_id);
+    Claimed claimed{{}, worker->state};
+    if (worker->state != WorkerState::Run) return claimed;
+    const auto choices = memory_.choices(wanted(request.queues, worker->spec.queues),
+                                         wanted(request.kinds, worker->spec.kinds));
+    const JobTables::Claimer claimer{*row, worker->id,
+                                     processing_event_start(worker->id, worker->spec.name),
+                                     tables_.new_token()};
+    const int most = std::min(kMaxClaim, worker->spec.concurrency + worker->spec.prefetch);
+    const auto limit = static_cast<std::size_t>(std::min(request.limit, most));
+    for (auto at = choices.begin(); at != choices.end() && claimed.jobs.size() < limit;) {
+      std::vector<std::int64_t> lanes;
+      const std::size_t rank = at->rank;
+      for (; at != choices.end() && at->rank == rank; ++at) lanes.push_back(at->lane);
+      const int left = static_cast<int>(limit - claimed.jobs.size());
+      TRY_VOID(tables_.claim(delta, std::move(lanes), left, claimer, now, claimed.jobs));
+    }
+    return claimed;
   }
 
   using Rows = std::unordered_map<std::int64_t, JobRow>;  // by seq
