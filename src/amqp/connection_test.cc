@@ -7,154 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "amqp/frame.h"
-#include "amqp_endpoint.h"
+#include "amqp_fixture.h"
 
 using namespace jobmill;
 using namespace jobmill::amqp;
 using namespace std::chrono_literals;
-
-namespace {
-
-ConnectionOptions server_options() { return {.container_id = "broker"}; }
-
-ConnectionOptions client_options() {
-  return {.side = ConnectionOptions::Side::Client,
-          .container_id = "client",
-          .hostname = "localhost",
-          .login = ConnectionOptions::Login{}};
-}
-
-// A client and a server that are open, with a session.
-struct Pair {
-  explicit Pair(ConnectionOptions at_server = server_options(),
-                ConnectionOptions at_client = client_options())
-      : server(std::move(at_server)), client(std::move(at_client)) {
-    client.connection.open();
-    session = client.connection.begin();
-    run();
-    server.events.clear();
-    client.events.clear();
-  }
-
-  void run() { converse(client, server); }
-
-  // The client's and the server's id of a new link.
-  struct Ends {
-    LinkId client = 0;
-    LinkId server = 0;
-  };
-  Ends sender(std::string name = "to-queue") {
-    return link({.name = std::move(name),
-                 .role = Role::Sender,
-                 .source = Source{},
-                 .target = Target{.address = "queue"}});
-  }
-  Ends receiver(std::string name = "from-queue",
-                ReceiverSettleMode mode = ReceiverSettleMode::Second) {
-    return link({.name = std::move(name),
-                 .role = Role::Receiver,
-                 .receiver_settle_mode = mode,
-                 .source = Source{.address = "queue"},
-                 .target = Target{}});
-  }
-  Ends link(Attach attach) {
-    Ends ends{.client = client.connection.attach(session, std::move(attach))};
-    run();
-    ends.server = server.take<LinkAttached>().value_or(LinkAttached{}).link;
-    client.events.clear();
-    return ends;
-  }
-
-  Endpoint server;
-  Endpoint client;
-  SessionId session = 0;
-};
-
-// --- a peer whose frames are written by hand ---
-
-std::string header(Protocol protocol) { return std::string(protocol_header(protocol)); }
-
-template <class Body>
-std::string frame(const Body& body, std::uint16_t channel = 0, std::string_view payload = {},
-                  Protocol type = Protocol::Amqp) {
-  std::string out;
-  const std::size_t at = begin_frame(out, type, channel);
-  encode(out, body);
-  out.append(payload);
-  end_frame(out, at);
-  return out;
-}
-
-template <class Body>
-std::string sasl(const Body& body) {
-  return frame(body, 0, {}, Protocol::Sasl);
-}
-
-// What an endpoint has written, as names of frames with what matters in them.
-struct Written {
-  std::vector<Performative> bodies;
-  std::vector<std::uint16_t> channels;
-  std::deque<std::string> bytes;
-  template <class T>
-  const T& at(std::size_t i) const {
-    REQUIRE(i < bodies.size());
-    REQUIRE(std::holds_alternative<T>(bodies[i]));
-    return std::get<T>(bodies[i]);
-  }
-};
-
-Written read_frames(std::string_view bytes) {
-  Written written;
-  while (!bytes.empty()) {
-    const auto head = read_frame(bytes, 0xffffffff);
-    REQUIRE(head);
-    REQUIRE(*head);
-    written.bytes.emplace_back((*head)->body);
-    bytes.remove_prefix((*head)->size);
-    if ((*head)->body.empty()) continue;
-    const auto body = decode_performative(written.bytes.back());
-    REQUIRE(body);
-    written.bodies.push_back(*body);
-    written.channels.push_back((*head)->channel);
-  }
-  return written;
-}
-
-// A server that has been opened by hand, without SASL.
-struct Handmade {
-  explicit Handmade(ConnectionOptions options = server_options(), Open open = {.container_id = "x"})
-      : server(std::move(options)) {
-    server.hear(header(Protocol::Amqp) + frame(open));
-    (void)server.connection.take_output();  // our open; other tests look at it
-    server.events.clear();
-  }
-  Written say(const std::string& bytes) {
-    server.hear(bytes);
-    return read_frames(server.connection.take_output());
-  }
-  // The session on channel 3 with a window for us.
-  void begin(std::uint32_t window = 1000, std::uint32_t first_id = 0) {
-    (void)say(frame(Begin{.next_outgoing_id = first_id, .incoming_window = window}, 3));
-    server.events.clear();
-  }
-  LinkId attach(Role role, std::uint32_t handle = 0, std::string name = "link") {
-    (void)say(frame(Attach{.name = std::move(name),
-                           .handle = handle,
-                           .role = role,
-                           .source = Source{},
-                           .target = Target{},
-                           .initial_delivery_count = 0},
-                    3));
-    return server.take<LinkAttached>().value_or(LinkAttached{}).link;
-  }
-
-  Endpoint server;
-};
-
-const Rejected kNoRoom{Error{.condition = "amqp:resource-limit-exceeded", .description = "full"}};
-
-}  // namespace
 
 // --- opening -----------------------------------------------------------------------------------
 
@@ -213,4 +70,333 @@ TEST_CASE("connection: messages go both ways and are settled") {
   REQUIRE(end);
   CHECK_FALSE(end->we_sent);
   CHECK(end->settled);
+}
+
+TEST_CASE("connection: a peer that pipelines everything is answered in order") {
+  Endpoint server(server_options());
+  const std::string all =
+      header(Protocol::Sasl) + sasl(SaslInit{.mechanism = "ANONYMOUS", .initial_response = ""}) +
+      header(Protocol::Amqp) + frame(Open{.container_id = "SBSender"}) +
+      frame(Begin{.incoming_window = 65536}, 1) +
+      frame(Attach{.name = "cbs", .handle = 1, .role = Role::Sender, .initial_delivery_count = 0},
+            1) +
+      frame(Attach{.name = "cbs-in", .handle = 2, .role = Role::Receiver}, 1) +
+      frame(Flow{.incoming_window = 65536, .handle = 2, .delivery_count = 0, .link_credit = 100},
+            1);
+
+  SUBCASE("and nothing behind the login is read before its outcome") {
+    server.connection.feed(all);
+    CHECK(describe(*server.connection.next_event()) == "login ANONYMOUS  ");
+    CHECK_FALSE(server.connection.next_event());
+    server.connection.sasl_outcome(SaslCode::Ok);
+    CHECK(describe(*server.connection.next_event()) == "opened SBSender 4294967295");
+  }
+  SUBCASE("with its credit after the link is accepted") {
+    server.hear(all);
+    CHECK(server.transcript() ==
+          "login ANONYMOUS  \n"
+          "opened SBSender 4294967295\n"
+          "begun 1\n"
+          "attached 1 1 cbs 0 0\n"
+          "attached 2 1 cbs-in 1 0\n"
+          "credit 2 100\n");
+    const std::string out = server.connection.take_output();
+    const std::string mechanisms =
+        sasl(SaslMechanisms{.mechanisms = {"MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"}});
+    const std::string login = header(Protocol::Sasl) + mechanisms +
+                              sasl(SaslOutcome{.code = SaslCode::Ok}) + header(Protocol::Amqp);
+    REQUIRE(out.substr(0, login.size()) == login);
+    const Written written = read_frames(std::string_view(out).substr(login.size()));
+    CHECK(written.at<Open>(0).container_id == "broker");
+    CHECK(written.at<Begin>(1).remote_channel == 1);
+    CHECK(written.at<Attach>(2).name == "cbs");
+    CHECK(written.at<Attach>(3).name == "cbs-in");
+    CHECK(written.at<Attach>(3).initial_delivery_count == 0);
+    CHECK(written.bodies.size() == 4);
+  }
+}
+
+TEST_CASE("connection: every SASL mechanism, and what it tells") {
+  const auto login_by = [](std::string mechanism, std::string response) {
+    Endpoint server(server_options());
+    server.hear(header(Protocol::Sasl) + sasl(SaslInit{.mechanism = std::move(mechanism),
+                                                       .initial_response = std::move(response)}));
+    return server.transcript();
+  };
+  using namespace std::string_literals;
+  CHECK(login_by("MSSBCBS", "") == "login MSSBCBS  \n");
+  CHECK(login_by("ANONYMOUS", "trace") == "login ANONYMOUS  \n");
+  CHECK(login_by("EXTERNAL", "me") == "login EXTERNAL me \n");
+  CHECK(login_by("PLAIN", "\0root\0key=="s) == "login PLAIN root key==\n");
+  CHECK(login_by("PLAIN", "other\0root\0key"s) == "login PLAIN root key\n");
+  for (const auto& response : {""s, "root"s, "\0root"s}) {
+    CHECK(login_by("PLAIN", response).starts_with("closed by us"));
+  }
+  CHECK(login_by("CRAM-MD5", "").starts_with("closed by us"));
+}
+
+TEST_CASE("connection: clients log in with each mechanism") {
+  for (const std::string mechanism : {"ANONYMOUS", "PLAIN", "EXTERNAL", "MSSBCBS"}) {
+    CAPTURE(mechanism);
+    auto options = client_options();
+    options.login = {.mechanism = mechanism, .user = "root", .password = Secret("key")};
+    Pair pair(server_options(), std::move(options));
+    CHECK(pair.sender().server != 0);
+  }
+}
+
+TEST_CASE("connection: a client without SASL") {
+  auto options = client_options();
+  options.login.reset();
+  CHECK(Pair(server_options(), options).sender().server != 0);
+
+  auto strict = server_options();
+  strict.without_sasl = false;
+  Endpoint server(strict);
+  Endpoint client(options);
+  client.connection.open();
+  converse(client, server);
+  CHECK(server.transcript().starts_with("closed by us"));
+  CHECK(client.transcript().starts_with("closed by us"));
+}
+
+TEST_CASE("connection: a login that is refused is the end") {
+  Endpoint server(server_options());
+  Endpoint client(client_options());
+  server.outcome = SaslCode::Auth;
+  client.connection.open();
+  (void)client.connection.begin();
+  converse(client, server);
+  CHECK(server.transcript() ==
+        "login ANONYMOUS  \nclosed (amqp:unauthorized-access: The login was refused.)\n");
+  CHECK(client.transcript() ==
+        "closed (amqp:unauthorized-access: The server refused the login.)\n");
+  server.hear(header(Protocol::Amqp) + frame(Open{}));
+  CHECK(server.connection.take_output().empty());
+  CHECK(server.events.size() == 2);
+}
+
+TEST_CASE("connection: a client asks only for a mechanism that is offered") {
+  auto options = server_options();
+  options.sasl_mechanisms = {"PLAIN"};
+  Endpoint server(options);
+  Endpoint client(client_options());
+  client.connection.open();
+  converse(client, server);
+  CHECK(client.transcript().starts_with("closed by us"));
+  CHECK(server.events.empty());
+}
+
+TEST_CASE("connection: another protocol gets our header and the end") {
+  Endpoint server(server_options());
+  server.hear("GET / HTTP/1.1\r\n");
+  CHECK(server.connection.take_output() == header(Protocol::Sasl));
+  CHECK(server.transcript().starts_with("closed by us (amqp:connection:framing-error"));
+}
+
+// --- links -------------------------------------------------------------------------------------
+
+TEST_CASE("connection: a refused link is attached to nothing and detached") {
+  Handmade hand;
+  hand.begin();
+  hand.server.accepts = false;
+  const LinkId link = hand.attach(Role::Receiver, 5);
+  hand.server.connection.refuse(link, {.condition = "amqp:not-found", .description = "none"});
+  const Written written = read_frames(hand.server.connection.take_output());
+  const auto& answer = written.at<Attach>(0);
+  CHECK(answer.name == "link");
+  CHECK(answer.role == Role::Sender);
+  CHECK_FALSE(answer.source);
+  CHECK(answer.target.index() == 0);
+  const auto& detach = written.at<Detach>(1);
+  CHECK(detach.closed);
+  REQUIRE(detach.error);
+  CHECK(detach.error->condition == "amqp:not-found");
+  CHECK_FALSE(detach.error->info.empty());
+
+  CHECK(hand.say(frame(Detach{.handle = 5, .closed = true}, 3)).bodies.empty());
+  CHECK(hand.server.events.empty());
+  CHECK(hand.attach(Role::Receiver, 5) != link);  // the handle is free again
+}
+
+TEST_CASE("connection: a link that is withdrawn before its answer is answered all the same") {
+  Handmade hand;
+  hand.begin();
+  hand.server.accepts = false;
+  const LinkId link = hand.attach(Role::Receiver, 5);
+  const Written written = hand.say(frame(Detach{.handle = 5, .closed = true}, 3));
+  CHECK_FALSE(written.at<Attach>(0).source);
+  CHECK(written.at<Detach>(1).closed);
+  CHECK(hand.server.transcript() == "detached " + std::to_string(link) + " closed\n");
+  hand.server.connection.accept(link, {});
+  CHECK(hand.server.connection.output_size() == 0);
+}
+
+TEST_CASE("connection: links detach from either end and attach again") {
+  Pair pair;
+  for (int i = 0; i < 3; ++i) {
+    const auto link = pair.receiver();
+    pair.client.connection.detach(link.client, std::nullopt, i != 1);
+    pair.run();
+    const auto at_server = pair.server.take<LinkDetached>();
+    REQUIRE(at_server);
+    CHECK(at_server->link == link.server);
+    CHECK(at_server->closed == (i != 1));
+    REQUIRE(pair.client.take<LinkDetached>());
+
+    const auto again = pair.receiver();
+    CHECK(again.server != link.server);
+    pair.server.connection.detach(again.server, Error{.condition = "amqp:link:detach-forced"});
+    CHECK(pair.server.connection.credit(again.server) == 0);
+    pair.run();
+    const auto at_client = pair.client.take<LinkDetached>();
+    REQUIRE(at_client);
+    CHECK(at_client->error->condition == "amqp:link:detach-forced");
+    CHECK(pair.server.take<LinkDetached>());
+  }
+}
+
+TEST_CASE("connection: many sessions carry links of one name") {
+  Pair pair;
+  std::vector<Pair::Ends> all;
+  for (int i = 0; i < 300; ++i) {
+    pair.session = pair.client.connection.begin();
+    all.push_back(pair.sender("same"));
+  }
+  for (const auto& link : all) pair.server.connection.grant(link.server, 1);
+  pair.run();
+  for (const auto& link : all) {
+    REQUIRE(pair.client.connection.send(link.client, {.tag = "t"}, {"m"}));
+    pair.run();
+    CHECK(pair.server.take<MessageReceived>().value_or(MessageReceived{}).link == link.server);
+  }
+}
+
+TEST_CASE("connection: a link that is attached again in its session has been stolen") {
+  Handmade hand;
+  hand.begin();
+  const LinkId first = hand.attach(Role::Receiver, 0);
+  const Written written = hand.say(
+      frame(Attach{.name = "link", .handle = 1, .role = Role::Receiver, .source = Source{}}, 3));
+  CHECK(written.at<Detach>(0).error->condition == "amqp:link:stolen");
+  CHECK(written.at<Attach>(1).source);
+  CHECK(hand.server.take<LinkDetached>().value_or(LinkDetached{}).link == first);
+  CHECK(hand.attach(Role::Sender, 2) != 0);  // of the same name, in the other direction
+  CHECK_FALSE(hand.server.take<LinkDetached>());
+}
+
+TEST_CASE("connection: a coordinator is a target") {
+  Pair pair;
+  (void)pair.client.connection.attach(
+      pair.session,
+      {.name = "tx", .role = Role::Sender, .source = Source{}, .target = Coordinator{}});
+  pair.run();
+  const auto attached = pair.server.take<LinkAttached>();
+  REQUIRE(attached);
+  CHECK(std::holds_alternative<Coordinator>(attached->attach.target));
+}
+
+// --- credit ------------------------------------------------------------------------------------
+
+TEST_CASE("connection: credit counts from the receiver's view") {
+  Handmade hand;
+  hand.begin();
+  const LinkId link = hand.attach(Role::Receiver);
+  const auto flow = [&](std::optional<std::uint32_t> seen, std::uint32_t credit) {
+    (void)hand.say(frame(Flow{.next_incoming_id = 0,
+                              .incoming_window = 1000,
+                              .handle = 0,
+                              .delivery_count = seen,
+                              .link_credit = credit},
+                         3));
+    return hand.server.connection.credit(link);
+  };
+  const auto send = [&] { return hand.server.connection.send(link, {.tag = "t"}, {"m"}); };
+  CHECK(hand.server.connection.credit(link) == 0);
+  CHECK_FALSE(send());
+  CHECK(flow(std::nullopt, 3) == 3);
+  REQUIRE(send());
+  REQUIRE(send());
+  CHECK(hand.server.connection.credit(link) == 1);
+  CHECK(flow(0, 3) == 1);  // both are on their way
+  CHECK(flow(2, 3) == 3);
+  CHECK(flow(0, 1) == 0);  // less than what is on its way
+  CHECK(flow(2, 0) == 0);
+  CHECK_FALSE(send());
+  CHECK(hand.server.take<CreditGiven>().value_or(CreditGiven{}).credit == 3);
+}
+
+TEST_CASE("connection: a drained link gives the rest of its credit back") {
+  Pair pair;
+  const auto link = pair.receiver();
+  pair.client.connection.grant(link.client, 10);
+  pair.run();
+  REQUIRE(pair.server.connection.send(link.server, {.tag = "t"}, {"one"}));
+  pair.client.connection.drain(link.client);
+  pair.run();
+  pair.server.events.clear();
+  pair.server.connection.drained(link.server);
+  const Written written = read_frames(pair.server.connection.take_output());
+  const auto& answer = written.at<Flow>(0);
+  CHECK(answer.drain);
+  CHECK(answer.link_credit == 0);
+  CHECK(answer.delivery_count == 10);
+  CHECK(pair.server.connection.credit(link.server) == 0);
+
+  pair.server.connection.drained(link.server);  // nobody asks any more
+  CHECK(pair.server.connection.output_size() == 0);
+}
+
+TEST_CASE("connection: the receiver hears that its link is drained") {
+  Pair pair;
+  const auto link = pair.receiver();
+  pair.server.also = [&](const Event& event) {
+    const auto* credit = std::get_if<CreditGiven>(&event);
+    if (credit != nullptr && credit->drain) pair.server.connection.drained(credit->link);
+  };
+  pair.client.connection.grant(link.client, 10);
+  pair.client.connection.drain(link.client);
+  pair.run();
+  CHECK(pair.client.transcript() == "credit " + std::to_string(link.client) + " 0 drain\n");
+  CHECK(pair.client.connection.granted(link.client) == 0);
+  pair.client.connection.grant(link.client, 1);
+  pair.run();
+  CHECK(pair.server.connection.credit(link.server) == 1);
+}
+
+TEST_CASE("connection: a flow that asks for an echo gets one") {
+  Handmade hand;
+  hand.begin();
+  const LinkId link = hand.attach(Role::Receiver, 4);
+  const Flow flow{.next_incoming_id = 0, .incoming_window = 9, .echo = true};
+  CHECK_FALSE(hand.say(frame(flow, 3)).at<Flow>(0).handle);
+  Flow on_link = flow;
+  on_link.handle = 4;
+  on_link.delivery_count = 0;
+  on_link.link_credit = 5;
+  CHECK(hand.say(frame(on_link, 3)).at<Flow>(0).link_credit == 5);
+  CHECK(hand.server.take<CreditGiven>().value_or(CreditGiven{}).echo);
+
+  on_link.drain = true;  // one answer, when it is drained: a drain with credit left is none
+  CHECK(hand.say(frame(on_link, 3)).bodies.empty());
+  hand.server.connection.drained(link);
+  CHECK(read_frames(hand.server.connection.take_output()).at<Flow>(0).drain);
+}
+
+TEST_CASE("connection: a transfer beyond the credit costs the link") {
+  Handmade hand;
+  hand.begin();
+  const LinkId link = hand.attach(Role::Sender);
+  hand.server.connection.grant(link, 1);
+  const auto transfer = [](DeliveryId id) {
+    return frame(Transfer{.delivery_id = id, .delivery_tag = "t"}, 3, "m");
+  };
+  CHECK(hand.say(transfer(0)).bodies.size() == 1);  // our grant
+  CHECK(hand.server.take<MessageReceived>());
+  const Written written = hand.say(transfer(1));
+  CHECK(written.at<Detach>(0).error->condition == "amqp:link:transfer-limit-exceeded");
+  CHECK(hand.server.take<LinkDetached>().value_or(LinkDetached{}).link == link);
+  CHECK(hand.say(transfer(2)).bodies.empty());  // was on its way
+  CHECK(hand.say(frame(Detach{.closed = true}, 3)).bodies.empty());
+  CHECK(hand.server.events.empty());
 }
