@@ -279,6 +279,13 @@ bool RequestDecoder::between_requests() const { return !impl_->parser && impl_->
 
 std::size_t RequestDecoder::buffered() const { return impl_->rest().size(); }
 
+std::string RequestDecoder::take_rest() {
+  std::string rest(impl_->rest());
+  impl_->start = impl_->buffer.size();
+  impl_->compact();
+  return rest;
+}
+
 bool has_body(const Response& response, const EncodeOptions& options) {
   const int status = response.status;
   return !options.without_body && status >= 200 && status != 204 && status != 304;

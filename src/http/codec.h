@@ -52,6 +52,7 @@ class RequestDecoder {
 
   bool between_requests() const;  // nothing of a next request has arrived
   std::size_t buffered() const;   // bytes fed and not looked at yet
+  std::string take_rest();        // those bytes, which are no HTTP: the client has switched
 
  private:
   struct Impl;

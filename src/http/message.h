@@ -34,6 +34,7 @@ struct Request {
   Headers headers{};
   std::string body{};
   std::string peer{};  // "127.0.0.1:40312"; empty for a call without a socket
+  bool tls = false;    // came over TLS: its URL begins with https
 
   std::optional<std::string_view> parameter(std::string_view name) const;  // of the query
 };

@@ -77,15 +77,17 @@ struct Core {
     gate->loop = &loop;
   }
 
-  void accept(const std::shared_ptr<net::Stream>& stream);
+  void accept(const std::shared_ptr<net::Stream>& stream, bool tls);
   void refuse(const std::shared_ptr<net::Stream>& stream);
   void linger(const std::shared_ptr<net::Stream>& stream);
   void stop();
   void close_all();
   std::string_view date();
+  std::shared_ptr<const WebSocketEndpoint> endpoint(std::string_view path) const;
 
   net::EventLoop& loop;
   Handler handler;
+  std::vector<std::shared_ptr<const WebSocketEndpoint>> endpoints;
   ServerLimits limits;
   DecoderLimits decoder_limits;
   std::shared_ptr<Gate> gate;
@@ -104,8 +106,8 @@ struct Core {
 class Connection final : public net::Stream::Events,
                          public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Core& server, std::shared_ptr<net::Stream> stream)
-      : server_(server), stream_(std::move(stream)), decoder_(server.decoder_limits) {}
+  Connection(Core& server, std::shared_ptr<net::Stream> stream, bool tls)
+      : server_(server), stream_(std::move(stream)), tls_(tls), decoder_(server.decoder_limits) {}
 
   void start() {
     stream_->start(shared_from_this());
@@ -123,9 +125,15 @@ class Connection final : public net::Stream::Events,
   void drop();
 
  private:
+  using Endpoint = std::shared_ptr<const WebSocketEndpoint>;
+  struct Switch {
+    Endpoint endpoint;
+    Request request;
+  };
   struct Slot {
     EncodeOptions options{};
-    std::string interim{};  // sent as it is: "100 Continue"
+    std::string interim{};           // sent as it is: "100 Continue", "101 Switching Protocols"
+    std::optional<Switch> change{};  // after it: to a WebSocket
     Response response{};
     bool ready = false;
     std::function<void()> gone{};
@@ -137,6 +145,8 @@ class Connection final : public net::Stream::Events,
   bool take(RequestDecoder::Event event);
   void begin(RequestDecoder::Incoming incoming);
   void refuse(RequestDecoder::Refusal refusal);
+  void upgrade(Endpoint endpoint, RequestDecoder::Incoming incoming);
+  void switch_protocol(std::string out, Slot slot);
   bool can_begin() const;
   bool flush();
   void encode(Slot& slot, std::string& out);
@@ -152,7 +162,8 @@ class Connection final : public net::Stream::Events,
   Slot* find(std::uint64_t number);
 
   Core& server_;
-  std::shared_ptr<net::Stream> stream_;
+  std::shared_ptr<net::Stream> stream_;  // null after the switch to a WebSocket
+  const bool tls_;
   RequestDecoder decoder_;
   std::deque<Slot> slots_;          // requests without a sent answer
   std::uint64_t first_number_ = 0;  // of slots_.front()
@@ -238,6 +249,9 @@ void Connection::begin(RequestDecoder::Incoming incoming) {
   const bool head = request.method == "HEAD";
   if (head) request.method = "GET";
   request.peer = stream_->peer();
+  request.tls = tls_;
+  if (auto endpoint = server_.endpoint(request.path))
+    return upgrade(std::move(endpoint), std::move(incoming));
   slots_.push_back(
       {.options = {
            .without_body = head, .keep_alive = incoming.keep_alive, .http10 = incoming.http10}});
@@ -250,6 +264,44 @@ void Connection::refuse(RequestDecoder::Refusal refusal) {
   last_taken_ = true;
   slots_.push_back({.options = {.keep_alive = false}});
   answer(first_number_ + slots_.size() - 1, problem(refusal.status, refusal.code, refusal.detail));
+}
+
+// Takes its turn like any answer: those of earlier requests go first.
+void Connection::upgrade(Endpoint endpoint, RequestDecoder::Incoming incoming) {
+  const Request& request = incoming.request;
+  const auto refused = [this, &incoming](Response response) {
+    slots_.push_back({.options = {.keep_alive = incoming.keep_alive, .http10 = incoming.http10}});
+    answer(first_number_ + slots_.size() - 1, std::move(response));
+  };
+  if (server_.stopping) return refused(problem(503, "unavailable", "the server is stopping"));
+  if (endpoint->refuse) {
+    if (auto response = endpoint->refuse(request)) return refused(*std::move(response));
+  }
+  if (incoming.http10 || !wants_websocket(request)) {
+    Response response = problem(426, "upgrade_required", "this path is a WebSocket");
+    response.headers.set("Upgrade", "websocket");
+    return refused(std::move(response));
+  }
+  auto accepted = accept_websocket(request, endpoint->protocols);
+  if (auto* response = std::get_if<Response>(&accepted)) return refused(std::move(*response));
+  last_taken_ = true;
+  slots_.push_back({.interim = std::get<std::string>(std::move(accepted)),
+                    .change = Switch{std::move(endpoint), std::move(incoming.request)},
+                    .ready = true});
+}
+
+// The new owner gets it from the loop, never from within somebody's answer.
+void Connection::switch_protocol(std::string out, Slot slot) {
+  if (ended_) return drop();
+  stream_->write(out + slot.interim);
+  stream_->pause();
+  auto socket = make_websocket(server_.loop, std::exchange(stream_, nullptr), decoder_.take_rest(),
+                               slot.change->endpoint->limits);
+  server_.loop.post([gate = server_.gate, change = *std::move(slot.change), socket]() mutable {
+    if (!gate->on_loop_thread()) return socket->close();  // the server is gone
+    change.endpoint->open(std::move(change.request), std::move(socket));
+  });
+  leave();
 }
 
 Connection::Slot* Connection::find(std::uint64_t number) {
@@ -286,6 +338,10 @@ bool Connection::flush() {
   std::string out;
   bool any = false;
   while (!closed_ && !last_sent_ && !slots_.empty() && slots_.front().ready) {
+    if (slots_.front().change) {
+      switch_protocol(std::move(out), std::move(slots_.front()));
+      return true;
+    }
     encode(slots_.front(), out);
     slots_.pop_front();
     ++first_number_;
@@ -423,9 +479,18 @@ void Exchange::on_gone(std::function<void()> fn) {
   });
 }
 
-void Core::accept(const std::shared_ptr<net::Stream>& stream) {
+std::shared_ptr<const WebSocketEndpoint> Core::endpoint(std::string_view path) const {
+  for (const auto& candidate : endpoints) {
+    const bool same = path.starts_with(candidate->path);
+    const std::string_view rest = same ? path.substr(candidate->path.size()) : path;
+    if (same && (rest.empty() || rest == "/")) return candidate;
+  }
+  return nullptr;
+}
+
+void Core::accept(const std::shared_ptr<net::Stream>& stream, bool tls) {
   if (connections.size() >= limits.connections) return refuse(stream);
-  auto connection = std::make_shared<Connection>(*this, stream);
+  auto connection = std::make_shared<Connection>(*this, stream, tls);
   connections.insert(connection);
   connection->start();
 }
@@ -486,14 +551,19 @@ Server::Server(net::EventLoop& loop, Handler handler, ServerLimits limits)
 
 Server::~Server() { impl_->close_all(); }
 
-Result<std::string> Server::listen(const std::string& address) {
-  TRY(const auto listener, net::Listener::open(impl_->loop, address));
-  impl_->loop.post([weak = std::weak_ptr<Impl>(impl_), listener] {
+void Server::on_upgrade(WebSocketEndpoint endpoint) {
+  impl_->endpoints.push_back(std::make_shared<const WebSocketEndpoint>(std::move(endpoint)));
+}
+
+Result<std::string> Server::listen(const std::string& address, net::ListenOptions options) {
+  const bool tls = options.tls != nullptr;
+  TRY(const auto listener, net::Listener::open(impl_->loop, address, std::move(options)));
+  impl_->loop.post([weak = std::weak_ptr<Impl>(impl_), listener, tls] {
     const auto impl = weak.lock();
     if (!impl || impl->stopping) return listener->close();
     impl->listeners.push_back(listener);
-    listener->start([weak](std::shared_ptr<net::Stream> stream) {
-      if (const auto server = weak.lock()) server->accept(stream);
+    listener->start([weak, tls](std::shared_ptr<net::Stream> stream) {
+      if (const auto server = weak.lock()) server->accept(stream, tls);
     });
   });
   return listener->address();

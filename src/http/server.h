@@ -4,12 +4,17 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "http/message.h"
+#include "http/websocket.h"
 #include "net/event_loop.h"
+#include "net/listener.h"
+#include "net/stream.h"
 
 namespace jobmill::http {
 
@@ -46,6 +51,18 @@ struct ServerLimits {
   std::function<std::size_t(std::string_view method, std::string_view target)> body_limit{};
 };
 
+// A path at which clients turn their connection into a WebSocket.
+struct WebSocketEndpoint {
+  std::string path;                      // as decoded; a slash more at its end is taken too
+  std::vector<std::string> protocols{};  // sub-protocols of which a client must name one
+  WebSocketLimits limits{};
+  // On the loop thread, like the handler. A Response refuses the client.
+  std::function<std::optional<Response>(const Request&)> refuse{};
+  // Takes the connection: bytes in and out are the payload of binary messages. Call start() or
+  // close() on it. From here on the server knows nothing of it.
+  std::function<void(Request, std::shared_ptr<net::Stream>)> open;
+};
+
 // HTTP/1.1 with keep-alive, pipelining answered in order, chunked request bodies and
 // Expect: 100-continue. What cannot be parsed is answered with a problem+json and closed:
 // 400 malformed, 408 too slow, 413 body, 431 header, 501 transfer coding, 505 version.
@@ -56,10 +73,13 @@ class Server {
   Server(net::EventLoop& loop, Handler handler, ServerLimits limits = {});
   ~Server();  // closes everything; call on the loop thread or after the loop has ended
 
-  // "127.0.0.1:8000", "[::1]:8000", ":0" (loopback, free port). The real address, or why not
-  // (Conflict: in use). Clients can connect from now on, and are served while the loop runs.
-  // From any thread.
-  Result<std::string> listen(const std::string& address);
+  // Before listen(). A request for the path that is no WebSocket's is answered with 426.
+  void on_upgrade(WebSocketEndpoint endpoint);
+
+  // "127.0.0.1:8000", "[::1]:8000", ":0" (loopback, free port), as often as there are addresses.
+  // The real address, or why not (Conflict: in use). Clients can connect from now on, and are
+  // served while the loop runs. From any thread.
+  Result<std::string> listen(const std::string& address, net::ListenOptions options = {});
 
   // No new connections; idle ones close now, the others after their answer. From any thread.
   void stop_accepting();

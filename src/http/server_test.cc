@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -13,7 +15,9 @@
 #include <vector>
 
 #include "http/client.h"
+#include "net/certificates.h"
 #include "raw_socket.h"
+#include "temporary_folder.h"
 
 using namespace jobmill;
 using namespace jobmill::http;
@@ -65,6 +69,7 @@ class Service {
     }
     Response response{.status = 200, .body = request.path + request.body};
     if (request.path == "/method") response.body = request.method;
+    if (request.path == "/tls") response.body = request.tls ? "true" : "false";
     if (request.path == "/large") response.body = std::string(8u << 20, 'x');
     responder.send(std::move(response));
   }
@@ -483,4 +488,49 @@ TEST_CASE("server: answers from many threads to many clients") {
   }
   threads.clear();
   CHECK(good == kClients * 20);
+}
+
+TEST_CASE("server: one server listens at several addresses, with TLS and without") {
+  Service service;
+  const jobmill::testing::TemporaryFolder folder;
+  const auto made = net::ensure_development_certificates(folder.path(), {}, SystemClock().now());
+  REQUIRE(made);
+  const auto address = service.server().listen(":0", {.tls = *net::TlsContext::open(made->server)});
+  REQUIRE(address);
+  std::ifstream file(made->authority);
+  const std::string authority{std::istreambuf_iterator<char>(file), {}};
+
+  Client client;
+  const auto secure = client.fetch({.url = "https://" + *address + "/tls", .tls_ca = authority});
+  REQUIRE(secure);
+  CHECK(secure->body == "true");
+  const auto plain = client.fetch({.url = service.url("/tls")});
+  REQUIRE(plain);
+  CHECK(plain->body == "false");
+  const auto large =
+      client.fetch({.url = "https://" + *address + "/large", .timeout = 10s, .tls_ca = authority});
+  REQUIRE(large);
+  CHECK(large->body.size() == 8u << 20);
+
+  const auto stranger = client.fetch({.url = "https://" + *address + "/tls"});
+  REQUIRE_FALSE(stranger);
+  CHECK(stranger.error().code == Code::Unavailable);
+}
+
+TEST_CASE("server: over TLS too, one connection more than allowed is told so") {
+  ServerLimits limits;
+  limits.connections = 1;
+  Service service(limits);
+  const jobmill::testing::TemporaryFolder folder;
+  const auto made = net::ensure_development_certificates(folder.path(), {}, SystemClock().now());
+  REQUIRE(made);
+  const auto address = service.server().listen(":0", {.tls = *net::TlsContext::open(made->server)});
+  REQUIRE(address);
+  RawSocket first(service.address());
+  first.send(get("/1"));
+  receive_answer(first);
+  Client client;
+  const auto refused = client.fetch({.url = "https://" + *address + "/", .verify_tls = false});
+  REQUIRE(refused);
+  CHECK(refused->status == 503);
 }

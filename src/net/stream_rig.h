@@ -27,6 +27,14 @@ struct LoopThread {
   EventLoop loop;
   std::jthread thread{[this](std::stop_token stop) { loop.run(std::move(stop)); }};
 
+  void call(const std::function<void()>& work) {  // on the loop, and waits for it
+    std::promise<void> done;
+    loop.post([&] {
+      work();
+      done.set_value();
+    });
+    done.get_future().get();
+  }
   void stop() {
     if (!thread.joinable()) return;
     thread.request_stop();

@@ -212,7 +212,7 @@ TEST_CASE("tls: a peer that does not read makes us pause, not lose and not grow"
           });
   const auto echo = server.first();
   echo->full.get_future().get();
-  server.thread.loop.post([&] {
+  server.thread.call([&] {
     CHECK(reader->stream->unsent() > 0);
     CHECK(reader->bytes.empty());
     reader->stream->resume();
@@ -334,7 +334,7 @@ TEST_CASE("tls: finish sends all and then the goodbye") {
     const auto echo = server.first();
     peer.send("?");
     CHECK(peer.receive(1) == "?");
-    server.thread.loop.post([&] { speak(*echo->stream); });
+    server.thread.call([&] { speak(*echo->stream); });
     CHECK(peer.receive_all() == words);
   }
 }
