@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 #include <pugixml.hpp>
 
+#include "api/queue_text.h"
 #include "base/duration.h"
 
 namespace jobmill::api {
@@ -22,11 +23,6 @@ using broker::Right;
 constexpr char kConnect[] = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect";
 constexpr char kCounts[] = "http://schemas.microsoft.com/netservices/2011/06/servicebus";
 constexpr char kInstance[] = "http://www.w3.org/2001/XMLSchema-instance";
-constexpr char kNever[] = "P10675199DT2H48M5.4775807S";
-constexpr std::int64_t kNeverDays = 10'675'199;
-
-constexpr std::array<std::string_view, 4> kStatus{"Active", "Disabled", "SendDisabled",
-                                                  "ReceiveDisabled"};
 
 // --- writing -----------------------------------------------------------------------------------
 
@@ -40,7 +36,7 @@ class Elements {
   void flag(const char* name, bool value) { text(name, value ? "true" : "false"); }
   void number(const char* name, std::int64_t value) { text(name, std::to_string(value)); }
   void duration(const char* name, const std::optional<Duration>& value) {
-    text(name, value ? format_iso(*value) : kNever);
+    text(name, limit_text(value));
   }
   void instant(const char* name, TimePoint at) { text(name, format_instant(at)); }
   void optional_text(const char* name, const std::string& value) {
@@ -57,9 +53,8 @@ void write_rule(pugi::xml_node into, const AuthorizationRule& rule) {
   out.text("ClaimType", "SharedAccessKey");
   out.text("ClaimValue", "None");
   Elements rights(out.add("Rights"));
-  if (rule.rights.has(Right::Manage)) rights.text("AccessRights", "Manage");
-  if (rule.rights.has(Right::Listen)) rights.text("AccessRights", "Listen");
-  if (rule.rights.has(Right::Send)) rights.text("AccessRights", "Send");
+  for (const Right right : {Right::Manage, Right::Listen, Right::Send})
+    if (rule.rights.has(right)) rights.text("AccessRights", std::string(right_text(right)));
   out.instant("CreatedTime", rule.created_at);
   out.instant("ModifiedTime", rule.updated_at);
   out.text("KeyName", rule.name);
@@ -95,7 +90,7 @@ void write_queue(pugi::xml_node into, const QueueInfo& info) {
   const auto rules = out.add("AuthorizationRules");
   for (const AuthorizationRule& rule : queue.rules)
     write_rule(pugi::xml_node(rules).append_child("AuthorizationRule"), rule);
-  out.text("Status", std::string(kStatus.at(static_cast<std::size_t>(queue.status))));
+  out.text("Status", std::string(status_text(queue.status)));
   out.optional_text("ForwardTo", queue.forward_to);
   out.optional_text("UserMetadata", queue.user_metadata);
   out.instant("CreatedAt", info.created_at);
@@ -207,46 +202,40 @@ Status read_number(std::string_view name, std::string_view text, Number& into) {
   return {};
 }
 
-// "Never" comes rounded from some clients, therefore by days.
-Status read_limit(std::string_view name, std::string_view text, std::optional<Duration>& into) {
-  const auto parsed = parse_iso_duration(text);
-  if (!parsed || parsed->negative()) return wrong(name, text, "a duration like PT1M");
-  into.reset();
-  if (parsed->seconds < kNeverDays * 86'400) into = to_duration(*parsed);
-  return {};
+Fault wrong(std::string_view element, const Fault& why) {
+  return fail(Code::InvalidArgument, fmt::format("{}: {}", element, why.message));
 }
 
-Status read_duration(std::string_view name, std::string_view text, Duration& into) {
-  std::optional<Duration> limit;
-  TRY_VOID(read_limit(name, text, limit));
-  if (!limit) return wrong(name, text, "a finite duration");
+Status read_limit(std::string_view name, std::string_view text, std::optional<Duration>& into) {
+  const auto limit = parse_limit(text);
+  if (!limit) return wrong(name, limit.error());
   into = *limit;
   return {};
 }
 
+Status read_duration(std::string_view name, std::string_view text, Duration& into) {
+  const auto duration = parse_finite(text);
+  if (!duration) return wrong(name, duration.error());
+  into = *duration;
+  return {};
+}
+
 Status read_status(std::string_view name, std::string_view text, EntityStatus& into) {
-  for (std::size_t i = 0; i < kStatus.size(); ++i)
-    if (text == kStatus[i]) {
-      into = static_cast<EntityStatus>(i);
-      return {};
-    }
-  return wrong(name, text, "Active, Disabled, SendDisabled or ReceiveDisabled");
+  const auto status = parse_status(text);
+  if (!status) return wrong(name, status.error());
+  into = *status;
+  return {};
 }
 
 Status read_rule(const pugi::xml_node& node, AuthorizationRule& rule) {
   rule.name = child(node, "KeyName").text().get();
   rule.primary_key = Secret(child(node, "PrimaryKey").text().get());
   rule.secondary_key = Secret(child(node, "SecondaryKey").text().get());
-  for (const pugi::xml_node& right : child(node, "Rights").children()) {
-    const std::string_view text = trimmed(right.text().get());
-    if (text == "Send")
-      rule.rights.bits |= static_cast<std::uint8_t>(Right::Send);
-    else if (text == "Listen")
-      rule.rights.bits |= static_cast<std::uint8_t>(Right::Listen);
-    else if (text == "Manage")
-      rule.rights.bits |= static_cast<std::uint8_t>(Right::Manage);
-    else
-      return wrong("AccessRights", text, "Send, Listen or Manage");
+  for (const pugi::xml_node& one : child(node, "Rights").children()) {
+    if (one.type() != pugi::node_element) continue;
+    const auto right = parse_right(trimmed(one.text().get()));
+    if (!right) return wrong("AccessRights", right.error());
+    rule.rights.bits |= static_cast<std::uint8_t>(*right);
   }
   if (rule.name.empty()) return fail(Code::InvalidArgument, "AuthorizationRule: KeyName required");
   return {};

@@ -7,6 +7,7 @@
 
 #include "amqp/message.h"
 #include "api/json.h"
+#include "api/queue_text.h"
 #include "base/base64.h"
 #include "base/duration.h"
 
@@ -35,14 +36,6 @@ void put(JsonWriter& json, std::string_view name, const amqp::Value& id) {
   if (!id.null()) json.member(name, amqp::id_text(id));
 }
 
-std::string hex(const amqp::Uuid& uuid) {
-  std::string text;
-  for (std::size_t i = 0; i < uuid.bytes.size(); ++i)
-    text +=
-        fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid.bytes[i]);
-  return text;
-}
-
 // Values as JSON has them: numbers, booleans and texts as such, the rest as a text.
 void write_value(JsonWriter& json, const amqp::Value& value) {
   if (value.null()) {
@@ -60,7 +53,7 @@ void write_value(JsonWriter& json, const amqp::Value& value) {
   } else if (const auto text = value.text()) {
     json.value(*text);
   } else if (const auto* uuid = value.as<amqp::Uuid>()) {
-    json.value(hex(*uuid));
+    json.value(uuid_text(uuid->bytes));
   } else if (const auto* binary = value.as<amqp::Binary>()) {
     json.value(base64_encode(binary->bytes));
   } else {

@@ -15,6 +15,7 @@
 #include "amqp/message.h"
 #include "api/message_json.h"
 #include "api/message_wait.h"
+#include "api/queue_text.h"
 #include "base/document.h"
 #include "base/duration.h"
 #include "base/json_writer.h"
@@ -236,13 +237,6 @@ Result<std::vector<std::string>> read_messages(const Request& request) {
 
 // --- receiving ---------------------------------------------------------------------------------
 
-std::string token_text(const LockToken& token) {
-  std::string text;
-  for (std::size_t i = 0; i < token.size(); ++i)
-    text += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", token[i]);
-  return text;
-}
-
 std::optional<LockToken> read_token(std::string_view text) {
   LockToken token{};
   std::size_t digits = 0;
@@ -273,7 +267,7 @@ std::string broker_properties(const Delivery& delivery) {
       .member("State", "Active");
   if (message.session_id) json.member("SessionId", *message.session_id);
   if (delivery.lock != 0)
-    json.member("LockToken", token_text(delivery.token))
+    json.member("LockToken", uuid_text(delivery.token))
         .member("LockedUntilUtc", write_http_date(delivery.locked_until));
   if (const auto sections = amqp::split(*message.bytes))
     if (const auto properties = amqp::decode_properties(sections->properties)) {
@@ -300,7 +294,7 @@ Response deliver(const Request& request, const Delivery& delivery) {
     response.headers.add(
         "Location",
         fmt::format("http://{}{}/{}/{}", request.headers.get("Host").value_or("localhost"), base,
-                    delivery.message->sequence, token_text(delivery.token)));
+                    delivery.message->sequence, uuid_text(delivery.token)));
   }
   const auto sections = amqp::split(*delivery.message->bytes);
   if (!sections) return response;

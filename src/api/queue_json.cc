@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "api/json.h"
+#include "api/queue_text.h"
 #include "base/duration.h"
 
 namespace jobmill::api {
@@ -16,11 +17,6 @@ namespace {
 using broker::EntityStatus;
 using broker::QueueDescription;
 using broker::QueueInfo;
-
-constexpr char kNever[] = "P10675199DT2H48M5.4775807S";
-constexpr std::int64_t kNeverSeconds = 10'675'199LL * 86'400;
-constexpr std::array<std::string_view, 4> kStatus{"Active", "Disabled", "SendDisabled",
-                                                  "ReceiveDisabled"};
 
 // Empty: it was taken. Otherwise what was expected.
 using Wish = std::string;
@@ -47,27 +43,24 @@ Wish take(const Node& value, std::string& out) {
   return {};
 }
 
-Wish take(const Node& value, std::optional<Duration>& out) {
-  const auto parsed = parse_iso_duration(value.text);
-  if (!value.is_string() || !parsed || parsed->negative()) return "expected a duration like PT1M";
-  out.reset();
-  if (parsed->seconds < kNeverSeconds) out = to_duration(*parsed);
+// What is written as a text; anything else reads as an empty one.
+template <class Value, class Out>
+Wish take_text(const Result<Value>& parsed, Out& out) {
+  if (!parsed) return parsed.error().message;
+  out = *parsed;
   return {};
+}
+
+Wish take(const Node& value, std::optional<Duration>& out) {
+  return take_text(parse_limit(value.as_string().value_or("")), out);
 }
 
 Wish take(const Node& value, Duration& out) {
-  std::optional<Duration> limit;
-  if (Wish wish = take(value, limit); !wish.empty()) return wish;
-  if (!limit) return "expected a finite duration";
-  out = *limit;
-  return {};
+  return take_text(parse_finite(value.as_string().value_or("")), out);
 }
 
 Wish take(const Node& value, EntityStatus& out) {
-  const auto found = std::ranges::find(kStatus, value.text);
-  if (found == kStatus.end()) return "expected Active, Disabled, SendDisabled or ReceiveDisabled";
-  out = static_cast<EntityStatus>(found - kStatus.begin());
-  return {};
+  return take_text(parse_status(value.as_string().value_or("")), out);
 }
 
 void put(JsonWriter& json, std::string_view name, bool value) { json.member(name, value); }
@@ -82,10 +75,10 @@ void put(JsonWriter& json, std::string_view name, Duration value) {
   json.member(name, format_iso(value));
 }
 void put(JsonWriter& json, std::string_view name, const std::optional<Duration>& value) {
-  json.member(name, value ? format_iso(*value) : std::string(kNever));
+  json.member(name, limit_text(value));
 }
 void put(JsonWriter& json, std::string_view name, EntityStatus value) {
-  json.member(name, kStatus.at(static_cast<std::size_t>(value)));
+  json.member(name, status_text(value));
 }
 
 // What a user may set. A property is one line here.
@@ -127,6 +120,10 @@ constexpr std::array kProperties{
 constexpr std::array<std::string_view, 6> kServerSays{"accessedAt",   "countDetails", "createdAt",
                                                       "messageCount", "sizeInBytes",  "updatedAt"};
 
+void write_settings(JsonWriter& json, const QueueDescription& queue) {
+  for (const Property& one : kProperties) one.write(json, one.name, queue);
+}
+
 std::string unknown(const std::string& name) {
   std::vector<std::string_view> known;
   for (const Property& one : kProperties) known.push_back(one.name);
@@ -152,8 +149,18 @@ void write_queue_properties(JsonWriter& json, const QueueInfo& queue) {
       .member("messageCount", queue.counts.total())
       .member("sizeInBytes", queue.size_bytes)
       .member("updatedAt", format_instant(queue.updated_at));
-  for (const Property& one : kProperties) one.write(json, one.name, queue.description);
+  write_settings(json, queue.description);
   json.end();
+}
+
+bool same_settings(const QueueDescription& a, const QueueDescription& b) {
+  const auto text = [](const QueueDescription& queue) {
+    JsonWriter json;
+    json.object();
+    write_settings(json, queue);
+    return std::move(json.end()).text();
+  };
+  return text(a) == text(b);
 }
 
 void read_queue_properties(const Node& properties, QueueDescription& queue,

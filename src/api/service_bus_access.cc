@@ -6,23 +6,9 @@
 
 #include <fmt/core.h>
 
+#include "api/queue_text.h"
+
 namespace jobmill::api {
-namespace {
-
-std::string_view name_of(broker::Right right) {
-  switch (right) {
-    case broker::Right::Send:
-      return "Send";
-    case broker::Right::Listen:
-      return "Listen";
-    case broker::Right::Manage:
-      return "Manage";
-  }
-  return "";
-}
-
-}  // namespace
-
 Result<broker::Claim> ServiceBusAccess::claim(std::string_view token) const {
   if (token.starts_with("SharedAccessSignature ")) {
     std::vector<broker::AuthorizationRule> found;
@@ -48,7 +34,7 @@ Status ServiceBusAccess::allow(const http::Request& request, std::string_view pa
     return fail(Code::PermissionDenied, fmt::format("the token is not for '{}'", path));
   if (!shown.rights.has(right))
     return fail(Code::PermissionDenied,
-                fmt::format("the token lacks the right {}", name_of(right)));
+                fmt::format("the token lacks the right {}", right_text(right)));
   return {};
 }
 
