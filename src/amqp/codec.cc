@@ -174,6 +174,15 @@ struct Encoded {
 };
 
 Result<Encoded> take(std::string_view& in) {
+  if (!in.empty()) {  // at once where no size has to be read: most fields are numbers or null
+    const std::uint8_t format = byte_of(in);
+    const Layout layout = kLayouts[format];
+    if (layout.known && layout.prefix == 0 && in.size() > layout.fixed) {
+      const std::string_view content = in.substr(1, layout.fixed);
+      in.remove_prefix(1 + std::size_t{layout.fixed});
+      return Encoded{format, content};
+    }
+  }
   TRY(const std::uint8_t format, take_format(in));
   TRY(const std::string_view content, take_content(in, format));
   return Encoded{format, content};

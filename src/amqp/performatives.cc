@@ -319,10 +319,11 @@ struct Field<Error> {
 template <class Choice, class... Ts>
 Status read_choice(Reader& in, Choice& choice, std::type_identity<std::variant<Ts...>>) {
   TRY(const std::uint64_t code, in.descriptor());
-  Status status = fail(Code::InvalidArgument, "an unknown AMQP composite");
-  (void)((code == Composite<Ts>::kDescriptor &&
-          (status = read_fields(in, choice.template emplace<Ts>()), true)) ||
-         ...);
+  Status status;
+  const bool known = ((code == Composite<Ts>::kDescriptor &&
+                       (status = read_fields(in, choice.template emplace<Ts>()), true)) ||
+                      ...);
+  if (!known) return fail(Code::InvalidArgument, "an unknown AMQP composite");
   return status;
 }
 

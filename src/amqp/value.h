@@ -76,9 +76,9 @@ class Value {
   requires(std::is_constructible_v<Data, T&&> && !std::is_same_v<std::remove_cvref_t<T>, Value> &&
            !std::is_convertible_v<T&&, std::string_view>) Value(T&& data)
       : data_(std::forward<T>(data)) {}
-  Value(std::string text) : data_(std::move(text)) {}
-  Value(std::string_view text) : data_(std::string(text)) {}
-  Value(const char* text) : data_(std::string(text)) {}
+  Value(std::string text);
+  Value(std::string_view text);
+  Value(const char* text);
   Value(Described described);
 
   bool null() const { return data_.index() == 0; }
@@ -115,6 +115,11 @@ struct Described {
   Value descriptor;  // a ulong or a symbol
   Value value;
 };
+
+// Here, since a map's entries must be known.
+inline Value::Value(std::string text) : data_(std::move(text)) {}
+inline Value::Value(std::string_view text) : data_(std::string(text)) {}
+inline Value::Value(const char* text) : data_(std::string(text)) {}
 
 // The value under a key that is a string or a symbol of this text; null when there is none.
 const Value* find(const Map& map, std::string_view key);
