@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "broker/engine.h"
+
+namespace jobmill::broker {
+namespace {
+
+Fault lock_lost() {
+  return fail(Code::Conflict,
+              "The lock supplied is invalid. Either the lock expired, or the message has already "
+              "been removed from the queue");
+}
+
+}  // namespace
+
+// --- locks ---
+
+void Engine::unlock(Lock& lock) {
+  if (lock.session != nullptr) {
+    std::erase(lock.session->locks, lock.id);
+  } else if (!lock.settling) {
+    lock.queue->locks.remove(lock);
+  }
+  locks_.erase(lock.id);
+}
+
+void Engine::end_lock(Lock& lock, bool failed) {
+  Queue& queue = *lock.queue;
+  const SequenceNumber sequence = lock.sequence;
+  unlock(lock);
+  put_back(queue, sequence, failed);
+}
+
+// A message returns to its own place in the order. In a dead-letter queue nothing is counted.
+void Engine::put_back(Queue& queue, SequenceNumber sequence, bool failed) {
+  const Entry* entry = queue.find(sequence);
+  if (entry == nullptr) return;
+  if (failed && queue.main()) {
+    const std::uint32_t count = entry->delivery_count + 1;
+    queue.set_delivery_count(sequence, count);
+    if (count >= queue.entity.description().max_delivery_count)
+      return move(queue,
+                  {sequence, Move::Kind::DeadLetter, "MaxDeliveryCountExceeded", too_often(count)});
+    store_.write_later(CountDelivery{queue.key(), sequence, count});
+  }
+  const bool deferred = entry->place == Place::DeferredLocked;
+  queue.put(sequence, deferred ? Place::Deferred : Place::Ready);
+  if (deferred) return;
+  if (entry->expires_at != TimePoint::max()) arm(queue, entry->expires_at);
+  MessageSession* session = entry->session;
+  wake(queue);
+  if (session != nullptr && session->holder != 0) pump_session(queue, *session);
+}
+
+void Engine::expire_locks(Queue& queue) {
+  while (queue.locks.first() != nullptr && queue.locks.first()->until <= now_)
+    end_lock(*queue.locks.first(), true);
+}
+
+Result<TimePoint> Engine::renew(LockId id, TimePoint now) {
+  const Turn turn(*this, false);
+  see(now);
+  Lock* lock = locks_.find(id);
+  if (lock == nullptr || lock->settling) return lock_lost();
+  if (lock->session != nullptr)
+    return fail(Code::Unsupported, "a message of a session is locked with its session");
+  Queue& queue = *lock->queue;
+  queue.entity.used_at = now_;
+  if (lock->until <= now_) {
+    end_lock(*lock, true);
+    return lock_lost();
+  }
+  queue.locks.remove(*lock);
+  lock->until = now_ + queue.entity.description().lock_duration;
+  queue.locks.add(*lock);
+  return lock->until;
+}
+
+// --- settlement ---
+
+void Engine::settle(LockId id, Settlement settlement, TimePoint now, Broker::Done done) {
+  const Turn turn(*this, false);
+  see(now);
+  Lock* lock = locks_.find(id);
+  if (lock == nullptr || lock->settling || !lock->queue->entity.visible) return done(lock_lost());
+  Queue& queue = *lock->queue;
+  queue.entity.used_at = now_;
+  if (lock->session != nullptr && lock->session->locked_until <= now_) {
+    expire_sessions(queue);
+    return done(lock_lost());
+  }
+  if (lock->session == nullptr && lock->until <= now_) {
+    end_lock(*lock, true);
+    return done(lock_lost());
+  }
+  using Action = Settlement::Action;
+  switch (settlement.action) {
+    case Action::Complete: {
+      Batch batch;
+      batch.changes.emplace_back(DeleteMessage{queue.key(), lock->sequence});
+      return settle_with(*lock, std::move(batch), std::move(done),
+                         [](Queue& from, SequenceNumber sequence) { from.remove(sequence); });
+    }
+    case Action::Release:
+      end_lock(*lock, false);
+      return done({});
+    case Action::Abandon:
+      return abandon(*lock, std::move(settlement), std::move(done));
+    case Action::Defer:
+      return defer(*lock, std::move(settlement), std::move(done));
+    case Action::DeadLetter:
+      return dead_letter(*lock, std::move(settlement), queue.find(lock->sequence)->delivery_count,
+                         std::move(done));
+  }
+}
+
+// Until the outcome is durable the lock neither expires nor can be settled again.
+template <class Then>
+void Engine::settle_with(Lock& settled, Batch batch, Broker::Done done, Then then) {
+  if (settled.session == nullptr) settled.queue->locks.remove(settled);
+  settled.settling = true;
+  commit(std::move(batch), [this, id = settled.id, done = std::move(done),
+                            then = std::move(then)](const Status& written) {
+    Lock* lock = locks_.find(id);
+    if (lock == nullptr) return done(written);  // with its entity
+    if (written) {
+      Queue& queue = *lock->queue;
+      const SequenceNumber sequence = lock->sequence;
+      unlock(*lock);
+      then(queue, sequence);
+    } else {
+      lock_again(*lock);
+    }
+    done(written);
+  });
+}
+
+// With the rest of its time; a lock of a session that has ended in the meantime has none.
+void Engine::lock_again(Lock& lock) {
+  if (lock.session == nullptr && lock.until == TimePoint::min()) return end_lock(lock, false);
+  lock.settling = false;
+  if (lock.session != nullptr) return;
+  lock.queue->locks.add(lock);
+  arm(*lock.queue, std::max(lock.until, now_));
+}
+
+Message Engine::settled_copy(const Lock& lock, const Entry& entry, const amqp::Map& properties) {
+  Message copy = *lock.message;
+  copy.delivery_count = entry.delivery_count;
+  if (properties.empty()) return copy;
+  copy.bytes = with_properties(*copy.bytes, properties);
+  copy.size = static_cast<std::uint32_t>(copy.bytes->size());
+  return copy;
+}
+
+void Engine::abandon(Lock& lock, Settlement settlement, Broker::Done done) {
+  Queue& queue = *lock.queue;
+  const Entry& entry = *queue.find(lock.sequence);
+  const std::uint32_t count = entry.delivery_count + (queue.main() ? 1 : 0);
+  if (queue.main() && count >= queue.entity.description().max_delivery_count) {
+    settlement.reason = "MaxDeliveryCountExceeded";
+    settlement.description = too_often(count);
+    return dead_letter(lock, std::move(settlement), count, std::move(done));
+  }
+  Batch batch;
+  if (!settlement.properties.empty()) {
+    Message changed = settled_copy(lock, entry, settlement.properties);
+    changed.delivery_count = count;
+    batch.changes.emplace_back(
+        UpdateMessage{queue.key(), std::make_shared<const Message>(std::move(changed)), true});
+  } else if (queue.main()) {
+    batch.changes.emplace_back(CountDelivery{queue.key(), lock.sequence, count});
+  } else {
+    end_lock(lock, false);
+    return done({});
+  }
+  settle_with(lock, std::move(batch), std::move(done),
+              [this, count](Queue& from, SequenceNumber sequence) {
+                from.set_delivery_count(sequence, count);
+                put_back(from, sequence, false);
+              });
+}
+
+void Engine::defer(Lock& lock, Settlement settlement, Broker::Done done) {
+  Queue& queue = *lock.queue;
+  Message deferred = settled_copy(lock, *queue.find(lock.sequence), settlement.properties);
+  deferred.state = MessageState::Deferred;
+  Batch batch;
+  batch.changes.emplace_back(UpdateMessage{queue.key(),
+                                           std::make_shared<const Message>(std::move(deferred)),
+                                           !settlement.properties.empty()});
+  settle_with(lock, std::move(batch), std::move(done),
+              [](Queue& from, SequenceNumber sequence) { from.put(sequence, Place::Deferred); });
+}
+
+void Engine::dead_letter(Lock& lock, Settlement settlement, std::uint32_t count,
+                         Broker::Done done) {
+  Queue& queue = *lock.queue;
+  if (!queue.main())
+    return done(fail(Code::Unsupported, "a dead letter cannot be dead-lettered again"));
+  Message message = *lock.message;
+  message.delivery_count = count;
+  Batch batch;
+  batch.changes.emplace_back(DeleteMessage{queue.key(), lock.sequence});
+  enqueue(batch, queue.entity.dead_letters,
+          dead_letter_of(queue, message, settlement.reason, settlement.description,
+                         std::move(settlement.properties)),
+          false);
+  settle_with(lock, std::move(batch), std::move(done),
+              [](Queue& from, SequenceNumber sequence) { from.remove(sequence); });
+}
+
+}  // namespace jobmill::broker
