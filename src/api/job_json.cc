@@ -2,6 +2,7 @@
 #include "api/job_json.h"
 
 #include "base/duration.h"
+#include "jobs/spec_json.h"
 
 namespace jobmill::api {
 namespace {
@@ -110,14 +111,8 @@ void write_inserted(JsonWriter& json, const jobs::Inserted& inserted) {
 }
 
 void write_spec(JsonWriter& json, const jobs::JobSpec& spec) {
-  json.object().member("kind", spec.kind).member("v", spec.v);
-  write_args(json, spec.args);
-  write_text(json, "name", spec.name);
-  json.member("queue", spec.queue).member("priority", spec.priority);
-  write_texts(json, "labels", spec.labels);
-  if (spec.retries) json.member("retries", *spec.retries);
-  json.member("max_crashes", spec.max_crashes);
-  write_json(json, "meta", spec.meta);
+  json.object();
+  write_members(json, spec);
   json.end();
 }
 
@@ -132,16 +127,7 @@ void write_worker(JsonWriter& json, const jobs::Worker& worker) {
       .member("state", to_string(worker.state))
       .member("firstHeartbeat", format_instant(worker.first_beat))
       .member("lastHeartbeat", format_instant(worker.last_beat));
-  write_texts(json, "tags", spec.tags);
-  write_texts(json, "queues", spec.queues);
-  write_texts(json, "kinds", spec.kinds);
-  json.member("version", spec.version)
-      .member("host", spec.host)
-      .member("pid", spec.pid)
-      .member("runtime", spec.runtime)
-      .member("prefetch", spec.prefetch)
-      .member("generation", spec.generation)
-      .member("replica", spec.replica);
+  write_members(json, spec);
   write_instant(json, "oldestStart", worker.oldest_start);
   write_instant(json, "drainDeadline", worker.drain_until);
   json.end();

@@ -1,47 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/spec_json.h"
 
-#include <vector>
-
 #include "base/document.h"
 #include "base/json_writer.h"
+#include "jobs/spec_json.h"
 #include "store/sqlite/json_fields.h"
 
 namespace jobmill::sqlite {
 namespace {
 
-void write(JsonWriter& json, std::string_view key, const std::vector<std::string>& texts) {
-  json.key(key).array();
-  for (const std::string& text : texts) json.value(text);
-  json.end();
-}
-
-void write(JsonWriter& json, const jobs::JobSpec& job) {
-  json.object()
-      .member("kind", job.kind)
-      .member("v", job.v)
-      .member("args", job.args)
-      .member("name", job.name)
-      .member("queue", job.queue)
-      .member("priority", job.priority)
-      .member("max_crashes", job.max_crashes)
-      .member("meta", job.meta)
-      .member("created_by", job.created_by);
-  write(json, "labels", job.labels);
-  if (job.retries) json.member("retries", *job.retries);
-  json.end();
+// Earlier a text that held the JSON was kept.
+void read_json(const Node& node, std::string_view key, std::string& out) {
+  const Node* found = node.find(key);
+  if (found != nullptr) out = found->is_string() ? found->text : to_json(*found);
 }
 
 jobs::JobSpec job_spec(const Node& node) {
   jobs::JobSpec job;
   read(node, "kind", job.kind);
   read(node, "v", job.v);
-  read(node, "args", job.args);
+  read_json(node, "args", job.args);
+  read_json(node, "named", job.args);
   read(node, "name", job.name);
   read(node, "queue", job.queue);
   read(node, "priority", job.priority);
   read(node, "max_crashes", job.max_crashes);
-  read(node, "meta", job.meta);
+  read_json(node, "meta", job.meta);
   read(node, "created_by", job.created_by);
   read(node, "labels", job.labels);
   if (node.find("retries") != nullptr) read(node, "retries", job.retries.emplace());
@@ -52,19 +36,8 @@ jobs::JobSpec job_spec(const Node& node) {
 
 std::string to_json(const jobs::WorkerSpec& spec) {
   JsonWriter json;
-  json.object()
-      .member("name", spec.name)
-      .member("concurrency", spec.concurrency)
-      .member("version", spec.version)
-      .member("host", spec.host)
-      .member("pid", spec.pid)
-      .member("runtime", spec.runtime)
-      .member("prefetch", spec.prefetch)
-      .member("generation", spec.generation)
-      .member("replica", spec.replica);
-  write(json, "tags", spec.tags);
-  write(json, "queues", spec.queues);
-  write(json, "kinds", spec.kinds);
+  json.object().member("name", spec.name).member("concurrency", spec.concurrency);
+  write_members(json, spec);
   return std::move(json.end()).text();
 }
 
@@ -98,8 +71,10 @@ std::string to_json(const jobs::RecurringSpec& spec) {
       .member("missed_max", spec.missed_max)
       .member("max_concurrent", spec.max_concurrent)
       .member("created_by", spec.created_by)
-      .key("job");
-  write(json, spec.job);
+      .key("job")
+      .object();
+  write_members(json, spec.job);
+  json.member("created_by", spec.job.created_by).end();
   return std::move(json.end()).text();
 }
 
