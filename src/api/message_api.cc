@@ -2,11 +2,14 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
+#include <memory>
 
 #include <fmt/core.h>
 
 #include "api/json.h"
 #include "api/message_json.h"
+#include "api/message_scan.h"
 #include "api/message_wait.h"
 #include "api/service_bus_api.h"
 #include "broker/address.h"
@@ -56,7 +59,9 @@ Result<Int> number(const Call& call, std::string_view name, Int otherwise, Int m
 
 bool wants_dead_letters(const Call& call) { return call.request.parameter("sub") == "deadletter"; }
 
-std::string as_json(const std::vector<std::shared_ptr<const broker::Message>>& messages) {
+using Messages = std::vector<std::shared_ptr<const broker::Message>>;
+
+std::string as_json(const Messages& messages) {
   JsonWriter json;
   json.array();
   for (const auto& message : messages) write_message(json, *message);
@@ -71,12 +76,17 @@ void peek(ApiContext& context, Call call) {
   if (!count) return call.responder.send(to_response(count.error()));
   const auto address = entity_of(context, call, wants_dead_letters(call));
   if (!address) return;
-  std::optional<std::string> session;
-  if (const auto named = call.request.parameter("session")) session = std::string(*named);
-  context.bus->broker.peek(*address, *from, *count, session, [call](auto messages) {
-    if (!messages) return call.responder.send(to_response(messages.error()));
-    call.responder.send(json_response(200, as_json(*messages)));
-  });
+  MessageFilter filter{.from = *from, .most = *count};
+  if (const auto named = call.request.parameter("session")) filter.session = std::string(*named);
+  if (const auto reason = call.request.parameter("reason")) filter.reason = std::string(*reason);
+  auto found = std::make_shared<Messages>();
+  scan_messages(
+      context.bus->broker, *address, std::move(filter),
+      [found](Messages::value_type message) { found->push_back(std::move(message)); },
+      [call, found](const Status& status) {
+        if (!status) return call.responder.send(to_response(status.error()));
+        call.responder.send(json_response(200, as_json(*found)));
+      });
 }
 
 std::string counted(std::size_t count) {
@@ -132,16 +142,15 @@ void receive(ApiContext& context, Call call) {
   receive_messages(context.bus->broker, context.loop, context.clock, wish, call.responder,
                    [call](auto deliveries) {
                      if (!deliveries) return call.responder.send(to_response(deliveries.error()));
-                     std::vector<std::shared_ptr<const broker::Message>> messages;
+                     Messages messages;
                      for (const auto& delivery : *deliveries) messages.push_back(delivery.message);
                      call.responder.send(json_response(200, as_json(messages)));
                    });
 }
 
-// What purge and redrive are asked to take: {"sequenceNumbers": […], "max": n}.
+// What purge and redrive are asked to take: {"sequenceNumbers": […], "reason": "…", "max": n}.
 struct Selection {
-  std::vector<SequenceNumber> sequences{};
-  std::size_t most = std::numeric_limits<std::size_t>::max();
+  MessageFilter filter{};
   std::string to{};
 };
 
@@ -151,20 +160,37 @@ std::optional<Selection> selection_of(const Call& call) {
   auto in = body.reader();
   std::optional<std::int64_t> most;
   in.integer("max", most, 1);
+  in.text("reason", selection.filter.reason);
   in.text("to", selection.to);
   if (const Node* list = in.array("sequenceNumbers"))
     for (const Node& one : list->items) {
       const auto value = one.as_int();
       if (!value) in.wrong("sequenceNumbers", "expected whole numbers");
-      selection.sequences.push_back(value.value_or(0));
+      selection.filter.sequences.insert(value.value_or(0));
     }
   in.close();
-  if (most) selection.most = static_cast<std::size_t>(*most);
+  if (most) selection.filter.most = static_cast<std::size_t>(*most);
   if (const auto problem = body.problem()) {
     call.responder.send(to_response(*problem));
     return std::nullopt;
   }
   return selection;
+}
+
+using Sequences = std::vector<SequenceNumber>;
+
+// Finds the numbers, and goes on with them when there are any; none is a count of 0.
+void with_selected(ApiContext& context, const Call& call, const Address& address,
+                   const MessageFilter& filter, std::function<void(const Sequences&)> go_on) {
+  auto found = std::make_shared<Sequences>();
+  scan_messages(
+      context.bus->broker, address, filter,
+      [found](const Messages::value_type& message) { found->push_back(message->sequence); },
+      [call, found, go_on = std::move(go_on)](const Status& status) {
+        if (!status) return call.responder.send(to_response(status.error()));
+        if (found->empty()) return call.responder.send(json_response(200, counted(0)));
+        go_on(*found);
+      });
 }
 
 auto answer_count(const Call& call) {
@@ -179,8 +205,14 @@ void purge(ApiContext& context, Call call) {
   if (!selection) return;
   const auto address = entity_of(context, call, true);
   if (!address) return;
-  context.bus->broker.purge(*address, selection->most, std::nullopt, selection->sequences,
-                            answer_count(call));
+  broker::Broker& broker = context.bus->broker;
+  const MessageFilter& filter = selection->filter;
+  if (filter.everything())  // without reading them
+    return broker.purge(*address, filter.most, std::nullopt, {}, answer_count(call));
+  with_selected(context, call, *address, filter,
+                [&broker, call, at = *address](const Sequences& found) {
+                  broker.purge(at, found.size(), std::nullopt, found, answer_count(call));
+                });
 }
 
 void redrive(ApiContext& context, Call call) {
@@ -194,8 +226,12 @@ void redrive(ApiContext& context, Call call) {
     if (!parsed) return call.responder.send(to_response(parsed.error()));
     to = *parsed;
   }
-  context.bus->broker.redrive(*address, to, selection->sequences, context.clock.now(),
-                              answer_count(call));
+  const auto send_again = [&context, call, at = *address, to](const Sequences& sequences) {
+    context.bus->broker.redrive(at, to, sequences, context.clock.now(), answer_count(call));
+  };
+  if (selection->filter.everything() && selection->filter.most == MessageFilter().most)
+    return send_again({});
+  with_selected(context, call, *address, selection->filter, send_again);
 }
 
 constexpr std::array kRoutes{

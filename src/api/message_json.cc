@@ -61,9 +61,15 @@ void write_value(JsonWriter& json, const amqp::Value& value) {
   }
 }
 
+// Those of a dead letter also by themselves.
 void write_application_properties(JsonWriter& json, std::string_view section) {
   const auto map = amqp::decode_map_section(section);
   if (!map || map->empty()) return;
+  for (const amqp::MapEntry& entry : *map)
+    for (const auto& [name, as] :
+         {std::pair<std::string_view, std::string_view>("DeadLetterReason", "deadLetterReason"),
+          {"DeadLetterErrorDescription", "deadLetterErrorDescription"}})
+      if (entry.key.text() == name && entry.value.text()) json.member(as, *entry.value.text());
   json.key("applicationProperties").object();
   for (const amqp::MapEntry& entry : *map) {
     const auto key = entry.key.text();

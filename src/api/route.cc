@@ -99,7 +99,9 @@ void answer(ApiContext& context, http::Responder responder, std::function<http::
 }
 
 std::size_t body_limit(std::string_view method, std::string_view target, std::size_t usual) {
-  const bool insert = method == "POST" && target.substr(0, target.find('?')) == "/v1/jobs";
+  const std::string_view path = target.substr(0, target.find('?'));
+  const bool sends = path.starts_with("/v1/messages/") && path.ends_with("/send");
+  const bool insert = method == "POST" && (path == "/v1/jobs" || sends);
   return insert ? std::max(usual, kInsertBodyBytes) : usual;
 }
 

@@ -106,7 +106,8 @@ std::span<const Route> queues_routes();     // /v1/queues
 std::span<const Route> metrics_routes();    // /api/metrics
 std::span<const Route> manifest_routes();   // /v1/manifests, /v1/scale; they need `control`
 
-// Bodies of POST /v1/jobs may be larger than others; for ServerLimits::body_limit.
+// Bodies with jobs or messages to be stored may be larger than others; for
+// ServerLimits::body_limit.
 inline constexpr std::size_t kInsertBodyBytes = 32u << 20;
 std::size_t body_limit(std::string_view method, std::string_view target, std::size_t usual);
 

@@ -24,6 +24,10 @@ struct ServiceBusApi {
       connection_string;
   // The name under which a namespace's TLS listener answers; new ones get into the certificate.
   std::function<void(std::string_view name_space)> namespace_added;
+  // The same for the TLS listener; none without it.
+  std::function<std::string(std::string_view name_space, std::string_view rule, const Secret& key,
+                            std::string_view entity)>
+      tls_connection_string{};
 };
 
 // A server without a broker has none of these.
@@ -35,7 +39,7 @@ void with_broker(ApiContext& context, Call call) {
   Serve(context, std::move(call));
 }
 
-// Namespaces and queues by the paths of Azure Resource Manager.
+// Namespaces, queues and their rules by the paths of Azure Resource Manager; connection strings.
 std::span<const Route> arm_routes();
 // Messages of a queue: /v1/messages/….
 std::span<const Route> message_routes();

@@ -84,14 +84,17 @@ std::optional<Output> output_of(const Arguments& arguments) {
 }
 
 std::optional<ApiClient> ApiClient::from(const Arguments& arguments) {
+  const auto output = output_of(arguments);
+  return output ? connect(arguments, *output) : std::nullopt;
+}
+
+std::optional<ApiClient> ApiClient::connect(const Arguments& arguments, Output output) {
   ApiClient client;
   client.url_ = arguments.get("server", environment("JOBMILL_URL"));
   if (client.url_.empty()) client.url_ = kDefaultUrl;
   while (client.url_.ends_with('/')) client.url_.pop_back();
 
-  const auto output = output_of(arguments);
-  if (!output) return std::nullopt;
-  client.output_ = *output;
+  client.output_ = output;
   client.namespace_ = arguments.get("namespace", "default");
 
   std::string user = arguments.get("user", environment("JOBMILL_USER"));

@@ -35,6 +35,8 @@ class ApiClient {
   // Where the server is, who we are and how to print, by flags and environment.
   // A usage error is printed; none then.
   static std::optional<ApiClient> from(const Arguments& arguments);
+  // The same, for commands that print in their own ways.
+  static std::optional<ApiClient> connect(const Arguments& arguments, Output output);
 
   Reply get(const std::string& path) { return request("GET", path, {}); }
   // A read that the server holds until its answer is another one than that of `etag`, at most
@@ -42,6 +44,9 @@ class ApiClient {
   Reply get_changed(const std::string& path, std::string& etag, std::chrono::seconds wait);
   Reply post(const std::string& path, const Node& body) {
     return request("POST", path, to_json(body));
+  }
+  Reply put(const std::string& path, const Node& body) {
+    return request("PUT", path, to_json(body));
   }
   Reply remove(const std::string& path) { return request("DELETE", path, {}); }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
@@ -26,11 +27,37 @@ constexpr std::array kServerFlags{
     Flag{"-n,--namespace", "NAMESPACE", "namespace of the objects (default: default)"},
 };
 
-bool repeats(std::string_view text) { return text.ends_with("…"); }
+// Of the commands that mirror az. Some have no meaning here and are taken all the same, so that
+// scripts run unchanged.
+constexpr std::array kAzFlags{
+    Flag{"-o,--output", "FORMAT", "json (default), jsonc, table, tsv, yaml or none"},
+    Flag{"--query", "EXPRESSION", "print only this part of the result (JMESPath)"},
+    Flag{"-g,--resource-group", "GROUP", "resource group (default: default)"},
+    Flag{"--subscription", "ID", "subscription, a label"},
+    Flag{"--only-show-errors", "", "no warnings"},
+    Flag{"--verbose", "", "no effect"},
+    Flag{"--debug", "", "no effect"},
+    Flag{"--server", "URL", "the control server (JOBMILL_URL, default http://127.0.0.1:8000)"},
+    Flag{"--user", "NAME", "user for Basic authentication (JOBMILL_USER)"},
+    Flag{"--password-file", "FILE", "file with the user's password (else JOBMILL_PASSWORD)"},
+    Flag{"--token", "TOKEN", "bearer token (JOBMILL_TOKEN)"},
+};
 
+// What the command has besides flags of its own.
+std::span<const Flag> globals_of(const Command& command) {
+  if (!command.talks_to_server) return {};
+  if (command.like_az) return kAzFlags;
+  return kServerFlags;
+}
+
+constexpr std::string_view kEllipsis = "…";
+constexpr std::string_view kOptional = "[true|false]";
+bool repeats(std::string_view text) { return text.ends_with(kEllipsis); }
+
+// "-n,--name,--queue-name" -> "name"
 std::string long_name(std::string_view name) {
-  const auto at = name.find("--");
-  return std::string(name.substr(at + 2));
+  name.remove_prefix(name.find("--") + 2);
+  return std::string(name.substr(0, name.find(',')));
 }
 
 // Where one invocation's values go. CLI11 keeps pointers into it.
@@ -50,9 +77,11 @@ void add_flag(CLI::App& app, const Flag& flag, Values& values) {
   std::string type(flag.value);
   CLI::Option* option = app.add_option(flag.name, values.flags[name], flag.help);
   if (repeats(type)) {
-    type.resize(type.size() - std::string_view("…").size());
-    option->expected(1)->take_all();
-    option->allow_extra_args(false);
+    type.resize(type.size() - kEllipsis.size());
+    const bool several = type.ends_with(' ');
+    option->expected(1, several ? 100'000 : 1)->take_all()->allow_extra_args(several);
+  } else if (type == kOptional) {
+    option->expected(0, 1)->take_last()->allow_extra_args(false);
   } else {
     option->expected(1)->take_last()->allow_extra_args(false);
   }
@@ -66,7 +95,7 @@ void add_positionals(CLI::App& app, std::string_view text, Values& values) {
     const bool optional = word.front() == '[';
     if (optional) word = word.substr(1, word.size() - 2);
     const bool many = repeats(word);
-    if (many) word.resize(word.size() - std::string_view("…").size());
+    if (many) word.resize(word.size() - kEllipsis.size());
     values.order.push_back(word);
     CLI::Option* option = app.add_option(word, values.positional[word]);
     option->required(!optional)->expected(1, many ? 100'000 : 1)->type_name("");
@@ -86,11 +115,24 @@ Arguments collect(const Values& values) {
   return arguments;
 }
 
-constexpr std::string_view noun_help(std::string_view noun) {
-  if (noun == "job") return "Enqueue, list, show, requeue, delete and wait for jobs.";
-  if (noun == "queue") return "Queues of jobs.";
-  if (noun == "server") return "Workers that are registered now.";
-  if (noun == "scale") return "What the autoscaler decided, and why.";
+constexpr std::string_view noun_help(std::string_view nouns) {
+  constexpr std::pair<std::string_view, std::string_view> kHelp[] = {
+      {"job", "Enqueue, list, show, requeue, delete and wait for jobs."},
+      {"queue", "Queues of jobs."},
+      {"server", "Workers that are registered now."},
+      {"scale", "What the autoscaler decided, and why."},
+      {"servicebus", "The message broker: namespaces, queues, messages."},
+      {"servicebus namespace", "Namespaces: names under which the broker answers."},
+      {"servicebus namespace authorization-rule", "Shared access rules of a namespace."},
+      {"servicebus namespace authorization-rule keys", "Keys and connection strings of a rule."},
+      {"servicebus queue", "Queues of messages."},
+      {"servicebus queue authorization-rule", "Shared access rules of a queue."},
+      {"servicebus queue authorization-rule keys", "Keys and connection strings of a rule."},
+      {"servicebus message", "Send, look at and receive messages."},
+      {"servicebus deadletter", "Messages that could not be processed."},
+  };
+  for (const auto& [path, help] : kHelp)
+    if (path == nouns) return help;
   return "";
 }
 
@@ -98,7 +140,7 @@ constexpr std::string_view noun_help(std::string_view noun) {
 bool knows(const Command& command, std::string_view name) {
   const auto is_it = [&](const Flag& flag) { return long_name(flag.name) == name; };
   return std::ranges::any_of(command.flags, is_it) ||
-         (command.talks_to_server && std::ranges::any_of(kServerFlags, is_it));
+         std::ranges::any_of(globals_of(command), is_it);
 }
 
 // What is said nearer to the command wins. Answers with the first flag that it does not have.
@@ -123,11 +165,13 @@ Bound bind(CLI::App& root, const Command& command) {
   std::istringstream words{std::string(command.path)};
   std::vector<std::string> path;
   for (std::string word; words >> word;) path.push_back(word);
+  std::string nouns;
   for (std::size_t i = 0; i + 1 < path.size(); ++i) {
+    nouns += (nouns.empty() ? "" : " ") + path[i];
     const auto same =
         parent->get_subcommands([&](const CLI::App* app) { return app->get_name() == path[i]; });
     if (same.empty()) {
-      parent = parent->add_subcommand(path[i], std::string(noun_help(path[i])));
+      parent = parent->add_subcommand(path[i], std::string(noun_help(nouns)));
       parent->require_subcommand(1);
     } else {
       parent = same.front();
@@ -137,8 +181,7 @@ Bound bind(CLI::App& root, const Command& command) {
   auto values = std::make_unique<Values>();
   add_positionals(*app, command.positional, *values);
   for (const Flag& flag : command.flags) add_flag(*app, flag, *values);
-  if (command.talks_to_server)
-    for (const Flag& flag : kServerFlags) add_flag(*app, flag, *values);
+  for (const Flag& flag : globals_of(command)) add_flag(*app, flag, *values);
   return {&command, app, std::move(values)};
 }
 

@@ -12,14 +12,16 @@ namespace jobmill::app {
 
 // What commands are made of. CLI11 sits behind parse() and nowhere else.
 struct Flag {
-  const char* name;        // "--queue", or "-f,--filename"
-  const char* value = "";  // "Q"; empty: a switch; ending in "…": may be repeated
+  const char* name;  // "--queue", "-f,--filename", "-n,--name,--queue-name"
+  // "Q"; empty: a switch; "Q…": may be repeated; "Q …": takes several, as az has it;
+  // "[true|false]": true when nothing follows.
+  const char* value = "";
   const char* help = "";
 };
 
 struct Arguments {
   std::map<std::string, std::vector<std::string>, std::less<>>
-      flags;  // by long name without dashes
+      flags;  // by their first long name, without dashes
   std::vector<std::string> positional;
 
   bool has(std::string_view flag) const { return flags.find(flag) != flags.end(); }
@@ -31,6 +33,7 @@ enum Exit : int {
   kOk = 0,
   kFailed = 1,
   kUsage = 2,
+  kNotFound = 3,  // of the commands that mirror az
   kBadInput = 64,
   kUnreachable = 69,
   kDataInUse = 73,
@@ -46,6 +49,7 @@ struct Command {
   std::span<const Flag> flags;
   bool talks_to_server;  // adds --server, --user, --password-file, --token, -o, -n
   int (*run)(const Arguments& arguments);
+  bool like_az = false;  // its flags are those of az: -o, --query, -g, … in place of -o and -n
 };
 
 struct Program {
