@@ -13,21 +13,21 @@ constexpr std::size_t kSmallest = 16;
 
 void Deliveries::insert(DeliveryId id, Entry entry) {
   if (!stragglers_.empty()) stragglers_.erase(id);
-  if (in_ring_ == 0) {
+  if (filled_ == 0) {
     base_ = id;
     span_ = 0;
   }
   if (id - base_ >= ring_.size()) make_room(id);
   span_ = std::max(span_, id - base_ + 1);
   Entry& place = slot(id);
-  if (place.link == 0) ++in_ring_;
+  if (place.link == 0) ++filled_;
   place = entry;
 }
 
 // Grows while the ring is well filled; otherwise those in it are few and far behind.
 void Deliveries::make_room(DeliveryId id) {
   while (id - base_ >= ring_.size()) {
-    if (in_ring_ >= ring_.size() / 4) {
+    if (filled_ >= ring_.size() / 4) {
       grow();
     } else {
       move_out();
@@ -43,7 +43,7 @@ void Deliveries::move_out() {
     if (entry.link != 0) stragglers_.emplace(base_ + i, entry);
     entry = {};
   }
-  in_ring_ = 0;
+  filled_ = 0;
 }
 
 void Deliveries::grow() {
@@ -55,17 +55,16 @@ void Deliveries::grow() {
 }
 
 const Deliveries::Entry* Deliveries::find(DeliveryId id) const {
-  if (in_span(id)) return slot(id).link == 0 ? nullptr : &slot(id);
+  if (in_ring(id)) return &slot(id);
   if (stragglers_.empty()) return nullptr;
   const auto it = stragglers_.find(id);
   return it == stragglers_.end() ? nullptr : &it->second;
 }
 
 bool Deliveries::erase(DeliveryId id) {
-  if (!in_span(id)) return !stragglers_.empty() && stragglers_.erase(id) > 0;
-  if (slot(id).link == 0) return false;
+  if (!in_ring(id)) return !stragglers_.empty() && stragglers_.erase(id) > 0;
   slot(id) = {};
-  --in_ring_;
+  --filled_;
   trim();
   return true;
 }
@@ -75,7 +74,7 @@ void Deliveries::erase_link(LinkId link) {
     Entry& entry = slot(base_ + i);
     if (entry.link != link) continue;
     entry = {};
-    --in_ring_;
+    --filled_;
   }
   trim();
   std::erase_if(stragglers_, [&](const auto& item) { return item.second.link == link; });
@@ -83,7 +82,7 @@ void Deliveries::erase_link(LinkId link) {
 
 // The span begins with a delivery that is there, or is empty.
 void Deliveries::trim() {
-  if (in_ring_ == 0) span_ = 0;
+  if (filled_ == 0) span_ = 0;
   while (span_ > 0 && slot(base_).link == 0) {
     ++base_;
     --span_;

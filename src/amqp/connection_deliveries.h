@@ -28,13 +28,13 @@ class Deliveries {
   void erase_link(LinkId link);
   // Appends the ids from `first` to `last`, both included, in their serial order.
   void list(DeliveryId first, DeliveryId last, std::vector<DeliveryId>& ids) const;
-  std::size_t size() const { return in_ring_ + stragglers_.size(); }
+  std::size_t size() const { return filled_ + stragglers_.size(); }
   std::size_t capacity() const { return ring_.size(); }
 
  private:
   Entry& slot(DeliveryId id) { return ring_[id & (ring_.size() - 1)]; }
   const Entry& slot(DeliveryId id) const { return ring_[id & (ring_.size() - 1)]; }
-  bool in_span(DeliveryId id) const { return id - base_ < span_; }
+  bool in_ring(DeliveryId id) const { return id - base_ < span_ && slot(id).link != 0; }
   void make_room(DeliveryId id);
   void move_out();
   void grow();
@@ -43,7 +43,7 @@ class Deliveries {
   std::vector<Entry> ring_;  // a power of two; what is not in the span is empty
   DeliveryId base_ = 0;
   std::uint32_t span_ = 0;  // ids from base_ on that the ring holds
-  std::size_t in_ring_ = 0;
+  std::size_t filled_ = 0;
   std::unordered_map<DeliveryId, Entry> stragglers_;
 };
 

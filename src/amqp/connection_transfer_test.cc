@@ -99,10 +99,11 @@ TEST_CASE("transfers: ten thousand messages each way, with any window and frame"
     int at_server = 0;
     int at_client = 0;
     int outcomes = 0;
+    bool in_order = true;
     const auto count = [&](Endpoint& end, int& messages) {
       end.also = [&](const Event& event) {
         if (const auto* message = std::get_if<MessageReceived>(&event)) {
-          CHECK(message->bytes == "body " + std::to_string(messages++));
+          in_order = in_order && message->bytes == "body " + std::to_string(messages++);
           end.connection.settle(message->link, message->delivery, Accepted{});
         } else if (const auto* outcome = std::get_if<DispositionReceived>(&event)) {
           if (outcome->settled && outcome->link != 0) ++outcomes;
@@ -118,6 +119,7 @@ TEST_CASE("transfers: ten thousand messages each way, with any window and frame"
       if (i % 100 == 0) pair.run();
     }
     pair.run();
+    CHECK(in_order);
     CHECK(at_server == 10'000);
     CHECK(at_client == 10'000);
     CHECK(outcomes == 20'000);
