@@ -212,6 +212,11 @@ void exercise_message_store(const MakeMessageStoreWorld& make) {
     REQUIRE(bench.try_write(std::move(changes)));
     bench.world->reopen();
     CHECK(bench.scan(kOrders) == wanted);
+
+    bench.write(DeleteMessage{kOrders, 5});
+    bench.write(insert(kOrders, 5));  // now the last one that came
+    bench.world->reopen();
+    CHECK(bench.scan(kOrders) == wanted);
   }
 
   SUBCASE("messages are read in the order asked for, without those that are not there") {

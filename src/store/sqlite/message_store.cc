@@ -70,13 +70,17 @@ Result<std::vector<RememberDuplicate>> MessageStore::duplicates() {
 }
 
 Status MessageStore::messages(const std::function<void(const StoredMessage&)>& each) {
+  TRY(const bool in_order, file_.run<bool>([&](Database&) { return tables_.rows_in_order(); }));
   MessageKey last{.queue = -1, .sequence = 0};
+  std::int64_t last_row = 0;
   for (;;) {
-    TRY(const auto some, file_.run<std::vector<StoredMessage>>(
-                             [&](Database&) { return tables_.messages(last, kScanned); }));
-    for (const StoredMessage& message : some) each(message);
-    if (some.size() < kScanned) return {};
-    last = key_of(some.back().queue, some.back().message.sequence);
+    TRY(const auto page, file_.run<MessageTables::Page>([&](Database&) {
+      return in_order ? tables_.by_row(last_row, kScanned) : tables_.by_sequence(last, kScanned);
+    }));
+    for (const StoredMessage& message : page.messages) each(message);
+    if (page.messages.size() < kScanned) return {};
+    last = key_of(page.messages.back().queue, page.messages.back().message.sequence);
+    last_row = page.last_row;
   }
 }
 

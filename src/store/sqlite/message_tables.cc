@@ -24,7 +24,9 @@ constexpr char kRemove[] = R"sql(
 // c2 is the place in the order asked for.
 constexpr char kRead[] =
     "SELECT c2, " NARROW ", bytes FROM batch CROSS JOIN message ON queue = c0 AND sequence = c1";
-constexpr char kScan[] = "SELECT " NARROW R"sql(
+constexpr char kOrder[] = "SELECT queue, id FROM message ORDER BY queue, sequence";
+constexpr char kByRow[] = "SELECT " NARROW ", id FROM message WHERE id > ?1 ORDER BY id LIMIT ?2";
+constexpr char kBySequence[] = "SELECT " NARROW R"sql(, id
     FROM message WHERE (queue, sequence) > (?1, ?2)
    ORDER BY queue, sequence LIMIT ?3
 )sql";
@@ -264,12 +266,39 @@ Result<std::vector<std::shared_ptr<const Message>>> MessageTables::read(
   }
 }
 
-Result<std::vector<StoredMessage>> MessageTables::messages(const MessageKey& after, int limit) {
-  auto query = db_.use(kScan);
+// Reads the index only.
+Result<bool> MessageTables::rows_in_order() {
+  auto query = db_.use(kOrder);
+  std::int64_t queue = -1, row = 0;
+  for (;;) {
+    TRY(const bool some, query.step());
+    if (!some) return true;
+    if (query.number(0) == queue && query.number(1) < row) return false;
+    queue = query.number(0);
+    row = query.number(1);
+  }
+}
+
+Result<MessageTables::Page> MessageTables::by_row(std::int64_t after, int limit) {
+  auto query = db_.use(kByRow);
+  query.bind(1, after).bind(2, limit);
+  return page(std::move(query));
+}
+
+Result<MessageTables::Page> MessageTables::by_sequence(const MessageKey& after, int limit) {
+  auto query = db_.use(kBySequence);
   query.bind(1, after.queue).bind(2, after.sequence).bind(3, limit);
-  return all<StoredMessage>(std::move(query), [](const Statement& row) -> Result<StoredMessage> {
-    return StoredMessage{queue_of(row.number(0)), message_of(row, 0)};
-  });
+  return page(std::move(query));
+}
+
+Result<MessageTables::Page> MessageTables::page(Statement query) {
+  Page page;
+  for (;;) {
+    TRY(const bool some, query.step());
+    if (!some) return page;
+    page.messages.push_back({queue_of(query.number(0)), message_of(query, 0)});
+    page.last_row = query.number(kColumns - 1);
+  }
 }
 
 Result<std::vector<StoredEntity>> MessageTables::entities() {

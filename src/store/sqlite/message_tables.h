@@ -40,10 +40,20 @@ class MessageTables {
   Result<std::vector<broker::StoredSequence>> sequences();
   Result<std::vector<broker::StoredSession>> sessions();
   Result<std::vector<broker::RememberDuplicate>> duplicates();
-  // The next ones after a key, without their bytes, in the order of queues and sequences.
-  Result<std::vector<broker::StoredMessage>> messages(const MessageKey& after, int limit);
+
+  // Messages without their bytes, page by page, each queue's in the order of its sequence. As a
+  // rule that is the order of the rows, in which the file is read from front to end; following the
+  // index takes four times as long when the messages of many queues lie mixed.
+  struct Page {
+    std::vector<broker::StoredMessage> messages{};
+    std::int64_t last_row = 0;
+  };
+  Result<bool> rows_in_order();
+  Result<Page> by_row(std::int64_t after, int limit);
+  Result<Page> by_sequence(const MessageKey& after, int limit);
 
  private:
+  Result<Page> page(Statement query);
   Status insert(std::vector<MessageWrite>& writes);
   Status remove(const std::vector<MessageWrite>& writes);
 
