@@ -17,6 +17,8 @@ std::span<const Command> commands() {
     add(kQueueCommands);
     add(kManifestCommands);
     add(kScaleCommands);
+    add(kServiceBusCommands);
+    add(kMessageCommands);
     add(kDoctorCommands);
     return list;
   }();

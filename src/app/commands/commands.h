@@ -13,6 +13,8 @@ extern const std::array<Command, 6> kJobCommands;
 extern const std::array<Command, 2> kQueueCommands;
 extern const std::array<Command, 4> kManifestCommands;
 extern const std::array<Command, 1> kScaleCommands;
+extern const std::array<Command, 22> kServiceBusCommands;
+extern const std::array<Command, 6> kMessageCommands;
 extern const std::array<Command, 2> kDoctorCommands;
 
 }  // namespace jobmill::app
