@@ -34,6 +34,12 @@ void MemoryMessageStore::run() {
   apply_all(std::exchange(later_, {}));
 }
 
+void MemoryMessageStore::close() {
+  silent_ = true;
+  run();
+  silent_ = false;
+}
+
 void MemoryMessageStore::crash() {
   waiting_.clear();
   later_.clear();
@@ -49,11 +55,34 @@ void MemoryMessageStore::perform(const std::vector<Change>& changes, const Done&
   ++writes_;
   if (failing_writes_ > 0) {
     --failing_writes_;
-    return done(fail(Code::Internal, "the disk is full"));
+    return answer(done, fail(Code::Internal, "the disk is full"));
   }
+  if (repeats_a_number(changes))
+    return answer(done, fail(Code::Internal, "a number was given twice"));
   apply_all(std::exchange(later_, {}));
   apply_all(changes);
-  done({});
+  answer(done, {});
+}
+
+void MemoryMessageStore::answer(const Done& done, const Status& status) const {
+  if (!silent_) done(status);
+}
+
+bool MemoryMessageStore::repeats_a_number(const std::vector<Change>& changes) const {
+  std::map<std::pair<Key, SequenceNumber>, bool> there;
+  for (const Change& change : changes) {
+    if (const auto* removal = std::get_if<DeleteMessage>(&change))
+      there[{key_of(removal->queue), removal->sequence}] = false;
+    const auto* insert = std::get_if<InsertMessage>(&change);
+    if (insert == nullptr) continue;
+    const Key key = key_of(insert->queue);
+    const SequenceNumber sequence = insert->message->sequence;
+    const auto table = messages_.find(key);
+    const bool stored = table != messages_.end() && table->second.contains(sequence);
+    bool& present = there.try_emplace({key, sequence}, stored).first->second;
+    if (std::exchange(present, true)) return true;
+  }
+  return false;
 }
 
 void MemoryMessageStore::apply_all(const std::vector<Change>& changes) {
@@ -70,6 +99,7 @@ void MemoryMessageStore::read(QueueKey queue, std::vector<SequenceNumber> sequen
 
 void MemoryMessageStore::look_up(QueueKey queue, const std::vector<SequenceNumber>& sequences,
                                  const Read& done) {
+  if (silent_) return;
   if (failing_reads_ > 0) {
     --failing_reads_;
     return done(fail(Code::Internal, "the disk cannot be read"));

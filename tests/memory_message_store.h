@@ -26,6 +26,8 @@ class MemoryMessageStore final : public broker::MessageStore {
   void fail_writes(int next) { failing_writes_ = next; }
   void fail_reads(int next) { failing_reads_ = next; }
   void crash();
+  // As at an orderly end: what waits is written, and nobody is told.
+  void close();
 
   // What would be found after a crash.
   using Key = std::pair<broker::EntityId, broker::SubQueue>;
@@ -49,6 +51,8 @@ class MemoryMessageStore final : public broker::MessageStore {
   void look_up(broker::QueueKey queue, const std::vector<broker::SequenceNumber>& sequences,
                const Read& done);
 
+  void answer(const Done& done, const Status& status) const;
+  bool repeats_a_number(const std::vector<broker::Change>& changes) const;
   void apply_all(const std::vector<broker::Change>& changes);
   void apply(const broker::InsertMessage& change);
   void apply(const broker::DeleteMessage& change);
@@ -76,6 +80,7 @@ class MemoryMessageStore final : public broker::MessageStore {
   int failing_writes_ = 0;
   int failing_reads_ = 0;
   std::size_t writes_ = 0;
+  bool silent_ = false;
 };
 
 }  // namespace jobmill::testing
