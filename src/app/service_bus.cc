@@ -194,8 +194,16 @@ Status ServiceBus::listen_admin(const std::string& address, bool tls, std::strin
   return {};
 }
 
+// Who comes before the entities of the emulator's file are there waits for them; only a health
+// check wants to know.
 void ServiceBus::serve_admin(http::Request request, http::Responder responder, bool tls) {
-  if (!serving_ || request.path == "/health") return responder.send(health());
+  if (request.path == "/health") return responder.send(health());
+  if (!serving_) {
+    early_.push_back([this, request = std::move(request), responder = std::move(responder), tls] {
+      serve_admin(request, responder, tls);
+    });
+    return;
+  }
   if (api::MessageRest::serves(request)) return rest_.serve(request, responder);
   (tls ? atom_tls_ : atom_).serve(request, responder);
 }
@@ -204,10 +212,11 @@ void ServiceBus::serve_admin(http::Request request, http::Responder responder, b
 http::Response ServiceBus::health() const {
   http::Response response;
   response.headers.add("Content-Type", "application/json");
-  response.status = serving_ ? 200 : 503;
-  response.body = serving_ ? R"({"status":"healthy","message":"Service is healthy."})"
-                           : R"({"status":"unhealthy","message":)"
-                             R"("Service not available. Please try after some time."})";
+  const bool well = serving_ && !stopped_;
+  response.status = well ? 200 : 503;
+  response.body = well ? R"({"status":"healthy","message":"Service is healthy."})"
+                       : R"({"status":"unhealthy","message":)"
+                         R"("Service not available. Please try after some time."})";
   return response;
 }
 
@@ -249,6 +258,7 @@ void ServiceBus::create_next() {
     serving_ = true;
     for (const auto& listener : listeners_)
       listener->start([this](std::shared_ptr<net::Stream> stream) { serve(std::move(stream)); });
+    for (const auto& request : std::exchange(early_, {})) request();
     return;
   }
   auto [name_space, queue] = std::move(to_create_.back());
@@ -267,7 +277,7 @@ void ServiceBus::create_next() {
 }
 
 void ServiceBus::stop() {
-  serving_ = false;
+  stopped_ = true;
   for (const auto& listener : listeners_) listener->close();
   for (const auto& admin : admins_) admin->stop_accepting();
   amqp_.shutdown();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -95,7 +96,9 @@ class ServiceBus {
   std::vector<std::pair<std::string, broker::QueueDescription>> to_create_;  // the last one first
   net::EventLoop::TimerId timer_ = 0;
   TimePoint due_ = TimePoint::max();
+  std::vector<std::function<void()>> early_;  // management requests before serving
   bool serving_ = false;
+  bool stopped_ = false;
 };
 
 }  // namespace jobmill::app

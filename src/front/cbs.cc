@@ -82,7 +82,9 @@ Verdict judge(const Request& request, Claims& claims, const broker::Broker& brok
   const std::string audience = broker::resource_path(request.text("name"));
   auto claim = verify_for(*token, audience, broker, options, now);
   if (!claim) return {kUnauthorized, claim.error().message, condition::kUnauthorized};
-  if (!exists(broker, audience)) return {kNotFound, not_found_text(audience), condition::kNotFound};
+  // Not the text of a refused link: by it JavaScript would take this for one.
+  if (!exists(broker, audience))
+    return {kNotFound, "'" + std::string(audience) + "' does not exist.", condition::kNotFound};
   if (options.auth == AmqpOptions::Auth::Strict) claims.put(*std::move(claim));
   return {};
 }

@@ -270,9 +270,11 @@ void ReceiverLink::settle_answer(amqp::DispositionReceived& disposition,
   if (std::holds_alternative<amqp::Accepted>(*disposition.state))
     return broker.settle(disposition.cookie, std::move(settlement), now,
                          [echo](const Status& status) { echo(amqp::Accepted{}, status); });
-  broker.settle(
-      disposition.cookie, std::move(settlement), now,
-      [echo, state = *std::move(disposition.state)](const Status& status) { echo(state, status); });
+  // The same outcome comes back; but a rejection with an error in it would say that ours failed.
+  amqp::DeliveryState state = *std::move(disposition.state);
+  if (std::holds_alternative<amqp::Rejected>(state)) state = amqp::Rejected{};
+  broker.settle(disposition.cookie, std::move(settlement), now,
+                [echo, state = std::move(state)](const Status& status) { echo(state, status); });
 }
 
 }  // namespace jobmill::front

@@ -479,7 +479,9 @@ void Exchange::on_gone(std::function<void()> fn) {
   });
 }
 
+// Released clients join a host that ends in a slash with the path and ask for "//…".
 std::shared_ptr<const WebSocketEndpoint> Core::endpoint(std::string_view path) const {
+  while (path.starts_with("//")) path.remove_prefix(1);
   for (const auto& candidate : endpoints) {
     const bool same = path.starts_with(candidate->path);
     const std::string_view rest = same ? path.substr(candidate->path.size()) : path;
