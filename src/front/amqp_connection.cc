@@ -314,7 +314,10 @@ void AmqpConnection::arm(TimePoint due) {
   if (timer_ != 0 && armed_for_ <= due) return;
   if (timer_ != 0) shared_.loop.cancel(timer_);
   armed_for_ = due;
-  const Duration delay = std::max(Duration(std::chrono::milliseconds(1)), due - now());
+  constexpr Duration kShortest = std::chrono::milliseconds(1);
+  // A token may live for thousands of years, which no timer counts.
+  constexpr Duration kLongest = std::chrono::hours(1);
+  const Duration delay = std::clamp(Duration(due - now()), kShortest, kLongest);
   timer_ = shared_.loop.run_after(delay, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr) return;
