@@ -12,10 +12,9 @@
 #include "api/arm_names.h"
 #include "api/json.h"
 #include "api/queue_text.h"
+#include "api/rule_keys.h"
 #include "api/service_bus_api.h"
-#include "base/base64.h"
 #include "base/json_writer.h"
-#include "base/random.h"
 #include "broker/address.h"
 
 namespace jobmill::api {
@@ -108,14 +107,6 @@ void answer_keys(const ApiContext& context, const Call& call, const Owner& owner
   call.responder.send(json_response(200, std::move(json).text()));
 }
 
-// As long as those of the cloud: 32 bytes in base64.
-Secret new_key() {
-  std::array<std::byte, 32> bytes{};
-  fill_random(bytes);
-  return Secret(
-      base64_encode(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
-}
-
 void store(ApiContext& context, const Owner& owner, std::vector<AuthorizationRule> rules,
            broker::Broker::Done done) {
   broker::Broker& broker = context.bus->broker;
@@ -181,10 +172,8 @@ void put_rule(ApiContext& context, Call call) {
   std::vector<AuthorizationRule> rules = owner->rules();
   auto rule = find(rules, call.parameter("rule"));
   if (rule == rules.end()) {
-    rules.push_back({.name = call.parameter("rule"),
-                     .primary_key = new_key(),
-                     .secondary_key = new_key(),
-                     .created_at = now});
+    rules.push_back({.name = call.parameter("rule")});
+    complete_rules(rules, now);
     rule = rules.end() - 1;
   }
   rule->rights = *rights;
@@ -237,7 +226,7 @@ void regenerate_keys(ApiContext& context, Call call) {
   const auto rule = find(rules, call.parameter("rule"));
   if (rule == rules.end()) return call.responder.send(to_response(no_rule(call.parameter("rule"))));
   (type == "PrimaryKey" ? rule->primary_key : rule->secondary_key) =
-      key.empty() ? new_key() : Secret(key);
+      key.empty() ? random_rule_key() : Secret(key);
   rule->updated_at = context.clock.now();
   store(context, *owner, rules,
         [&context, call, owner = *owner, rule = *rule](const Status& status) {

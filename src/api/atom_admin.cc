@@ -7,6 +7,7 @@
 
 #include <fmt/core.h>
 
+#include "api/rule_keys.h"
 #include "broker/address.h"
 
 namespace jobmill::api {
@@ -145,6 +146,7 @@ void AtomAdmin::create(const Request& request, const Responder& responder) {
   auto queue = read_queue(request.body, QueueDescription{});
   if (!queue) return responder.send(refuse(queue.error()));
   queue->name = path_of(request);
+  complete_rules(queue->rules, clock_.now());
   broker_.create(name_space_, *queue, clock_.now(),
                  [this, responder, name = queue->name, at = place(request)](const Status& status) {
                    if (!status) return responder.send(refuse(status.error()));
@@ -159,6 +161,7 @@ void AtomAdmin::update(const Request& request, const Responder& responder) {
   if (!existing) return responder.send(refuse(existing.error()));
   auto queue = read_queue(request.body, existing->description);
   if (!queue) return responder.send(refuse(queue.error()));
+  complete_rules(queue->rules, clock_.now());
   broker_.update(*queue, clock_.now(),
                  [this, responder, name = queue->name, at = place(request)](const Status& status) {
                    if (!status) return responder.send(refuse(status.error()));

@@ -14,7 +14,7 @@ namespace jobmill::app {
 struct Flag {
   const char* name;  // "--queue", "-f,--filename", "-n,--name,--queue-name"
   // "Q"; empty: a switch; "Q…": may be repeated; "Q …": takes several, as az has it;
-  // "[true|false]": true when nothing follows.
+  // "[true|false]": empty when nothing follows.
   const char* value = "";
   const char* help = "";
 };

@@ -262,6 +262,7 @@ std::optional<Node> property_of(const AzClient& client, const Arguments& argumen
       return value ? std::optional(Node::integer(*value)) : std::nullopt;
     }
     case Kind::Flag: {
+      if (arguments.get(flag.flag).empty()) return Node::boolean(true);
       const auto value = word(client, arguments, flag.flag, kFlags);
       return value ? std::optional(Node::boolean(*value == "true")) : std::nullopt;
     }
