@@ -6,6 +6,7 @@
 
 #include "amqp/connection_state.h"
 #include "amqp/sasl.h"
+#include "amqp/usual_performatives.h"
 
 namespace jobmill::amqp {
 
@@ -87,7 +88,7 @@ bool Connection::Impl::step() {
 }
 
 void Connection::Impl::on_body(const Frame& frame) {
-  if (frame.body.empty()) return;
+  if (frame.body.empty() || on_usual(frame)) return;
   auto performative = decode_performative(frame.body);
   if (!performative) return fail(condition::kDecodeError, performative.error().message);
   if (close_written && !std::holds_alternative<Close>(*performative)) return;
@@ -96,6 +97,19 @@ void Connection::Impl::on_body(const Frame& frame) {
     return fail(condition::kNotAllowed, "The first frame must be open.");
   }
   std::visit([&](auto& body) { on(frame.channel, body); }, *performative);
+}
+
+// What comes with every message, while nothing else is to be looked at.
+bool Connection::Impl::on_usual(const Frame& frame) {
+  if (!peer || close_written) return false;
+  if (Transfer transfer; decode_usual(frame.body, transfer)) {
+    on(frame.channel, transfer);
+    return true;
+  }
+  Disposition disposition;
+  if (!decode_usual(frame.body, disposition)) return false;
+  on(frame.channel, disposition);
+  return true;
 }
 
 // --- protocol headers --------------------------------------------------------------------------

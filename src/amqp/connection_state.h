@@ -198,6 +198,7 @@ struct Connection::Impl {
   void sasl_outcome(SaslCode code);
   void fail_login(std::string description);
   void on_body(const Frame& frame);
+  bool on_usual(const Frame& frame);
   void on(std::uint16_t channel, Open& open);
   void on(std::uint16_t channel, Close& close);
   void write_open();
