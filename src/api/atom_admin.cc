@@ -103,9 +103,7 @@ AtomPlace AtomAdmin::place(const Request& request) const {
 
 void AtomAdmin::serve(const Request& request, const Responder& responder) {
   const std::string path = broker::lower(path_of(request));
-  if (const Status allowed =
-          access_.allow(request, path.starts_with('$') ? "" : path, broker::Right::Manage);
-      !allowed)
+  if (const Status allowed = access_.allow(request, path, broker::Right::Manage); !allowed)
     return responder.send(refuse(allowed.error()));
   if (request.method == "GET") return responder.send(get(request, path));
   if (request.method == "PUT") return put(request, responder);
@@ -129,8 +127,10 @@ Response AtomAdmin::list(const Request& request) const {
   const std::size_t first = std::min(number(request, "$skip", 0), all.size());
   const std::size_t count = std::min(number(request, "$top", 100), all.size() - first);
   const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
+  const bool more = first + count < all.size();
   return feed(queue_feed("Queues", {begin, begin + static_cast<std::ptrdiff_t>(count)},
-                         place(request), clock_.now()));
+                         place(request), clock_.now(),
+                         more ? fmt::format("?$skip={}&$top={}", first + count, count) : ""));
 }
 
 void AtomAdmin::put(const Request& request, const Responder& responder) {

@@ -128,9 +128,9 @@ void write_head(pugi::xml_node into, const std::string& url, std::string_view ti
   heading.text().set(std::string(title).c_str());
 }
 
-void write_link(pugi::xml_node into, const std::string& url) {
+void write_link(pugi::xml_node into, const std::string& url, const char* relation = "self") {
   pugi::xml_node link = into.append_child("link");
-  link.append_attribute("rel") = "self";
+  link.append_attribute("rel") = relation;
   link.append_attribute("href") = url.c_str();
 }
 
@@ -306,13 +306,14 @@ std::string queue_entry(const QueueInfo& queue, const AtomPlace& place) {
 }
 
 std::string queue_feed(std::string_view title, const std::vector<QueueInfo>& queues,
-                       const AtomPlace& place, TimePoint now) {
+                       const AtomPlace& place, TimePoint now, const std::string& next) {
   pugi::xml_document document;
   pugi::xml_node feed = begin_atom(document, "feed");
   const std::string url = place.base + "/$Resources/queues";
   write_head(feed, url, title);
   Elements(feed).instant("updated", now);
   write_link(feed, url);
+  if (!next.empty()) write_link(feed, url + next, "next");
   for (const QueueInfo& queue : queues) write_queue_entry(feed, queue, place);
   return to_text(document);
 }

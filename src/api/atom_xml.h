@@ -23,8 +23,10 @@ struct AtomPlace {
 
 std::string queue_entry(const broker::QueueInfo& queue, const AtomPlace& place);
 // `title` as the clients expect it: "Queues", or "Publicly Listed Services" for what is not there.
+// `next`: the query of the next page, for clients that follow a second link; empty when there is
+// none.
 std::string queue_feed(std::string_view title, const std::vector<broker::QueueInfo>& queues,
-                       const AtomPlace& place, TimePoint now);
+                       const AtomPlace& place, TimePoint now, const std::string& next = "");
 std::string namespace_entry(const AtomPlace& place, TimePoint created);
 // `detail` begins with "SubCode=40900. ".
 std::string atom_error(int status, std::string_view detail);
