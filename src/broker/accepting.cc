@@ -50,16 +50,13 @@ void Engine::grant_session(OpenReceiver& receiver, MessageSession& session,
   queue.sessions->changed(session);
   receiver.session = &session;
   arm(queue, until);
-  post(receiver.id, [answer = std::move(answer),
-                     grant = SessionGrant{receiver.id, session.id, until}] { answer(grant); });
+  post(receiver.id, Answered{std::move(answer), SessionGrant{receiver.id, session.id, until}});
   pump_session(queue, session);
 }
 
 void Engine::refuse_session(OpenReceiver& receiver, Fault why,
                             Broker::Answer<SessionGrant> answer) {
-  const ReceiverId id = receiver.id;
-  drop_receiver(receiver);
-  post(id, [answer = std::move(answer), why = std::move(why)] { answer(why); });
+  post(receiver.id, Answered{std::move(answer), std::move(why)});
 }
 
 // In the order in which they came.

@@ -105,8 +105,12 @@ void Engine::finish_turn(bool may_call) {
 }
 
 void Engine::carry_out(Event& event) {
-  if (auto* call = std::get_if<std::function<void()>>(&event.what)) return (*call)();
   OpenReceiver* to = find_receiver(event.receiver);
+  if (auto* answered = std::get_if<Answered>(&event.what)) {
+    if (to == nullptr) return;
+    if (!answered->result) drop_receiver(*to);
+    return answered->answer(std::move(answered->result));
+  }
   if (auto* fault = std::get_if<Fault>(&event.what)) {
     if (to == nullptr) return;
     Receiver* receiver = to->receiver;

@@ -113,9 +113,13 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void see(TimePoint now) { now_ = std::max(now_, now); }
 
   struct Drained {};
+  struct Answered {  // open_session(): nobody is answered who has gone
+    Broker::Answer<SessionGrant> answer{};
+    Result<SessionGrant> result;
+  };
   struct Event {
     ReceiverId receiver = 0;
-    std::variant<Delivery, Drained, Fault, std::function<void()>> what{};
+    std::variant<Delivery, Drained, Fault, Answered> what{};
   };
   void carry_out(Event& event);
 

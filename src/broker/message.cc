@@ -157,8 +157,7 @@ Status read_ids(const amqp::Sections& sections, Message& message) {
   if (!ids.message_id.null()) message.message_id = amqp::id_text(ids.message_id);
   if (ids.group_id) message.session_id = std::string(*ids.group_id);
   TRY_VOID(check_length("the message id", message.message_id));
-  TRY_VOID(check_length("the session id", message.session_id.value_or("")));
-  return check_length("the partition key", message.partition_key.value_or(""));
+  return check_length("the session id", message.session_id.value_or(""));
 }
 
 std::string_view between(std::string_view whole, const char* from, const char* to) {
@@ -257,10 +256,12 @@ void append_message_annotations(std::string& head, std::string_view section, con
 }  // namespace
 
 Result<Message> read_message(std::string_view bytes, TimePoint now) {
+  if (bytes.empty()) return fail(Code::InvalidArgument, "a message without any section");
   TRY(const amqp::Sections sections, amqp::split(bytes));
   Message message;
   message.enqueued_at = now;
   TRY_VOID(read_annotations(sections.message_annotations, message));
+  TRY_VOID(check_length("the partition key", message.partition_key.value_or("")));
   TRY_VOID(read_header(sections.header, message, now));
   TRY_VOID(read_ids(sections, message));
   // Clients use the id of a message as the name of their timers, and fail without one.
