@@ -8,6 +8,7 @@
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/waiting_read.h"
+#include "base/nearest.h"
 
 // What producers and people ask of jobs.
 namespace jobmill::api {

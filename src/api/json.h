@@ -85,9 +85,6 @@ class JsonBody {
   std::optional<Problem> unreadable_;
 };
 
-// Of `known`, the name that `name` was probably meant to be; empty: none is near.
-std::string_view nearest(std::string_view name, const std::vector<std::string_view>& known);
-
 // Seconds as a JSON number, with a fraction only if there is one.
 std::string seconds_json(Duration duration);
 

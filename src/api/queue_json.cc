@@ -7,9 +7,9 @@
 
 #include <fmt/core.h>
 
-#include "api/json.h"
 #include "api/queue_text.h"
 #include "base/duration.h"
+#include "base/nearest.h"
 
 namespace jobmill::api {
 namespace {

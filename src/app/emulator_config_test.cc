@@ -66,7 +66,7 @@ TEST_CASE("emulator file: errors name line and path") {
     "Logging": {"Type": "File"}}})");
   CHECK(unknown.find(
             "Config.json:2: UserConfig.Namespaces[0].Queues[0].Properties.LockDurration") == 0);
-  CHECK(unknown.find("LockDuration") != std::string::npos);
+  CHECK(unknown.ends_with("; did you mean LockDuration?"));
   const std::string bad = error_of(R"({"UserConfig": {"Namespaces": [{"Name": "n", "Queues": [
     {"Name": "q", "Properties": {"LockDuration": "5 s"}}], "Topics": []}],
     "Logging": {"Type": "File"}}})");

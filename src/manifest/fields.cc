@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/nearest.h"
+
 namespace jobmill::manifest {
 namespace {
 
@@ -26,6 +28,11 @@ std::string joined(const std::set<std::string, std::less<>>& names) {
   return all;
 }
 
+std::string meant(std::string_view name, const std::set<std::string, std::less<>>& known) {
+  const std::string_view near = nearest(name, {known.begin(), known.end()});
+  return near.empty() ? "" : "; did you mean " + std::string(near) + "?";
+}
+
 }  // namespace
 
 Fields::Fields(const Node& node, std::string path, Unknown unknown, Problems& problems)
@@ -44,7 +51,8 @@ void Fields::report_unknown() const {
     Node at = Node();
     at.line = member.line;
     if (unknown_ == Unknown::Refused)
-      problems_.error(at, path_to(member.key) + ": unknown field; known: " + joined(known_));
+      problems_.error(at, path_to(member.key) + ": unknown field; known: " + joined(known_) +
+                              meant(member.key, known_));
     else
       problems_.note(at, path_to(member.key) + ": no meaning on this machine, ignored");
   }
