@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <set>
 
 #include <fmt/core.h>
@@ -17,6 +18,8 @@ namespace jobmill::app {
 namespace {
 
 using Values = std::vector<std::string>;
+
+constexpr char kAdminHttp[] = "127.0.0.1:5300";  // unless somebody says otherwise
 
 // Settings that are one text.
 template <auto Member>
@@ -420,6 +423,26 @@ Status add_admin(ServerOptions& options, const Arguments& arguments,
   return {};
 }
 
+// Where the emulator's container has its file.
+constexpr char kEmulatorFile[] = "/ServiceBus_Emulator/ConfigFiles/Config.json";
+
+// What the emulator's compose files set: its file and the port of its management. The rest of their
+// variables is about a database that is not needed here.
+Status use_emulator_environment(ServiceBusOptions& bus,
+                                const std::function<std::string(const char*)>& env) {
+  if (bus.config.empty()) bus.config = env("CONFIG_PATH");
+  std::error_code error;
+  if (bus.config.empty() && std::filesystem::exists(kEmulatorFile, error))
+    bus.config = kEmulatorFile;
+  const std::string port = env("EMULATOR_HTTP_PORT");
+  if (port.empty()) return {};
+  const std::string address = "127.0.0.1:" + port;
+  if (!net::parse_address(address))
+    return fail(Code::InvalidArgument, "EMULATOR_HTTP_PORT: '" + port + "' is no port");
+  if (bus.admin_http == kAdminHttp) bus.admin_http = address;
+  return {};
+}
+
 Status check_anonymous(const ServiceBusOptions& bus) {
   if (!bus.anonymous) return {};
   for (const std::string* address : {&bus.amqp, &bus.amqps, &bus.admin, &bus.admin_http})
@@ -460,7 +483,7 @@ Result<ServerOptions> server_options(const Arguments& arguments,
   options.service_bus.amqp = "127.0.0.1:5672";
   options.service_bus.amqps = "127.0.0.1:5671";
   options.service_bus.admin = "127.0.0.1:5443";
-  options.service_bus.admin_http = "127.0.0.1:5300";
+  options.service_bus.admin_http = kAdminHttp;
   if (const std::string file = arguments.get("config", env("JOBMILL_CONFIG")); !file.empty())
     TRY_VOID(read_file(options, file));
   for (const Setting& setting : kSettings) {
@@ -480,6 +503,7 @@ Result<ServerOptions> server_options(const Arguments& arguments,
                 fmt::format("--http {}: other machines could reach it without credentials; add "
                             "--user NAME --password-file FILE, or bind to 127.0.0.1",
                             options.http));
+  TRY_VOID(use_emulator_environment(options.service_bus, env));
   TRY_VOID(check_anonymous(options.service_bus));
   return options;
 }

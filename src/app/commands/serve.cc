@@ -9,7 +9,18 @@
 namespace jobmill::app {
 namespace {
 
-int serve(const Arguments& arguments) { return serve_until_signal(arguments); }
+// The emulator's compose files set these for the database that it needs.
+void tell_of_ignored_variables() {
+  std::string ignored;
+  for (const char* name : {"ACCEPT_EULA", "MSSQL_SA_PASSWORD", "SQL_SERVER", "SQL_WAIT_INTERVAL"})
+    if (!environment(name).empty()) ignored += (ignored.empty() ? "" : ", ") + std::string(name);
+  if (!ignored.empty()) fmt::print(stderr, "jobmill: {}: not needed here, ignored\n", ignored);
+}
+
+int serve(const Arguments& arguments) {
+  tell_of_ignored_variables();
+  return serve_until_signal(arguments);
+}
 
 // Where clients of Service Bus find this server, as the connection strings that they take.
 void print_connection_strings(const Server& server) {
@@ -37,6 +48,7 @@ int dev(const Arguments& arguments) {
         "  jobmill job enqueue mail.send '[\"bob@example.org\"]' --in 1m\n"
         "  jobmill job list\n  jobmill apply -f k8s/ && jobmill get scaledobjects\n\n");
   };
+  tell_of_ignored_variables();
   return serve_until_signal(arguments, ready, use_emulator_key);
 }
 
