@@ -127,7 +127,7 @@ Response AtomAdmin::list(const Request& request) const {
   const std::size_t first = std::min(number(request, "$skip", 0), all.size());
   const std::size_t count = std::min(number(request, "$top", 100), all.size() - first);
   const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
-  const bool more = first + count < all.size();
+  const bool more = count > 0 && first + count < all.size();
   return feed(queue_feed("Queues", {begin, begin + static_cast<std::ptrdiff_t>(count)},
                          place(request), clock_.now(),
                          more ? fmt::format("?$skip={}&$top={}", first + count, count) : ""));

@@ -123,6 +123,10 @@ TEST_CASE("atom admin: pages of a list end with one that has no entries") {
   const auto page = rig.call({.target = "/$Resources/Queues/?$skip=5&$top=3&?=stray"});
   CHECK(entries(page) == 2);
   CHECK(has(page, ">q5<"));
+  CHECK_FALSE(has(page, "rel=\"next\""));
+  CHECK(has(rig.call({.target = "/$Resources/Queues?$skip=2&$top=3"}),
+            R"(rel="next" href="http://localhost:5300/$Resources/queues?$skip=5&amp;$top=3")"));
+  CHECK_FALSE(has(rig.call({.target = "/$Resources/Queues?$top=0"}), "rel=\"next\""));
   CHECK(entries(rig.call({.target = "/$Resources/Queues?$skip=7"})) == 0);
   CHECK(entries(rig.call({.target = "/$Resources/Queues?$skip=99&$top=100"})) == 0);
 }

@@ -26,7 +26,9 @@ std::string entry_with(const std::string& elements) {
 std::vector<std::string> children_of(const std::string& xml, const std::string& name) {
   std::vector<std::string> names;
   int depth = -1;
-  for (std::size_t at = xml.find("<" + name); at < xml.size(); at = xml.find('<', at + 1)) {
+  std::size_t at = xml.find("<" + name + " ");
+  if (at == std::string::npos) at = xml.find("<" + name + ">");
+  for (; at < xml.size(); at = xml.find('<', at + 1)) {
     const bool closes = xml[at + 1] == '/';
     const auto end = xml.find('>', at);
     if (!closes && depth == 0) {
