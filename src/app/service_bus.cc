@@ -121,6 +121,7 @@ ServiceBus::ServiceBus(Parts parts, std::unique_ptr<sqlite::MessageStore> store,
            }},
       amqp_(parts_.loop, *broker_, parts_.clock, parts_.log, amqp_options(parts_.options)) {
   broker_->on_next_due([this](TimePoint due) { wake_at(due); });
+  broker_->on_entities_changed([this] { parts_.loop.post([this] { amqp_.entities_changed(); }); });
 }
 
 ServiceBus::~ServiceBus() {
@@ -252,6 +253,11 @@ void ServiceBus::start() {
   create_next();
 }
 
+bool ServiceBus::knows_namespace(std::string_view name) const {
+  const auto all = broker_->namespaces();
+  return std::ranges::any_of(all, [&](const auto& one) { return http::iequals(one.name, name); });
+}
+
 // One after the other: a queue may forward to one that the file names before it.
 void ServiceBus::create_next() {
   if (to_create_.empty()) {
@@ -261,6 +267,15 @@ void ServiceBus::create_next() {
     for (const auto& request : std::exchange(early_, {})) request();
     return;
   }
+  if (const std::string name = to_create_.back().first; !knows_namespace(name))
+    return broker_->put_namespace(name, "{}", [this, name](const Status& status) {
+      if (!status) {
+        parts_.log.error("a namespace of the emulator's file was not taken",
+                         {{"namespace", name}, {"error", status.error().message}});
+        std::erase_if(to_create_, [&](const auto& one) { return one.first == name; });
+      }
+      create_next();
+    });
   auto [name_space, queue] = std::move(to_create_.back());
   to_create_.pop_back();
   const auto done = [this, name = queue.name](const Status& status) {

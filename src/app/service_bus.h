@@ -72,6 +72,7 @@ class ServiceBus {
   Status listen_admin(const std::string& address, bool tls, std::string& real);
   Status read_emulator_file();
   void create_next();
+  bool knows_namespace(std::string_view name) const;
   void serve_admin(http::Request request, http::Responder responder, bool tls);
   void wake_at(TimePoint due);
   void tick();

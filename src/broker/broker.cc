@@ -19,6 +19,9 @@ std::optional<TimePoint> Broker::tick(TimePoint now) { return engine_->tick(now)
 void Broker::on_next_due(std::function<void(TimePoint)> listener) {
   engine_->on_next_due(std::move(listener));
 }
+void Broker::on_entities_changed(std::function<void()> listener) {
+  engine_->on_entities_changed(std::move(listener));
+}
 
 void Broker::create(std::string name_space, QueueDescription queue, TimePoint now, Done done) {
   engine_->create(std::move(name_space), std::move(queue), now, std::move(done));

@@ -63,6 +63,16 @@ TEST_CASE("broker: what is fixed at creation cannot change, the rest can") {
   CHECK(bench.broker->queue("orders")->description.max_delivery_count == 3);
 }
 
+TEST_CASE("broker: it tells of entities that changed or went, after the commit") {
+  Bench bench;
+  int told = 0;
+  bench.broker->on_entities_changed([&] { ++told; });
+  REQUIRE(bench.update({.name = "orders", .status = EntityStatus::SendDisabled}));
+  CHECK(told == 1);
+  REQUIRE(bench.remove("orders"));
+  CHECK(told == 2);
+}
+
 TEST_CASE("broker: a removed queue takes its messages, locks and receivers with it") {
   Bench bench;
   REQUIRE(bench.send_all("orders", {{.body = "a"}, {.body = "b"}}));

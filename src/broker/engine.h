@@ -39,6 +39,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   std::optional<TimePoint> tick(TimePoint now);
   void on_next_due(std::function<void(TimePoint)> listener) { on_next_due_ = std::move(listener); }
+  void on_entities_changed(std::function<void()> listener) {
+    on_entities_changed_ = std::move(listener);
+  }
 
   void create(std::string name_space, QueueDescription queue, TimePoint now, Broker::Done done);
   void update(QueueDescription queue, TimePoint now, Broker::Done done);
@@ -191,8 +194,11 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Result<Queue*> check_receiver(const ReceiverOptions& options, TimePoint now);
   OpenReceiver& add_receiver(const ReceiverOptions& options, Receiver& receiver, Queue* queue);
   void drop_receiver(OpenReceiver& receiver);
-  void post(ReceiverId receiver, decltype(Event::what) what) {
-    events_.push_back({receiver, std::move(what)});
+  template <class What>
+  void post(ReceiverId receiver, What what) {
+    Event& event = events_.emplace_back();
+    event.receiver = receiver;
+    event.what.emplace<What>(std::move(what));
   }
   void pump(Queue& queue);
   void pump_plain(Queue& queue);
@@ -287,6 +293,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   };
   std::priority_queue<Due> due_;
   std::function<void(TimePoint)> on_next_due_;
+  std::function<void()> on_entities_changed_;
   TimePoint announced_ = TimePoint::max();
 };
 

@@ -132,6 +132,7 @@ void Engine::apply(Entity& entity, StoredEntity stored) {
   if (const auto idle = entity.idle_at()) arm(entity.main, *idle);
   wake(entity.main);  // forwarding may begin
   wake(entity.dead_letters);
+  if (on_entities_changed_) on_entities_changed_();
 }
 
 void Engine::remove(std::string_view path, Broker::Done done) {
@@ -185,6 +186,7 @@ void Engine::forget(Entity& entity) {
   entity.visible = false;
   by_path_.erase(entity.path);
   by_id_.erase(entity.stored.id);
+  if (on_entities_changed_) on_entities_changed_();
 }
 
 // They are told at the end of the turn, and hear nothing else of this queue before.
