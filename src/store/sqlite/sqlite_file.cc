@@ -15,8 +15,10 @@ namespace {
 
 // The locking mode keeps the index of the log in our memory and other processes out; nobody else
 // may open the file anyway. The larger log makes for fewer checkpoints, each of which syncs twice.
-// The cache is small because a commit may walk through all of it; behind it is the kernel's.
+// The cache is small because a commit may walk through all of it; behind it is the kernel's. Of a
+// page of 4 KiB, messages of 1 KiB leave a quarter unused, and each page is a write of its own.
 constexpr char kPragmas[] = R"sql(
+  PRAGMA page_size = 8192;
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
