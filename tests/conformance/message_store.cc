@@ -31,6 +31,7 @@ std::shared_ptr<Message> message(SequenceNumber sequence, std::string bytes = "s
   made->sequence = sequence;
   made->enqueued_at = kNow;
   made->message_id = "m" + std::to_string(sequence);
+  made->size = static_cast<std::uint32_t>(bytes.size());
   made->bytes = std::make_shared<const std::string>(std::move(bytes));
   return made;
 }
@@ -67,6 +68,7 @@ void check_head(const Message& found, const Message& wanted) {
   CHECK(found.enqueue_sequence == wanted.enqueue_sequence);
   CHECK(found.forwards == wanted.forwards);
   CHECK(found.dead_letter_source == wanted.dead_letter_source);
+  CHECK(found.size == wanted.size);
 }
 
 void check_whole(const Message& found, const Message& wanted) {
@@ -255,6 +257,7 @@ void exercise_message_store(const MakeMessageStoreWorld& make) {
     changed->scheduled_for.reset();
     auto without_bytes = std::make_shared<Message>(*changed);
     without_bytes->bytes = nullptr;
+    without_bytes->size = 0;
     auto second = message(2, "new");
     second->delivery_count = 1;
     bench.write(UpdateMessage{kOrders, without_bytes, false}, UpdateMessage{kOrders, second, true});

@@ -199,8 +199,10 @@ void MessageStore::remember(const Change& change) {
     if (update->bytes_too) {
       cache_.put(update->queue, update->message);
     } else if (kept) {
-      cache_.put(update->queue,
-                 changed(*update->message, [&](Message& copy) { copy.bytes = kept->bytes; }));
+      cache_.put(update->queue, changed(*update->message, [&](Message& copy) {
+                   copy.bytes = kept->bytes;
+                   copy.size = kept->size;
+                 }));
     }
   } else if (const auto* count = std::get_if<CountDelivery>(&change)) {
     remember_count(*count);

@@ -15,6 +15,7 @@
 
 #include "conformance/message_store.h"
 #include "control_queue.h"
+#include "memory_message_store.h"
 #include "temporary_folder.h"
 
 namespace jobmill::sqlite {
@@ -102,7 +103,25 @@ class FileWorld final : public MessageStoreWorld {
   std::unique_ptr<sqlite::MessageStore> store_;
 };
 
+class MemoryWorld final : public MessageStoreWorld {
+ public:
+  broker::MessageStore& store() override { return store_; }
+  void reopen() override { store_.close(); }
+  std::string at_rest() override { return {}; }
+
+  void run_until(const std::function<bool()>& come_true) override {
+    while (!come_true()) REQUIRE(store_.run_one());
+  }
+
+ private:
+  testing::MemoryMessageStore store_;
+};
+
 }  // namespace
+
+TEST_CASE("memory message store: what engines are tested with keeps the contract, too") {
+  exercise_message_store([] { return std::make_unique<MemoryWorld>(); });
+}
 
 TEST_CASE("sqlite message store: keeps the contract of stores") {
   exercise_message_store([] { return std::make_unique<FileWorld>(); });

@@ -25,8 +25,10 @@ constexpr char kRemove[] = R"sql(
 constexpr char kRead[] =
     "SELECT c2, " NARROW ", bytes FROM batch CROSS JOIN message ON queue = c0 AND sequence = c1";
 constexpr char kOrder[] = "SELECT queue, id FROM message ORDER BY queue, sequence";
-constexpr char kByRow[] = "SELECT " NARROW ", id FROM message WHERE id > ?1 ORDER BY id LIMIT ?2";
-constexpr char kBySequence[] = "SELECT " NARROW R"sql(, id
+// The length of a BLOB is in the beginning of its row, too.
+constexpr char kByRow[] =
+    "SELECT " NARROW ", id, length(bytes) FROM message WHERE id > ?1 ORDER BY id LIMIT ?2";
+constexpr char kBySequence[] = "SELECT " NARROW R"sql(, id, length(bytes)
     FROM message WHERE (queue, sequence) > (?1, ?2)
    ORDER BY queue, sequence LIMIT ?3
 )sql";
@@ -262,6 +264,7 @@ Result<std::vector<std::shared_ptr<const Message>>> MessageTables::read(
     if (!some) return found;
     auto message = std::make_shared<Message>(message_of(query, 1));
     message->bytes = std::make_shared<const std::string>(query.blob(kColumns));
+    message->size = static_cast<std::uint32_t>(message->bytes->size());
     found[static_cast<std::size_t>(query.number(0))] = std::move(message);
   }
 }
@@ -298,6 +301,7 @@ Result<MessageTables::Page> MessageTables::page(Statement query) {
     if (!some) return page;
     page.messages.push_back({queue_of(query.number(0)), message_of(query, 0)});
     page.last_row = query.number(kColumns - 1);
+    page.messages.back().message.size = static_cast<std::uint32_t>(query.number(kColumns));
   }
 }
 
