@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint32_t kMaxSaslFrame = 8192;
 
 // What is kept of a buffer that has been emptied.
-constexpr std::size_t kKeptCapacity = 256 * 1024;
+constexpr std::size_t kKeptCapacity = 256u << 10;
 
 }  // namespace
 
