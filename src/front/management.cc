@@ -27,7 +27,9 @@ constexpr std::int32_t kBadRequest = 400;
 constexpr std::int32_t kUnauthorized = 401;
 constexpr std::int32_t kNotImplemented = 501;
 
-constexpr std::size_t kMaxPeeked = 1000;
+// One answer holds no more than this, whatever was asked for; clients ask again.
+constexpr std::size_t kMaxMessages = 256;
+constexpr std::size_t kMaxPeekedBytes = 16u << 20;
 constexpr std::int64_t kMaxPurged = 500;
 // "Any time": the end of the year 9999, which clients round in their own ways.
 constexpr std::int64_t kAnyTime = 253'402'300'799'000;
@@ -235,13 +237,17 @@ Status peek_message(const Call& call) {
   const SequenceNumber from = number(call, "from-sequence-number").value_or(0);
   TRY(const std::size_t limit, count(call, "message-count"));
   call.broker.peek(
-      call.entity, from, std::min(limit, kMaxPeeked), text(call, "session-id"),
+      call.entity, from, std::min(limit, kMaxMessages), text(call, "session-id"),
       [done = call.done](Result<std::vector<std::shared_ptr<const broker::Message>>> found) {
         if (!found) return done(failed(Operation::Entity, found.error()));
         if (found->empty()) return done(nothing());
         amqp::List messages;
-        for (const auto& message : *found)
+        std::size_t bytes = 0;
+        for (const auto& message : *found) {
+          bytes += message->bytes->size();
+          if (bytes > kMaxPeekedBytes && !messages.empty()) break;
           messages.emplace_back(body_of("message", encoded(*message, {.peeked = true})));
+        }
         done(ok(body_of("messages", Value(std::move(messages)))));
       });
   return {};
