@@ -152,6 +152,8 @@ void Connection::Impl::write_refusal(Link& link, std::optional<Error> error) {
 // --- detach ------------------------------------------------------------------------------------
 
 void Connection::Impl::on(std::uint16_t channel, Detach& detach) {
+  // Python detaches its links to $management after it has ended the session that they were in.
+  if (channels.find(channel) == nullptr) return;
   Session* session = active(channel);
   if (session == nullptr) return;
   Link* link = session->handles.find(detach.handle);

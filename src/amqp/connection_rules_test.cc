@@ -92,6 +92,17 @@ TEST_CASE("rules: frames that are none close the connection") {
          "amqp:invalid-field");
 }
 
+TEST_CASE("rules: links may be detached after their session has ended, as Python does") {
+  Handmade hand;
+  hand.begin();
+  REQUIRE(hand.attach(Role::Sender) != 0);
+  const Written written = hand.say(frame(End{}, 3) + frame(Detach{.handle = 0}, 3));
+  REQUIRE(written.bodies.size() == 1);
+  CHECK(std::holds_alternative<End>(written.bodies[0]));
+  hand.begin();
+  CHECK(hand.attach(Role::Sender) != 0);
+}
+
 TEST_CASE("rules: transfers that cannot be close the connection") {
   const auto closes = [](const std::vector<Transfer>& transfers, std::string_view condition) {
     Handmade hand;
