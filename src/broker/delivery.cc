@@ -197,7 +197,8 @@ bool Engine::hand_over(Queue& queue, const MessagePtr& message) {
   OpenReceiver* receiver = queue.credit.first();
   if (queue.sessions) {
     const MessageSession* session = queue.find(message->sequence)->session;
-    if (session == nullptr || session->reading || session->ready.size() > 1) return false;
+    if (session == nullptr || session->reading || session->returning > 0) return false;
+    if (session->ready.size() > 1) return false;
     receiver = find_receiver(session->holder);
     if (receiver == nullptr || receiver->credit == 0) return false;
   } else if (queue.reading || queue.index().count(Place::Ready) > 1) {
@@ -279,7 +280,7 @@ void Engine::delete_and_send(Queue& queue, OpenReceiver& receiver, Messages mess
 // In order to the one receiver that holds the session.
 void Engine::pump_session(Queue& queue, MessageSession& session) {
   OpenReceiver* receiver = find_receiver(session.holder);
-  if (receiver == nullptr || session.reading || queue.paused_until) return;
+  if (receiver == nullptr || session.reading || session.returning > 0 || queue.paused_until) return;
   std::vector<SequenceNumber> wanted;
   std::size_t bytes = 0;
   const auto limit = std::min<std::size_t>(receiver->credit, kMostMessages);
@@ -310,7 +311,10 @@ void Engine::hand_out(Queue& queue, MessageSession& session, ReceiverId holder,
   OpenReceiver* to = session.holder == holder ? find_receiver(holder) : nullptr;
   Messages deletions;
   for (const MessagePtr& message : *got) {
-    if (to == nullptr || to->credit == 0 ||
+    const bool overtakes =  // one that was given back while this one was read
+        session.returning > 0 ||
+        (!session.ready.empty() && session.ready.front() < message->sequence);
+    if (to == nullptr || to->credit == 0 || overtakes ||
         message->expires_at.value_or(TimePoint::max()) <= now_) {
       queue.put(message->sequence, Place::Ready);
     } else if (to->mode == ReceiveMode::PeekLock) {

@@ -32,6 +32,7 @@ struct Lock {
   std::shared_ptr<const Message> message{};
   // Its settlement is being written: it does not expire and cannot be settled again.
   bool settling = false;
+  bool returning = false;  // settling, and counted in its session
 
   Lock* earlier = nullptr;  // neighbours in LockOrder
   Lock* later = nullptr;

@@ -44,6 +44,7 @@ struct MessageSession {
   TimePoint locked_until{};
   std::vector<LockId> locks{};  // of its messages, in the order of hand-out
   bool reading = false;
+  std::size_t returning = 0;  // abandoned, the change is being written: those behind them wait
   SequenceNumber available_as = 0;  // its key among the available ones; 0: it is not
 };
 

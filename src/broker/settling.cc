@@ -124,6 +124,8 @@ void Engine::settle_with(Lock& settled, Batch batch, Broker::Done done, Then the
                             then = std::move(then)](const Status& written) {
     Lock* lock = locks_.find(id);
     if (lock == nullptr) return done(written);  // with its entity
+    if (std::exchange(lock->returning, false))
+      --lock->queue->find(lock->sequence)->session->returning;
     if (written) {
       Queue& queue = *lock->queue;
       const SequenceNumber sequence = lock->sequence;
@@ -140,7 +142,7 @@ void Engine::settle_with(Lock& settled, Batch batch, Broker::Done done, Then the
 void Engine::lock_again(Lock& lock) {
   if (lock.session == nullptr && lock.until == TimePoint::min()) return end_lock(lock, false);
   lock.settling = false;
-  if (lock.session != nullptr) return;
+  if (lock.session != nullptr) return pump_session(*lock.queue, *lock.session);
   lock.queue->locks.add(lock);
   arm(*lock.queue, std::max(lock.until, now_));
 }
@@ -175,6 +177,8 @@ void Engine::abandon(Lock& lock, Settlement settlement, Broker::Done done) {
     end_lock(lock, false);
     return done({});
   }
+  lock.returning = entry.session != nullptr && entry.place == Place::Locked;
+  if (lock.returning) ++entry.session->returning;
   settle_with(lock, std::move(batch), std::move(done),
               [this, count](Queue& from, SequenceNumber sequence) {
                 from.set_delivery_count(sequence, count);

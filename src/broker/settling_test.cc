@@ -287,4 +287,66 @@ TEST_CASE("settling: deferred messages are received all or none, and deleted fir
   CHECK(bench.counts("orders") == Counts{});
 }
 
+TEST_CASE("settling: in a session nothing overtakes a message that is on its way back") {
+  struct Session : Bench {
+    Session() : Bench({.name = "orders", .requires_session = true}) {
+      REQUIRE(send_all("orders", {{.body = "1", .session = "x"},
+                                  {.body = "2", .session = "x"},
+                                  {.body = "3", .session = "x"}}));
+      id = broker->open_session({.address = at("orders")}, {"x", {}}, hands, clock.now(),
+                                [](const Result<SessionGrant>& grant) { CHECK(grant); });
+      rest();
+      grant(id, 1);
+      REQUIRE(hands.bodies() == Bodies{"1"});
+    }
+    void give_back(Action action) {
+      broker->settle(hands.last().lock, {.action = action}, clock.now(),
+                     [this](const Status& status) { settled = bool(status); });
+    }
+    Hands hands{};
+    ReceiverId id = 0;
+    bool settled = false;
+  };
+  SUBCASE("abandoned, with credit for all") {
+    Session session;
+    session.give_back(Action::Abandon);
+    session.grant(session.id, 3);
+    CHECK(session.settled);
+    CHECK(session.hands.bodies() == Bodies{"1", "1", "2", "3"});
+  }
+  SUBCASE("released, while the next ones are read") {
+    Session session;
+    session.broker->grant(session.id, 3, false, session.clock.now());
+    session.give_back(Action::Release);
+    session.rest();
+    CHECK(session.hands.bodies() == Bodies{"1", "1", "2", "3"});
+  }
+  SUBCASE("abandoned, while the next ones are read") {
+    Session session;
+    session.broker->grant(session.id, 3, false, session.clock.now());
+    session.give_back(Action::Abandon);
+    session.rest();
+    CHECK(session.hands.bodies() == Bodies{"1", "1", "2", "3"});
+  }
+  SUBCASE("an abandonment that fails holds nobody up") {
+    Session session;
+    session.store.fail_writes(1);
+    session.give_back(Action::Abandon);
+    session.grant(session.id, 3);
+    CHECK_FALSE(session.settled);
+    CHECK(session.hands.bodies() == Bodies{"1", "2", "3"});
+  }
+  SUBCASE("who holds the session next waits as well") {
+    Session session;
+    session.give_back(Action::Abandon);
+    session.broker->close(session.id, session.clock.now());
+    Hands next;
+    const ReceiverId id = session.broker->open_session(
+        {.address = session.at("orders")}, {"x", {}}, next, session.clock.now(),
+        [](const Result<SessionGrant>& grant) { CHECK(grant); });
+    session.grant(id, 3);
+    CHECK(next.bodies() == Bodies{"1", "2", "3"});
+  }
+}
+
 }  // namespace jobmill::broker
