@@ -110,15 +110,11 @@ ServiceBus::ServiceBus(Parts parts, std::unique_ptr<sqlite::MessageStore> store,
       atom_tls_(*broker_, access_, parts_.clock, kNamespace, "https"),
       rest_(*broker_, access_, parts_.loop, parts_.clock),
       api_{*broker_,
-           [this](std::string_view, std::string_view rule, const Secret& key,
+           [this](std::string_view name_space, std::string_view rule, const Secret& key,
                   std::string_view entity) {
-             return connection_string(rule, key, entity, addresses_.amqp == "off");
+             return connection_string(name_space, rule, key, entity, addresses_.amqp == "off");
            },
-           [this](std::string_view) {
-             if (const Status made = ensure_certificates(); !made)
-               parts_.log.error("the certificate was not issued again",
-                                {{"error", made.error().message}});
-           }},
+           [this](std::string_view) { keep_certificates(); }},
       amqp_(parts_.loop, *broker_, parts_.clock, parts_.log, amqp_options(parts_.options)) {
   broker_->on_next_due([this](TimePoint due) { wake_at(due); });
   broker_->on_entities_changed([this] { parts_.loop.post([this] { amqp_.entities_changed(); }); });
@@ -140,6 +136,20 @@ Status ServiceBus::ensure_certificates() {
       net::ensure_development_certificates(parts_.data + "/tls", names, parts_.clock.now()));
   if (made.issued && tls_) return tls_->reload();
   return {};
+}
+
+void ServiceBus::keep_certificates() {
+  if (!tls_) return;
+  if (const Status made = ensure_certificates(); !made)
+    parts_.log.error("the certificate was not issued again", {{"error", made.error().message}});
+}
+
+// It ends one day, also under a server that never does.
+void ServiceBus::keep_certificates_daily() {
+  parts_.loop.run_after(std::chrono::hours(24), [this] {
+    keep_certificates();
+    keep_certificates_daily();
+  });
 }
 
 Status ServiceBus::open_tls() {
@@ -164,6 +174,11 @@ void ServiceBus::reload_certificates() {
 
 Status ServiceBus::listen() {
   const ServiceBusOptions& options = parts_.options;
+  if (options.amqps != "off")
+    api_.tls_connection_string = [this](std::string_view name_space, std::string_view rule,
+                                        const Secret& key, std::string_view entity) {
+      return connection_string(name_space, rule, key, entity, true);
+    };
   TRY_VOID(listen_amqp(options.amqp, false, addresses_.amqp));
   TRY_VOID(listen_amqp(options.amqps, true, addresses_.amqps));
   TRY_VOID(listen_admin(options.admin, true, addresses_.admin));
@@ -250,6 +265,7 @@ Status ServiceBus::read_emulator_file() {
 
 void ServiceBus::start() {
   if (const auto due = broker_->tick(parts_.clock.now())) wake_at(*due);
+  if (tls_) keep_certificates_daily();
   create_next();
 }
 
@@ -316,11 +332,14 @@ void ServiceBus::tick() {
 
 // --- connection strings ------------------------------------------------------------------------
 
-std::string ServiceBus::connection_string(std::string_view rule, const Secret& key,
-                                          std::string_view entity, bool tls) const {
+std::string ServiceBus::connection_string(std::string_view name_space, std::string_view rule,
+                                          const Secret& key, std::string_view entity,
+                                          bool tls) const {
+  const std::string port = port_of(tls ? addresses_.amqps : addresses_.amqp);
+  const bool usual = tls && port == "5671";
   std::string text =
-      tls ? fmt::format("Endpoint=sb://{}{}:{}/;", kNamespace, kFqdn, port_of(addresses_.amqps))
-          : fmt::format("Endpoint=sb://localhost:{}/;", port_of(addresses_.amqp));
+      fmt::format("Endpoint=sb://{}{}/;", tls ? std::string(name_space) + kFqdn : "localhost",
+                  usual ? "" : ":" + port);
   text += fmt::format("SharedAccessKeyName={};SharedAccessKey={};", rule, key.reveal());
   if (!entity.empty()) text += fmt::format("EntityPath={};", entity);
   if (!tls) text += "UseDevelopmentEmulator=true;";
@@ -328,7 +347,7 @@ std::string ServiceBus::connection_string(std::string_view rule, const Secret& k
 }
 
 std::string ServiceBus::connection_string(bool tls) const {
-  return connection_string(kRootRule, root_key_, "", tls);
+  return connection_string(kNamespace, kRootRule, root_key_, "", tls);
 }
 
 }  // namespace jobmill::app

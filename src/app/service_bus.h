@@ -67,6 +67,8 @@ class ServiceBus {
 
   Status open_tls();
   Status ensure_certificates();
+  void keep_certificates();
+  void keep_certificates_daily();
   Status listen();
   Status listen_amqp(const std::string& address, bool tls, std::string& real);
   Status listen_admin(const std::string& address, bool tls, std::string& real);
@@ -77,8 +79,8 @@ class ServiceBus {
   void wake_at(TimePoint due);
   void tick();
   http::Response health() const;
-  std::string connection_string(std::string_view rule, const Secret& key, std::string_view entity,
-                                bool tls) const;
+  std::string connection_string(std::string_view name_space, std::string_view rule,
+                                const Secret& key, std::string_view entity, bool tls) const;
 
   Parts parts_;
   std::unique_ptr<sqlite::MessageStore> store_;
