@@ -59,7 +59,8 @@ void list_namespaces(ApiContext& context, Call call) {
   JsonWriter json;
   json.object().key("value").array();
   for (const StoredNamespace& one : context.bus->broker.namespaces())
-    if (group == call.path.end() || http::iequals(group_of(one), group->second))
+    if (group == call.path.end() ||
+        http::iequals(group_of(one).value_or(kDefaultGroup), group->second))
       write_namespace(json, call, one);
   call.responder.send(json_response(200, std::move(json.end().end()).text()));
 }

@@ -35,16 +35,19 @@ Node said_of(const StoredNamespace& name_space) {
   return said ? *std::move(said) : Node::object();
 }
 
-std::string group_of(const StoredNamespace& name_space) {
+std::optional<std::string> group_of(const StoredNamespace& name_space) {
   const Node said = said_of(name_space);
   const Node* group = said.find("resourceGroup");
-  return group == nullptr ? kDefaultGroup : group->text;
+  return group == nullptr ? std::nullopt : std::optional(group->text);
 }
 
 std::string id_of(const Call& call, const StoredNamespace& name_space) {
+  const auto asked = std::ranges::find(call.path, "g", &Parameters::value_type::first);
+  const std::string group =
+      group_of(name_space).value_or(asked == call.path.end() ? kDefaultGroup : asked->second);
   return fmt::format(
       "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ServiceBus/namespaces/{}",
-      call.parameter("s"), group_of(name_space), name_space.name);
+      call.parameter("s"), group, name_space.name);
 }
 
 std::string id_of(const Call& call, const StoredNamespace& name_space, const QueueInfo& queue) {

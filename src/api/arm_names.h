@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "api/route.h"
@@ -23,7 +24,8 @@ Result<broker::QueueInfo> queue_of(const ApiContext& context, const Call& call);
 
 // What was said of a namespace when it was made: location, sku, tags, resourceGroup.
 Node said_of(const broker::StoredNamespace& name_space);
-std::string group_of(const broker::StoredNamespace& name_space);
+// None for the one that is always there: it is of every group.
+std::optional<std::string> group_of(const broker::StoredNamespace& name_space);
 
 // "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/ns"
 std::string id_of(const Call& call, const broker::StoredNamespace& name_space);

@@ -335,7 +335,8 @@ void MessageRest::serve(const Request& request, const Responder& responder) {
   const auto address = broker::parse_address(place->entity);
   if (!address) return responder.send(refuse(address.error()));
   const bool sending = place->rest.empty();
-  if (const Status allowed = access_.allow(request, address->path,
+  // Tokens are for the entity, or for the very URL.
+  if (const Status allowed = access_.allow(request, broker::lower(request.path.substr(1)),
                                            sending ? broker::Right::Send : broker::Right::Listen);
       !allowed)
     return responder.send(refuse(allowed.error()));

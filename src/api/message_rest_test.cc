@@ -178,6 +178,16 @@ TEST_CASE("message REST: rights for sending and for receiving") {
   CHECK(call("POST", "/orders/messages", token("listen", "k2")) == 401);
   CHECK(call("DELETE", "/orders/messages/head?timeout=0", token("send", "k1")) == 401);
   CHECK(call("DELETE", "/orders/messages/head?timeout=0", token("listen", "k2")) == 200);
+
+  const auto url_token = [&](const char* url) {  // for the very URL
+    return broker::make_sas(url, "send", Secret("k1"), rig.clock.now() + 1min);
+  };
+  const char* url = "http://localhost:5300/orders/messages";
+  CHECK(call("POST", "/orders/messages", url_token(url)) == 201);
+  CHECK(call("POST", "/Orders/messages", url_token("http://localhost/Orders/messages/")) == 201);
+  CHECK(call("POST", "/orders/messages", url_token("http://localhost/orders/messages/head")) ==
+        401);
+  CHECK(call("POST", "/other/messages", url_token(url)) == 401);
 }
 
 TEST_CASE("message REST: dead letters have a path of their own") {

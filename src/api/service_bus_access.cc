@@ -9,11 +9,22 @@
 #include "api/queue_text.h"
 
 namespace jobmill::api {
+// A token may be for a path below its entity, such as "orders/messages/head".
+std::string_view ServiceBusAccess::entity_of(std::string_view path) const {
+  const std::string_view whole = path;
+  while (!broker_.queue(path)) {
+    const auto slash = path.rfind('/');
+    if (slash == std::string_view::npos) return whole;
+    path = path.substr(0, slash);
+  }
+  return path;
+}
+
 Result<broker::Claim> ServiceBusAccess::claim(std::string_view token) const {
   if (token.starts_with("SharedAccessSignature ")) {
     std::vector<broker::AuthorizationRule> found;
     const broker::FindRules rules = [&](std::string_view of) {
-      found = broker_.rules(of);
+      found = broker_.rules(entity_of(of));
       return std::span<const broker::AuthorizationRule>(found);
     };
     return broker::verify_sas(token, rules, clock_.now());

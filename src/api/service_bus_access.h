@@ -25,11 +25,13 @@ class ServiceBusAccess {
       : broker_(broker), clock_(clock), anonymous_(anonymous), verify_jwt_(std::move(verify_jwt)) {}
 
   // "SharedAccessSignature …", "Bearer <jwt>", or the bare token, as KEDA sends it.
+  // `path`: what is asked for, the entity or a path below it; a token covers what is below its own.
   // PermissionDenied says what is missing.
   Status allow(const http::Request& request, std::string_view path, broker::Right right) const;
 
  private:
   Result<broker::Claim> claim(std::string_view token) const;
+  std::string_view entity_of(std::string_view path) const;
 
   const broker::Broker& broker_;
   const Clock& clock_;
