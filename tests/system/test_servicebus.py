@@ -103,8 +103,15 @@ class Rules(BrokerTest):
         self.queue(server, "orders")
         self.assertEqual(line + "EntityPath=orders;UseDevelopmentEmulator=true;",
                          self.az(server, ["connection-string", "--entity", "orders", "-o", "json"]))
+        self.az(server, ["connection-string", "--tls"], code=3)
         self.az(server, ["connection-string", "--rule", "nobody"], code=3)
         self.az(server, ["connection-string", "--entity", "missing"], code=3)
+
+    def test_the_string_for_tls_names_the_namespace_and_the_port(self):
+        server = self.bus("--amqps", "127.0.0.1:0")
+        port = server.ready.split("amqps=")[1].split()[0].rsplit(":", 1)[1]
+        self.assertEqual(f"Endpoint=sb://sbemulatorns.servicebus.windows.net:{port}/;SharedAccessKeyName={ROOT_RULE[0]};"
+                         f"SharedAccessKey={ROOT_RULE[1]};\n", self.az(server, ["connection-string", "--tls"]))
 
     def test_rules_are_made_and_sign(self):
         server = self.bus()
