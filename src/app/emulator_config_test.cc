@@ -19,7 +19,7 @@ constexpr char kFile[] = R"({
             "DeadLetteringOnMessageExpiration": true,
             "DefaultMessageTimeToLive": "PT2H", /* longer than there */
             "LockDuration": "PT5S", "MaxDeliveryCount": 2, "ForwardTo": "",
-            "RequiresSession": true, "ForwardDeadLetteredMessagesTo": "http://dead" } }
+            "RequiresSession": true, "ForwardDeadLetteredMessagesTo": "sb://localhost/dead" } }
       ],
       "Topics": [ { "Name": "news", "Subscriptions": [] } ]
     } ],
@@ -42,7 +42,7 @@ TEST_CASE("emulator file: entities, with the emulator's defaults where it says n
   CHECK(queues[1].requires_session);
   CHECK(queues[1].dead_letter_on_expiration);
   CHECK(queues[1].forward_to.empty());
-  CHECK(queues[1].forward_dead_letters_to == "http://dead");
+  CHECK(queues[1].forward_dead_letters_to == "sb://localhost/dead");
 }
 
 TEST_CASE("emulator file: what goes beyond the emulator, and what is left out, is said") {
