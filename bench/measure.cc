@@ -11,9 +11,19 @@
 namespace jobmill::bench {
 
 CpuClock::CpuClock(pid_t other) : clocks_{CLOCK_PROCESS_CPUTIME_ID} {
-  if (other == 0) return;
+  if (other != 0) add(other);
+}
+
+CpuClock CpuClock::only(pid_t process) {
+  CpuClock clock;
+  clock.clocks_.clear();
+  clock.add(process);
+  return clock;
+}
+
+void CpuClock::add(pid_t process) {
   clockid_t clock{};
-  if (clock_getcpuclockid(other, &clock) != 0) give_up("there is no such process");
+  if (clock_getcpuclockid(process, &clock) != 0) give_up("there is no such process");
   clocks_.push_back(clock);
 }
 

@@ -21,9 +21,13 @@ namespace jobmill::bench {
 class CpuClock {
  public:
   explicit CpuClock(pid_t other = 0);
+  // Of a process without this one: what a server takes, whatever its clients do.
+  static CpuClock only(pid_t process);
   double micros() const;
 
  private:
+  void add(pid_t process);
+
   std::vector<clockid_t> clocks_;
 };
 

@@ -21,6 +21,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(os.environ.get("JOBMILL_BIN", ROOT / "build/release/bin")).resolve()
+QUEUES = ("bench", "first-half", "second-half")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("JOBMILL_") and name != "DATABASE_URL"}
 
 
@@ -56,16 +57,35 @@ class Server:
         self.ready_ms = (time.monotonic() - started) * 1000
         if " ready " not in line:
             raise SystemExit("bench: jobmill serve did not start")
-        self.url = "http://" + dict(word.split("=", 1) for word in line.split()[2:])["http"]
+        addresses = dict(word.split("=", 1) for word in line.split()[2:])
+        self.url = "http://" + addresses["http"]
+        self.amqp = addresses["amqp"]
 
 
 @contextlib.contextmanager
-def serve(folder):
+def serve(folder, amqp="off", more=()):
     started = time.monotonic()
     words = [BIN / "jobmill", "serve", "--data", folder, "--http", "127.0.0.1:0", "--log-level", "error",
-             "--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off"]
+             "--amqp", amqp, "--amqps", "off", "--admin", "off", "--admin-http", "off", *more]
     with running(words, stdout=subprocess.PIPE, text=True) as process:
         yield Server(process, started)
+
+
+@contextlib.contextmanager
+def serve_broker(folder):
+    """With the queues that are loaded below, without a limit to how long a message lives."""
+    config, key = pathlib.Path(folder, "Config.json"), pathlib.Path(folder, "key")
+    queues = [{"Name": name, "Properties": {"DefaultMessageTimeToLive": "P10675199DT2H48M5.4775807S"}} for name in QUEUES]
+    namespaces = [{"Name": "bench", "Queues": queues}]
+    config.write_text(json.dumps({"UserConfig": {"Namespaces": namespaces, "Logging": {"Type": "Console"}}}))
+    key.write_text("bench-key")
+    with serve(folder, "127.0.0.1:0", ("--servicebus-config", config, "--servicebus-key", key)) as server:
+        yield server
+
+
+def broker_load(folder, server, mode, *more, queue=QUEUES[0]):
+    yield from program("broker_load", mode, "--amqp", server.amqp, "--pid", server.pid, "--user", "RootManageSharedAccessKey",
+                       "--key-file", pathlib.Path(folder, "key"), "--queue", queue, *more)
 
 
 def program(name, *arguments):
@@ -145,6 +165,37 @@ def amqp_engine(_options):
     yield from program("amqp_bench")
 
 
+def broker(options):
+    with data_folder() as folder, serve_broker(folder) as server:
+        yield from broker_load(folder, server, "send", "--messages", options.messages)
+        yield from broker_load(folder, server, "receive", "--messages", options.messages)
+
+
+def broker_confirmed(_options):
+    with data_folder() as folder, serve_broker(folder) as server:
+        yield from broker_load(folder, server, "confirm", "--data", folder)
+
+
+def broker_idle(_options):
+    with data_folder() as folder, serve_broker(folder) as server:
+        time.sleep(2)
+        yield "broker.idle_rss_mb", rss_mb(server.pid)
+        yield from broker_load(folder, server, "idle", "--connections", 1000)
+
+
+def broker_waiting(options):
+    """Two queues, since a million messages of 1 KiB are more than the default size of one takes."""
+    with data_folder() as folder:
+        with serve_broker(folder) as server:
+            for queue in QUEUES[1:]:
+                yield from broker_load(folder, server, "fill", "--messages", options.waiting // 2, queue=queue)
+            yield "broker.million_rss_mb", rss_mb(server.pid)
+        for _ in range(options.runs):
+            with serve_broker(folder) as server:
+                yield "broker.million_restart_s", server.ready_ms / 1000
+                yield "broker.million_restart_rss_mb", rss_mb(server.pid)
+
+
 def cycle(kind):
     return [f"jobs.{kind}.{what}.{unit}" for what in ("bulk_enqueue", "drain", "single8") for unit in ("cpu_us", "per_s")]
 
@@ -160,6 +211,13 @@ GROUPS = [
     ("Latency, 50 jobs a second", latency, "", ["disk.sync_p50_ms", "jobs.sqlite.latency_p50_ms"]),
     ("Scaling: a replica starts", spawn, "", ["scale.spawn_p50_ms", "scale.first_line_p50_ms"]),
     ("AMQP engine, 1 KiB", amqp_engine, "", ["amqp.engine.receive.cpu_us", "amqp.engine.send.cpu_us"]),
+    ("Broker: durable messages of 1 KiB, one connection", broker, "",
+     [f"broker.{what}.{unit}" for what in ("send", "receive") for unit in ("cpu_us", "per_s")]),
+    ("Broker: confirmed sends, against the disk", broker_confirmed, "",
+     ["disk.append_p50_ms", "broker.confirm1_p50_ms", "broker.confirm1_ratio", "broker.confirm8_gain"]),
+    ("Broker: memory", broker_idle, "", ["broker.idle_rss_mb", "broker.connections1000_rss_mb"]),
+    ("Broker: a million messages wait", broker_waiting, "all",
+     ["broker.million_rss_mb", "broker.million_restart_s", "broker.million_restart_rss_mb"]),
     ("Scaling: 10 000 idle objects", objects, "", ["scale.objects10k_cpu_pct"]),
 ]
 
@@ -169,8 +227,15 @@ TARGETS = [
     ("idle server", ["serve.idle_rss_mb"], 25, "MB"),
     ("a job from end to end, embedded", ["jobs.sqlite.bulk_enqueue.cpu_us", "jobs.sqlite.drain.cpu_us"], 20, "us CPU"),
     ("a job from end to end, worker protocol", ["jobs.wire.bulk_enqueue.cpu_us", "jobs.wire.drain.cpu_us"], 40, "us CPU"),
+    ("a message sent, broker", ["broker.send.cpu_us"], 8, "us CPU"),
+    ("a message received and completed, broker", ["broker.receive.cpu_us"], 8, "us CPU"),
+    ("a confirmed send, against the disk", ["broker.confirm1_ratio"], 2, "x"),
+    ("a million messages wait", ["broker.million_rss_mb"], 150, "MB"),
+    ("restart with a million messages", ["broker.million_restart_s"], 3, "s"),
+    ("a thousand idle connections", ["broker.connections1000_rss_mb"], 60, "MB"),
 ]
-UNITS = {"ms": "ms", "mb": "MB", "us": "us CPU", "s": "1/s", "ratio": "x", "pct": "% of a core", "min": "1/min"}
+UNITS = {"per_s": "1/s", "_s": "s", "_ms": "ms", "_mb": "MB", "_us": "us CPU", "_ratio": "x", "_gain": "x", "_pct": "% of a core",
+         "_min": "1/min"}
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------------
@@ -194,7 +259,7 @@ def short(value):
 def print_table(title, rows):
     print(f"\n{title}\n  {'metric':36} {'median':>10} {'min':>10} {'max':>10}  unit")
     for line in rows:
-        unit = UNITS[line["metric"].rsplit("_", 1)[-1]]
+        unit = next(unit for end, unit in UNITS.items() if line["metric"].endswith(end))
         print(f"  {line['metric']:36} {short(line['value']):>10} {short(line['min']):>10} {short(line['max']):>10}  {unit}")
     sys.stdout.flush()
 
@@ -204,6 +269,8 @@ def print_targets(medians):
             if all(m in medians for m in metrics)]
     if "jobs.sqlite.latency_p50_ms" in medians:
         rows.append(("from enqueue to start", medians["jobs.sqlite.latency_p50_ms"], medians["disk.sync_p50_ms"] + 1, "ms"))
+    if "broker.confirm8_gain" in medians:
+        rows.append(("one sender's rate, of that of eight", 1 / medians["broker.confirm8_gain"], 1 / 2, "x"))
     if rows:
         print("\nTargets (medians)")
     for what, value, limit, unit in rows:
@@ -224,6 +291,8 @@ def arguments():
     parser.add_argument("--runs", type=int, default=5, help="of each group (%(default)s)")
     parser.add_argument("--jobs", type=int, default=100_000, help="of one run (%(default)s)")
     parser.add_argument("--history", type=int, default=1_000_000, help="finished jobs of a long history (%(default)s)")
+    parser.add_argument("--messages", type=int, default=200_000, help="of one run of the broker (%(default)s)")
+    parser.add_argument("--waiting", type=int, default=1_000_000, help="messages while memory is measured (%(default)s)")
     parser.add_argument("--idle", type=int, default=10, help="seconds for which the idle server is watched (%(default)s)")
     options = parser.parse_args()
     options.wanted = lambda metric: not options.name or any(metric.startswith(name) for name in options.name)
