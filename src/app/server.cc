@@ -265,7 +265,7 @@ void Server::Impl::open_service_bus() {
   const http::GuardRules rules{.loopback = options.service_bus.anonymous};
   http->on_upgrade(
       {.path = "/$servicebus/websocket",
-       .protocols = {"AMQPWSB10"},
+       .protocols = {"AMQPWSB10", "amqp"},  // the cloud's name, and the standard's, which Go takes
        .refuse = [rules](const http::Request& request) -> std::optional<http::Response> {
          if (const Status ours = http::check_origin(request, rules); !ours)
            return api::to_response(ours.error());
