@@ -400,6 +400,7 @@ void Connection::feed(std::string_view bytes) { impl_->feed(bytes); }
 std::optional<Event> Connection::next_event() { return impl_->next_event(); }
 std::string Connection::take_output() { return impl_->take_output(); }
 std::size_t Connection::output_size() const { return impl_->output_size(); }
+std::size_t Connection::waiting_bytes() const { return impl_->waiting_bytes(); }
 std::optional<TimePoint> Connection::tick(TimePoint now) { return impl_->tick(now); }
 void Connection::sasl_outcome(SaslCode code) { impl_->sasl_outcome(code); }
 void Connection::open() { impl_->open(); }

@@ -175,6 +175,9 @@ class Connection {
   // What must go to the peer, in order. Dispositions that can share a frame do.
   std::string take_output();
   std::size_t output_size() const;
+  // Of messages that were sent and that the peer's session windows do not let out yet: an owner who
+  // looks at it cannot be made to keep more than he wants.
+  std::size_t waiting_bytes() const;
 
   // Call it whenever its answer is due, and after the first byte: keeps the connection alive and
   // ends it when the peer is silent for longer than we said (Closed comes then by next_event()).

@@ -212,6 +212,7 @@ struct Connection::Impl {
   std::optional<TimePoint> tick(TimePoint now);
   std::string take_output();
   std::size_t output_size() const;
+  std::size_t waiting_bytes() const;
   void flush_dispositions();
   template <class Body>
   void write(std::uint16_t channel, const Body& body);

@@ -201,6 +201,13 @@ void Connection::Impl::count_outgoing(Link& link, bool settled, std::uint64_t co
   if (!settled) link.session->outgoing.insert(id, {.link = link.id, .cookie = cookie});
 }
 
+std::size_t Connection::Impl::waiting_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& [id, session] : sessions)
+    for (const WaitingDelivery& delivery : session.waiting) bytes += delivery.message.size();
+  return bytes;
+}
+
 void Connection::Impl::pump(Session& session) {
   while (!session.waiting.empty() && session.peer_window > 0 && writable()) {
     WaitingDelivery& delivery = session.waiting.front();

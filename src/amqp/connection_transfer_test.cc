@@ -225,7 +225,9 @@ TEST_CASE("transfers: what waits goes with its link, and leaves no gap") {
   REQUIRE(hand.server.connection.send(first, {.tag = "a"}, {"lost"}));
   REQUIRE(hand.server.connection.send(second, {.tag = "b"}, {"kept"}));
   CHECK(hand.server.connection.output_size() == 0);
+  CHECK(hand.server.connection.waiting_bytes() == 8);  // the client makes us keep these
   hand.server.connection.detach(first);
+  CHECK(hand.server.connection.waiting_bytes() == 4);
   CHECK(read_frames(hand.server.connection.take_output()).bodies.size() == 1);
   const Written written = flow(1, 10);
   CHECK(written.bodies.size() == 1);

@@ -99,8 +99,11 @@ void AmqpConnection::balance() {
   const bool full = stream_->unsent() > shared_.options.max_unsent_bytes;
   const bool pause = full || storing_bytes_ > shared_.options.max_storing_bytes;
   if (std::exchange(paused_, pause) != pause) pause ? stream_->pause() : stream_->resume();
-  // Once held back, all must have left: on_drained tells.
-  const bool hold = full || (holding_back_ && stream_->unsent() > 0);
+  // What the client's own windows keep in the engine counts too, but its flows must be read. Once
+  // held back, all must have left: on_drained tells, or a flow.
+  const std::size_t waiting = engine_.waiting_bytes();
+  const bool hold = full || waiting > shared_.options.max_unsent_bytes ||
+                    (holding_back_ && (stream_->unsent() > 0 || waiting > 0));
   if (std::exchange(holding_back_, hold) == hold) return;
   const TimePoint time = now();
   for (const auto& [id, link] : links_) hold ? link->hold_back(time) : link->go_on(time);
