@@ -48,6 +48,8 @@ struct Bounds {
 };
 constexpr Bounds kTtl{std::chrono::minutes(5), std::chrono::hours(1)};
 constexpr Bounds kWindow{std::chrono::seconds(5), std::chrono::minutes(5)};
+// What tools write for queues whose messages do not expire: the longest duration that .NET knows.
+constexpr Duration kNever = std::chrono::days(10'675'199);
 constexpr Bounds kLock{std::chrono::seconds(5), std::chrono::minutes(5)};
 
 // An ISO 8601 duration; outside the emulator's bounds it is taken, and said.
@@ -69,7 +71,8 @@ std::optional<Duration> duration(Fields& from, std::string_view key, Bounds boun
 }
 
 void read_properties(Fields& from, broker::QueueDescription& queue) {
-  if (const auto ttl = duration(from, "DefaultMessageTimeToLive", kTtl)) queue.default_ttl = ttl;
+  if (const auto ttl = duration(from, "DefaultMessageTimeToLive", kTtl))
+    queue.default_ttl = *ttl < kNever ? ttl : std::nullopt;
   if (const auto window = duration(from, "DuplicateDetectionHistoryTimeWindow", kWindow))
     queue.duplicate_window = *window;
   if (const auto lock = duration(from, "LockDuration", kLock)) queue.lock_duration = *lock;

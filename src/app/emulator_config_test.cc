@@ -45,6 +45,17 @@ TEST_CASE("emulator file: entities, with the emulator's defaults where it says n
   CHECK(queues[1].forward_dead_letters_to == "sb://localhost/dead");
 }
 
+TEST_CASE("emulator file: the longest time to live is none") {
+  Problems problems("Config.json");
+  const auto config = read_emulator_config(R"({"UserConfig": {
+    "Namespaces": [{"Name": "n", "Queues": [{"Name": "q", "Properties": {
+      "DefaultMessageTimeToLive": "P10675199DT2H48M5.4775807S"}}], "Topics": []}],
+    "Logging": {"Type": "File"}}})",
+                                           problems);
+  REQUIRE(problems.errors().empty());
+  CHECK(config.namespaces[0].queues[0].default_ttl == std::nullopt);
+}
+
 TEST_CASE("emulator file: what goes beyond the emulator, and what is left out, is said") {
   Problems problems("Config.json");
   (void)read_emulator_config(kFile, problems);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/event_loop.h"
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -15,6 +16,13 @@
 namespace asio = boost::asio;
 
 namespace jobmill::net {
+namespace {
+
+// The clock behind timers counts nanoseconds in 64 bits: a due time three hundred years away would
+// be in its past, and the timer fire at once, again and again.
+constexpr Duration kLongest = std::chrono::years(100);
+
+}  // namespace
 
 struct EventLoop::Impl {
   struct Timer {
@@ -99,7 +107,7 @@ EventLoop::TimerId EventLoop::run_after(Duration delay, std::function<void()> wo
   const TimerId id = ++impl_->last_timer;
   if (impl_->closed) return id;
   auto timer = std::make_unique<Impl::Timer>(
-      Impl::Timer{asio::steady_timer(impl_->context, delay), std::move(work)});
+      Impl::Timer{asio::steady_timer(impl_->context, std::min(delay, kLongest)), std::move(work)});
   timer->clock.async_wait([impl = impl_.get(), id](const boost::system::error_code& error) {
     if (!error) impl->run_timer(id);
   });

@@ -88,6 +88,17 @@ TEST_CASE("event loop: a cancelled timer never fires, an unknown one is nothing"
   CHECK_FALSE(fired);
 }
 
+TEST_CASE("event loop: a timer for the end of time does not fire now") {
+  EventLoop loop;
+  std::stop_source stop;
+  bool fired = false;
+  for (const Duration delay : {Duration::max(), Duration(std::chrono::years(29'000))})
+    loop.run_after(delay, [&] { fired = true; });
+  loop.run_after(10ms, [&] { stop.request_stop(); });
+  loop.run(stop.get_token());
+  CHECK_FALSE(fired);
+}
+
 TEST_CASE("event loop: can run again after a stop") {
   EventLoop loop;
   int runs = 0;
