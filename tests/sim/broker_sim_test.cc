@@ -371,6 +371,10 @@ class World {
   }
 
   void advance(Duration time) {
+    // What is being deleted for a receiver whose session ends in the meantime would be lost.
+    if (std::any_of(receivers_.begin(), receivers_.end(),
+                    [](const auto& link) { return link->deletes && link->session; }))
+      bench_.store.run();
     bench_.clock.advance(time);
     bench_.broker->tick(now());
     // Whose lock is over is in other hands, or will be.
