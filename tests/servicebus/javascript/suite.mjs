@@ -52,9 +52,10 @@ async function sendOne(client, queue) {
   await receiving(client, queue, {}, async (receiver) => {
     const got = await one(receiver);
     check(Buffer.from(got.body).equals(sent.body), "body");
-    for (const name of ["contentType", "correlationId", "subject", "to", "replyTo", "messageId", "timeToLive", "applicationProperties"]) {
+    for (const name of ["contentType", "correlationId", "subject", "to", "replyTo", "messageId", "timeToLive"]) {
       same(sent[name], got[name], name);
     }
+    same({ ...sent.applicationProperties, at: 1000 }, got.applicationProperties, "properties"); // this client makes dates numbers
     same(0, got.deliveryCount, "delivery count");
     check(got.sequenceNumber.greaterThan(0), "a sequence number");
     check(/^[0-9a-f-]{36}$/.test(got.lockToken), `a lock token: ${got.lockToken}`);
@@ -134,7 +135,7 @@ async function large(client, queue) {
 
 async function tooLarge(_, queue) {
   await using(connect("SERVICEBUS", ONCE), (client) =>
-    raises("MessageSizeExceeded", () => send(client, queue, { body: Buffer.alloc(300 * 1024) })));
+    raises("MessageSizeExceeded", () => send(client, queue, { body: Buffer.alloc(1200 * 1024) })));
 }
 
 async function receiveAndDelete(client, queue) {
@@ -309,8 +310,8 @@ async function peek(client, queue) {
 
 // --- time --------------------------------------------------------------------------------------
 async function schedule(client, queue) {
-  const due = new Date(Date.now() + 3000);
   await using(client.createSender(queue), (sender) => receiving(client, queue, {}, async (receiver) => {
+    const due = new Date(Date.now() + 10_000);
     const numbers = await sender.scheduleMessages(texts(3), due);
     same(3, new Set(numbers.map(String)).size, "sequence numbers");
     const [peeked] = await receiver.peekMessages(1, { fromSequenceNumber: numbers[0] });
@@ -318,9 +319,9 @@ async function schedule(client, queue) {
     await sender.cancelScheduledMessages(numbers[1]);
     await raises("MessageNotFound", () => sender.cancelScheduledMessages(numbers[1]));
     await sender.sendMessages({ body: Buffer.from("m9"), scheduledEnqueueTimeUtc: due });
-    await nothingLeft(receiver);
-    const got = await take(receiver, 3);
+    const first = await one(receiver);
     check(Date.now() >= due.getTime() - 100, "not before its time");
+    const got = [first, ...(await take(receiver, 2))];
     same(["m0", "m2", "m9"], got.map(text).sort(), "messages that were not cancelled");
     await complete(receiver, got);
   }));

@@ -24,6 +24,9 @@ SYNC = sys.argv[1] == "sync"
 # The time a receive waits for what must not come. What must come is waited for much longer.
 QUIET, LONG = 1, 30
 LOCK = 5  # seconds: the queues with short locks
+TRANSPORT = os.environ["SERVICEBUS_TRANSPORT"]
+# A client with a custom endpoint takes every refused claim for a wrong endpoint.
+REFUSED = errors.ServiceBusAuthenticationError if TRANSPORT == "plain" else errors.ServiceBusConnectionError
 
 
 class Blocking:
@@ -38,8 +41,8 @@ class Blocking:
             return Blocking(value)
         if not callable(value):
             return value
-        if name.startswith("get_queue_"):
-            return lambda *words, **options: Blocking(value(*words, **options))
+        if name in ("get_queue_sender", "get_queue_receiver"):
+            return lambda *words, **options: Blocking(value(*words, **{name: plain(one) for name, one in options.items()}))
 
         async def call(*words, **options):
             return value(*words, **options)
@@ -57,11 +60,15 @@ class Blocking:
             yield message
 
 
+def plain(value):
+    """What the client itself works with: it calls a renewer that it was given."""
+    return value.inner if isinstance(value, Blocking) else value
+
+
 def connect(connection="SERVICEBUS", **options):
-    if os.environ.get("SERVICEBUS_ENDPOINT"):
-        websocket = os.environ["SERVICEBUS_TRANSPORT"] == "websocket"
+    if TRANSPORT != "plain":  # with TLS these clients ignore the port of a connection string
         options["custom_endpoint_address"] = os.environ["SERVICEBUS_ENDPOINT"]
-        options["transport_type"] = TransportType.AmqpOverWebsocket if websocket else TransportType.Amqp
+        options["transport_type"] = TransportType.AmqpOverWebsocket if TRANSPORT == "websocket" else TransportType.Amqp
     if os.environ.get("SERVICEBUS_CA"):
         options["connection_verify"] = os.environ["SERVICEBUS_CA"]
     library = azure.servicebus if SYNC else azure.servicebus.aio
@@ -143,7 +150,7 @@ async def send_one(client, queue):
     sent = ServiceBusMessage(
         b"\x00bytes\xff", content_type="application/octet-stream", correlation_id="c1", subject="s1", to="t1", reply_to="r1",
         message_id="id-1", time_to_live=datetime.timedelta(minutes=5),
-        application_properties={"text": "ü", "int": 7, "long": 2**40, "double": 1.5, "bool": True, "bytes": b"\x00\x01",
+        application_properties={"text": "ü", "int": 2**31 - 1, "double": 1.5, "bool": True, "bytes": b"\x00\x01",
                                 "uuid": uuid.UUID(int=5)})
     before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=2)
     await send(client, queue, sent)
@@ -153,7 +160,7 @@ async def send_one(client, queue):
         same(("application/octet-stream", "c1", "s1", "t1", "r1", "id-1"),
              (got.content_type, got.correlation_id, got.subject, got.to, got.reply_to, got.message_id), "properties")
         same(datetime.timedelta(minutes=5), got.time_to_live, "time to live")
-        same({b"text": "ü".encode(), b"int": 7, b"long": 2**40, b"double": 1.5, b"bool": True, b"bytes": b"\x00\x01",
+        same({b"text": "ü".encode(), b"int": 2**31 - 1, b"double": 1.5, b"bool": True, b"bytes": b"\x00\x01",
               b"uuid": uuid.UUID(int=5)},
              {name: value.encode() if isinstance(value, str) else value for name, value in got.application_properties.items()},
              "application properties")
@@ -217,7 +224,7 @@ async def large(client, queue):
 
 async def too_large(client, queue):
     with Raises(errors.MessageSizeExceededError):
-        await send(client, queue, ServiceBusMessage(b"x" * 300 * 1024))
+        await send(client, queue, ServiceBusMessage(b"x" * 1200 * 1024))
 
 
 async def receive_and_delete(client, queue):
@@ -365,17 +372,17 @@ def now():
 
 
 async def schedule(client, queue):
-    due = now() + datetime.timedelta(seconds=3)
     async with client.get_queue_sender(queue) as sender, client.get_queue_receiver(queue) as receiver:
+        due = now() + datetime.timedelta(seconds=10)
         numbers = await sender.schedule_messages(texts(3), due)
         same(3, len(set(numbers)), "sequence numbers")
         await sender.cancel_scheduled_messages(numbers[1])
         with Raises(errors.MessageNotFoundError):
             await sender.cancel_scheduled_messages(numbers[1])
         await sender.send_messages(ServiceBusMessage("m9", scheduled_enqueue_time_utc=due))
-        await nothing_left(receiver)
-        got = await take(receiver, 3)
+        first = await one(receiver)
         check(now() >= due - datetime.timedelta(milliseconds=100), "not before its time")
+        got = [first, *await take(receiver, 2)]
         same(["m0", "m2", "m9"], sorted(bodies(got)), "messages that were not cancelled")
         for message in got:
             await receiver.complete_message(message)
@@ -610,13 +617,13 @@ async def parallel(client, queue):
 # --- refusals ---------------------------------------------------------------------------------
 async def wrong_key(client, queue):
     async with connect("SERVICEBUS_WRONG_KEY", retry_total=0) as stranger:
-        with Raises(errors.ServiceBusAuthenticationError):
+        with Raises(REFUSED):
             await send(stranger, queue, texts(1))
 
 
 async def expired_token(client, queue):
     async with connect("SERVICEBUS_EXPIRED", retry_total=0) as late:
-        with Raises(errors.ServiceBusAuthenticationError):
+        with Raises(REFUSED):
             await send(late, queue, texts(1))
 
 
@@ -646,9 +653,9 @@ async def send_only(client, queue):
 async def missing_entity(client, queue):
     """The claim for a queue that does not exist is refused, which this client calls an authentication error."""
     async with connect(retry_total=0) as patient:
-        with Raises(errors.ServiceBusAuthenticationError):
+        with Raises(REFUSED):
             await send(patient, queue, texts(1))
-        with Raises(errors.ServiceBusAuthenticationError):
+        with Raises(REFUSED):
             async with patient.get_queue_receiver(queue) as receiver:
                 await receiver.receive_messages(max_wait_time=QUIET)
 

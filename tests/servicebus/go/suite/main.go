@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -39,7 +40,11 @@ func connect(t *t, variable string) *azservicebus.Client { return connectWith(t,
 func connectOnce(t *t, variable string) *azservicebus.Client { return connectWith(t, variable, -1) }
 
 func connectWith(t *t, variable string, retries int32) *azservicebus.Client {
-	options := &azservicebus.ClientOptions{RetryOptions: azservicebus.RetryOptions{MaxRetries: retries}}
+	options := &azservicebus.ClientOptions{
+		RetryOptions: azservicebus.RetryOptions{MaxRetries: retries},
+		// With a port in the connection string this client looks for "localhost:5671" in the certificate.
+		TLSConfig: &tls.Config{ServerName: "localhost"},
+	}
 	if os.Getenv("SERVICEBUS_TRANSPORT") == "websocket" {
 		options.NewWebSocketConn = func(ctx context.Context, args azservicebus.NewWebSocketConnArgs) (net.Conn, error) {
 			socket, _, err := websocket.Dial(ctx, args.Host, &websocket.DialOptions{Subprotocols: []string{"amqp"}})
@@ -227,7 +232,7 @@ func large(t *t, client *azservicebus.Client) {
 func tooLarge(t *t, _ *azservicebus.Client) {
 	client := connectOnce(t, "SERVICEBUS")
 	defer client.Close(t.Ctx)
-	err := trySend(t, client, t.Queue, &azservicebus.Message{Body: make([]byte, 300*1024)})
+	err := trySend(t, client, t.Queue, &azservicebus.Message{Body: make([]byte, 1200*1024)})
 	t.Check(errors.Is(err, azservicebus.ErrMessageTooLarge), "got %T: %v", err, err)
 }
 
@@ -366,9 +371,9 @@ func peek(t *t, client *azservicebus.Client) {
 // --- time -------------------------------------------------------------------------------------
 
 func schedule(t *t, client *azservicebus.Client) {
-	due := time.Now().Add(3 * time.Second)
 	sender := check.Get[*azservicebus.Sender](t)(client.NewSender(t.Queue, nil))
 	from := open(t, client, t.Queue, nil)
+	due := time.Now().Add(10 * time.Second)
 	numbers, err := sender.ScheduleMessages(t.Ctx, texts(3, 0), due, nil)
 	t.Must(err)
 	t.Same(3, len(numbers), "sequence numbers")
@@ -378,9 +383,9 @@ func schedule(t *t, client *azservicebus.Client) {
 	t.Must(sender.CancelScheduledMessages(t.Ctx, numbers[1:2], nil))
 	wantCode(t, sender.CancelScheduledMessages(t.Ctx, numbers[1:2], nil), azservicebus.CodeNotFound)
 	t.Must(sender.SendMessage(t.Ctx, &azservicebus.Message{Body: []byte("m9"), ScheduledEnqueueTime: &due}, nil))
-	nothingLeft(t, from)
-	got := take(t, from, 3)
+	first := one(t, from)
 	t.Check(time.Now().After(due.Add(-100*time.Millisecond)), "not before its time")
+	got := append(take(t, from, 2), first)
 	t.Same([]string{"m0", "m2", "m9"}, sorted(bodies(got)), "messages that were not cancelled")
 	complete(t, from, got...)
 }
@@ -516,7 +521,10 @@ func sessionNone(t *t, _ *azservicebus.Client) {
 	ctx, cancel := context.WithTimeout(t.Ctx, 2*time.Second)
 	defer cancel()
 	_, err := client.AcceptNextSessionForQueue(ctx, t.Queue, nil)
-	wantCode(t, err, azservicebus.CodeTimeout) // the server answers just before the client gives up
+	// The client tells the server to answer up to 20 ms before it gives up itself; either may be first.
+	if !errors.Is(err, context.DeadlineExceeded) {
+		wantCode(t, err, azservicebus.CodeTimeout)
+	}
 }
 
 func sessionLocked(t *t, client *azservicebus.Client) {
