@@ -685,6 +685,7 @@ std::optional<std::uint64_t> descriptor_code(std::string_view symbol) {
 
 template <class T>
 void Writer::put(T number) {
+  if constexpr (sizeof(T) == 1) return out_.push_back(static_cast<char>(number));
   std::array<char, sizeof(T)> bytes{};
   for (std::size_t i = 0; i < sizeof(T); ++i)
     bytes[i] = static_cast<char>(static_cast<std::uint64_t>(number) >> (8 * (sizeof(T) - 1 - i)));

@@ -21,6 +21,8 @@ inline constexpr int kMaxDepth = 32;
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes), size_(bytes.size()) {}
+  Reader(std::string_view bytes, std::size_t position)
+      : rest_(bytes.substr(position)), size_(bytes.size()) {}
 
   bool at_end() const { return rest_.empty(); }
   std::size_t position() const { return size_ - rest_.size(); }

@@ -3,6 +3,7 @@
 
 #include "amqp/codec.h"
 #include "amqp/composite.h"
+#include "amqp/usual_fields.h"
 
 namespace jobmill::amqp {
 
@@ -115,6 +116,74 @@ Result<T> decode_section(std::string_view section) {
   return composite;
 }
 
+bool has_list(std::uint8_t section) {
+  return section == kHeader || section == kProperties || section == kSequence;
+}
+bool has_map(std::uint8_t section) {
+  return section >= kDeliveryAnnotations && section <= kFooter && !has_list(section) &&
+         section != kData && section != kValue;
+}
+
+struct UsualSection {
+  std::uint8_t descriptor = 0;
+  std::size_t size = 0;  // 0: look closer
+};
+
+// The section that is next, with the descriptor and sizes that nearly every message has. The
+// checks are those of skip_content().
+UsualSection usual_section(std::string_view rest) {
+  const auto byte = [rest](std::size_t at) { return static_cast<std::uint8_t>(rest[at]); };
+  if (rest.size() < 5 || byte(0) != 0 || byte(1) != 0x53) return {};
+  const std::uint8_t descriptor = byte(2);
+  const std::uint8_t format = byte(3);
+  const auto kind = static_cast<std::uint8_t>(format & 0x0F);  // 0 binary or list, 1 map
+  const bool compound = format >= 0xC0;
+  if (descriptor == kData ? format != 0xA0 && format != 0xB0
+                          : !(has_list(descriptor) && (format == 0xC0 || format == 0xD0)) &&
+                                !(has_map(descriptor) && (format == 0xC1 || format == 0xD1)))
+    return {};
+  const std::size_t width = (format & 0x10) == 0 ? 1 : 4;  // of size and of count
+  const std::size_t head = 4 + width;
+  const auto number = [&](std::size_t at) {
+    std::size_t value = 0;
+    for (std::size_t i = 0; i < width; ++i) value = value << 8 | byte(at + i);
+    return value;
+  };
+  if (rest.size() < head) return {};
+  const std::size_t size = number(4);
+  if (size > rest.size() - head) return {};
+  if (compound) {
+    if (size < width) return {};
+    const std::size_t count = number(head);
+    if (count > size - width || (kind == 1 && count % 2 != 0)) return {};
+  }
+  return {descriptor, head + size};
+}
+
+std::optional<Header> usual_header(std::string_view section) {
+  Header header;
+  UsualFields fields(section, kHeader);
+  fields.flag(header.durable);
+  fields.ubyte(header.priority);
+  fields.uint(header.ttl);
+  fields.flag(header.first_acquirer);
+  fields.uint(header.delivery_count);
+  if (!fields.done() || !fields.after().empty()) return std::nullopt;
+  return header;
+}
+
+std::optional<Ids> usual_ids(std::string_view section) {
+  std::optional<std::string_view> id;
+  Ids ids;
+  UsualFields fields(section, kProperties);
+  fields.text(id);
+  for (std::uint32_t field = 1; field < kGroupIdField; ++field) fields.skip();
+  fields.text(ids.group_id);
+  if (!fields.good()) return std::nullopt;
+  if (id) ids.message_id = *id;
+  return ids;
+}
+
 std::string hex(std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
@@ -140,8 +209,14 @@ Result<Sections> split(std::string_view message) {
   std::uint64_t before = 0;
   while (!in.at_end()) {
     const std::size_t start = in.position();
-    TRY(const std::uint64_t section, in.descriptor());
-    TRY_VOID(skip_content(in, section));
+    const UsualSection usual = usual_section(in.rest());
+    std::uint64_t section = usual.descriptor;
+    if (usual.size > 0) {
+      in = Reader(message, start + usual.size);
+    } else {
+      TRY(section, in.descriptor());
+      TRY_VOID(skip_content(in, section));
+    }
     if (!may_follow(section, before))
       return malformed("the sections of an AMQP message are out of order");
     std::string_view& view = *place(sections, section);
@@ -164,7 +239,10 @@ Result<std::vector<std::string_view>> data_sections(std::string_view body) {
   return payloads;
 }
 
-Result<Header> decode_header(std::string_view section) { return decode_section<Header>(section); }
+Result<Header> decode_header(std::string_view section) {
+  if (const auto usual = usual_header(section)) return *usual;
+  return decode_section<Header>(section);
+}
 
 void encode_header(std::string& out, const Header& header) {
   Writer writer(out);
@@ -183,12 +261,14 @@ void encode_properties(std::string& out, const Properties& properties) {
 Result<Ids> decode_ids(std::string_view properties_section) {
   Ids ids;
   if (properties_section.empty()) return ids;
+  if (auto usual = usual_ids(properties_section)) return *std::move(usual);
   Reader section(properties_section);
   TRY_VOID(enter(section, kProperties));
   TRY(const Reader::Items items, section.list_items());
   Reader in(items.bytes);
   if (items.count > 0) {
-    TRY(ids.message_id, in.value());
+    TRY(const Value id, in.value());
+    ids.message_id = id_text(id);
   }
   if (items.count <= kGroupIdField) return ids;
   for (std::uint32_t field = 1; field < kGroupIdField; ++field) TRY_VOID(in.skip());

@@ -66,7 +66,7 @@ void encode_properties(std::string& out, const Properties& properties);
 
 // What a broker looks at in every message, without building the rest.
 struct Ids {
-  Value message_id{};  // null when absent
+  std::string message_id{};  // as id_text() says it; empty when absent
   std::optional<std::string_view> group_id{};
 };
 Result<Ids> decode_ids(std::string_view properties_section);

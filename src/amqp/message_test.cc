@@ -272,19 +272,44 @@ TEST_CASE("message: ids are read without the rest") {
   encode_properties(bytes, {.message_id = "id", .subject = "subject", .group_id = "group"});
   const auto ids = decode_ids(bytes);
   REQUIRE(ids);
-  CHECK(ids->message_id == Value("id"));
+  CHECK(ids->message_id == "id");
   CHECK(ids->group_id == "group");
   CHECK(ids->group_id->data() > bytes.data());
 
-  CHECK(decode_ids("")->message_id.null());
-  CHECK(decode_ids(section(0x73, List{}))->message_id.null());
+  CHECK(decode_ids("")->message_id.empty());
+  CHECK(decode_ids(section(0x73, List{}))->message_id.empty());
   const auto short_list = decode_ids(kProperties);
-  CHECK(short_list->message_id == Value("id"));
+  CHECK(short_list->message_id == "id");
   CHECK_FALSE(short_list->group_id);
   const List ten_fields(10);
   CHECK_FALSE(decode_ids(section(0x73, ten_fields))->group_id);
   CHECK_FALSE(decode_ids(kHeader));
   CHECK_FALSE(decode_ids(bytes.substr(0, bytes.size() - 1)));
+}
+
+TEST_CASE("message: ids read alone are those of the properties, whatever these are") {
+  CHECK(rc::check("ids", [] {
+    const auto maybe_text = [] {
+      return *rc::gen::arbitrary<bool>() ? std::optional(any_text()) : std::nullopt;
+    };
+    std::string bytes;
+    encode_properties(
+        bytes, {.message_id = *rc::gen::element<Value>("id", std::uint64_t{7}, Uuid{}, Value(),
+                                                       Binary{"x"}, any_text()),
+                .user_id = maybe_text(),
+                .to = maybe_text(),
+                .correlation_id = *rc::gen::element<Value>("id", std::uint64_t{7}, Uuid{}),
+                .content_type = "text/plain",
+                .absolute_expiry_time = *rc::gen::arbitrary<std::int64_t>(),
+                .group_id = maybe_text()});
+    if (*rc::gen::arbitrary<bool>()) bytes = damaged(bytes);
+    const auto properties = decode_properties(bytes);
+    if (!properties) return;
+    const auto ids = decode_ids(bytes);
+    RC_ASSERT(bool(ids));
+    RC_ASSERT(ids->message_id == id_text(properties->message_id));
+    RC_ASSERT(std::optional<std::string>(ids->group_id) == properties->group_id);
+  }));
 }
 
 TEST_CASE("message: an id of any type has a text") {

@@ -153,8 +153,8 @@ Status check_length(std::string_view what, std::string_view text) {
 
 Status read_ids(const amqp::Sections& sections, Message& message) {
   if (sections.properties.empty()) return {};
-  TRY(const amqp::Ids ids, amqp::decode_ids(sections.properties));
-  if (!ids.message_id.null()) message.message_id = amqp::id_text(ids.message_id);
+  TRY(amqp::Ids ids, amqp::decode_ids(sections.properties));
+  message.message_id = std::move(ids.message_id);
   if (ids.group_id) message.session_id = std::string(*ids.group_id);
   TRY_VOID(check_length("the message id", message.message_id));
   return check_length("the session id", message.session_id.value_or(""));

@@ -62,8 +62,7 @@ void check_message(std::string_view bytes) {
 
   const auto ids = decode_ids(sections->properties);
   const auto properties = decode_properties(sections->properties);
-  if (properties) require(ids && encoded(ids->message_id) == encoded(properties->message_id));
-  if (ids) (void)id_text(ids->message_id);
+  if (properties) require(ids && ids->message_id == id_text(properties->message_id));
   if (properties) {
     std::string written;
     encode_properties(written, *properties);
