@@ -230,6 +230,13 @@ TEST_CASE("broker: a full queue refuses messages until there is room") {
   CHECK(bench.send("orders", {.body = big}));
 }
 
+TEST_CASE("broker: a message has a largest size") {
+  Bench bench({.name = "orders", .max_message_kb = 256});
+  CHECK(code_of(bench.send("orders", {.body = std::string(256 * 1024, 'x')})) ==
+        Code::InvalidArgument);
+  CHECK(bench.send("orders", {.body = std::string(255 * 1024, 'x')}));
+}
+
 TEST_CASE("broker: nothing can be sent to dead letters, or without a session where one is needed") {
   Bench bench;
   REQUIRE(bench.create({.name = "sessions", .requires_session = true}));

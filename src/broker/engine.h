@@ -178,6 +178,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // --- sending.cc ---
   Result<Batch> read_all(Entity& entity, std::span<const std::string_view> messages, bool schedule,
                          TimePoint now);
+  Status check_size(const Entity& entity, const Message& message) const;
   Status accepts(const Entity& entity, const Message& message, std::int64_t more_bytes) const;
   // Adds a message to a write: follows forwarding, drops duplicates, gives the number. Answers 0
   // for a duplicate. `fresh`: it comes from a sender, not from another place of the same entity.

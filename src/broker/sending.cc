@@ -88,6 +88,7 @@ Result<Engine::Batch> Engine::read_all(Entity& entity, std::span<const std::stri
     std::int64_t bytes = 0;
     for (const std::string_view text : messages) {
       TRY(Message message, read_message(text, now));
+      TRY_VOID(check_size(entity, message));
       TRY_VOID(accepts(entity, message, bytes));
       bytes += message.size;
       if (schedule && !message.scheduled_for) message.scheduled_for = now;
@@ -106,6 +107,15 @@ Result<Engine::Batch> Engine::read_all(Entity& entity, std::span<const std::stri
   if (added) return batch;
   abandoned(batch);
   return added.error();
+}
+
+// Links refuse what is too large before it is here; other ways in do not.
+Status Engine::check_size(const Entity& entity, const Message& message) const {
+  const QueueDescription& queue = entity.description();
+  if (message.size <= queue.max_message_kb * 1024) return {};
+  return fail(Code::InvalidArgument, "the message has " + std::to_string(message.size) +
+                                         " bytes; " + queue.name + " takes " +
+                                         std::to_string(queue.max_message_kb) + " KB");
 }
 
 Status Engine::accepts(const Entity& entity, const Message& message,
