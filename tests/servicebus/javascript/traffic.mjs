@@ -13,7 +13,7 @@ async function again(action) {
     try {
       return await action();
     } catch (error) {
-      const known = error.syscall === "connect" || error.message === "Failed to connect";
+      const known = error.syscall === "connect" || error.message.endsWith("Failed to connect");
       if (!known || Date.now() > end) throw error;
     }
   }
