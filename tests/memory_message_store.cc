@@ -157,7 +157,7 @@ void MemoryMessageStore::apply(const ForgetDuplicates& change) {
   });
 }
 void MemoryMessageStore::apply(const PutEntity& change) {
-  entities_[change.entity.id] = change.entity;
+  entities_[change.entity->id] = *change.entity;
 }
 void MemoryMessageStore::apply(const DeleteEntity& change) {
   entities_.erase(change.id);

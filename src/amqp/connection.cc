@@ -378,6 +378,11 @@ std::string Connection::Impl::take_output() {
   if (output_held) return std::exchange(sasl_output, {});
   flush_dispositions();
   std::string taken;
+  if (output.size() < output.capacity() / 4) {  // the buffer stays for a larger one
+    taken = output;
+    output.clear();
+    return taken;
+  }
   // The next one will be about as long: growing to it costs more than having it.
   taken.reserve(std::min(output.size(), kKeptCapacity));
   taken.swap(output);

@@ -154,6 +154,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
     std::vector<Seen> repeats{};  // of an id that is itself not durable yet
     std::vector<Reserved> reserved{};
     std::vector<SequenceNumber> numbers{};  // for schedule(): of each message
+    bool makes_visible() const {
+      return !(arrivals.empty() && seen.empty() && repeats.empty() && reserved.empty());
+    }
   };
   template <class Then>
   void commit(Batch batch, Then then);
@@ -304,6 +307,15 @@ class Engine : public std::enable_shared_from_this<Engine> {
 template <class Then>
 void Engine::commit(Batch batch, Then then) {
   std::vector<Change> changes = std::move(batch.changes);
+  if (!batch.makes_visible()) {  // most settlements: nothing to carry along
+    return store_.write(std::move(changes), [weak = weak_from_this(), then = std::move(then)](
+                                                const Status& written) mutable {
+      const auto self = weak.lock();
+      if (!self) return;
+      const Turn turn(*self, true);
+      then(self->committed({}, written));
+    });
+  }
   store_.write(std::move(changes), [weak = weak_from_this(), batch = std::move(batch),
                                     then = std::move(then)](const Status& written) mutable {
     const auto self = weak.lock();

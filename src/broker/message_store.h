@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -77,7 +78,9 @@ struct ForgetDuplicates {
   TimePoint before{};
 };
 struct PutEntity {
-  StoredEntity entity{};
+  PutEntity(StoredEntity put) : entity(std::make_shared<const StoredEntity>(std::move(put))) {}
+  // Apart, since every change takes as much space as the largest one, and this one is rare.
+  std::shared_ptr<const StoredEntity> entity;
 };
 struct DeleteEntity {  // with all its messages, sessions and duplicates
   EntityId id = 0;

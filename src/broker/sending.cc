@@ -82,7 +82,7 @@ void Engine::cancel(const Address& at, std::span<const SequenceNumber> scheduled
 Result<Engine::Batch> Engine::read_all(Entity& entity, std::span<const std::string_view> messages,
                                        bool schedule, TimePoint now) {
   Batch batch;
-  batch.changes.reserve(messages.size() + 1);
+  batch.changes.reserve(messages.size());
   batch.arrivals.reserve(messages.size());
   const auto add = [&]() -> Status {
     std::int64_t bytes = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/message_tables.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 #include <variant>
 
@@ -17,10 +19,7 @@ constexpr std::size_t kColumns = 14;  // with the bytes
 constexpr char kInsert[] = "INSERT INTO message (" NARROW
                            ", bytes) SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, "
                            "c13 FROM batch";
-constexpr char kRemove[] = R"sql(
-  DELETE FROM message WHERE id IN
-    (SELECT id FROM batch CROSS JOIN message ON queue = c0 AND sequence = c1)
-)sql";
+constexpr char kRemove[] = "DELETE FROM message WHERE queue = ?1 AND sequence BETWEEN ?2 AND ?3";
 // c2 is the place in the order asked for.
 constexpr char kRead[] =
     "SELECT c2, " NARROW ", bytes FROM batch CROSS JOIN message ON queue = c0 AND sequence = c1";
@@ -171,17 +170,32 @@ Status MessageTables::insert(std::vector<MessageWrite>& writes) {
   return {};
 }
 
+// Messages are completed about in their order, so those of many writes lie in rows: each is one
+// walk through the index.
 Status MessageTables::remove(const std::vector<MessageWrite>& writes) {
-  Batch keys(2);
+  std::vector<MessageKey> keys;
   for (const MessageWrite& write : writes) {
     if (!write.status) continue;
     for (const Change& change : write.changes) {
       if (const auto* one = std::get_if<DeleteMessage>(&change))
-        keys.add(number_of(one->queue)).add(one->sequence);
+        keys.push_back({number_of(one->queue), one->sequence});
     }
   }
-  if (keys.empty()) return {};
-  return db_.use(kRemove, keys).run();
+  std::ranges::sort(keys, [](const MessageKey& a, const MessageKey& b) {
+    return std::tie(a.queue, a.sequence) < std::tie(b.queue, b.sequence);
+  });
+  for (auto first = keys.begin(); first != keys.end();) {
+    auto last = first;
+    for (auto next = first;
+         next != keys.end() && next->queue == first->queue && next->sequence - last->sequence <= 1;
+         ++next)
+      last = next;
+    auto remove = db_.use(kRemove);
+    remove.bind(1, first->queue).bind(2, first->sequence).bind(3, last->sequence);
+    TRY_VOID(remove.run());
+    first = last + 1;
+  }
+  return {};
 }
 
 Status MessageTables::make(const UpdateMessage& change) {
@@ -223,7 +237,7 @@ Status MessageTables::make(const ForgetDuplicates& change) {
 }
 
 Status MessageTables::make(const PutEntity& change) {
-  const StoredEntity& entity = change.entity;
+  const StoredEntity& entity = *change.entity;
   TRY(const std::string description, json_.text(entity.description, owner_of(entity.id)));
   auto put = db_.use(kPutEntity);
   put.bind(1, entity.id).bind(2, entity.name_space).bind(3, description);
