@@ -530,7 +530,8 @@ async def session_lock_lost(client, queue):
 
 async def session_auto_renew(client, queue):
     await send(client, queue, in_session("s", "s0"))
-    async with renewer() as keeping, client.get_queue_receiver(queue, session_id="s") as receiver:
+    # The renewer ends first: it must not renew while the receiver closes.
+    async with client.get_queue_receiver(queue, session_id="s") as receiver, renewer() as keeping:
         got = await one(receiver)
         await registered(keeping, receiver)
         await pause(LOCK * 1.6)
