@@ -76,8 +76,10 @@ def main():
     options = parser.parse_args()
     with artemis() as (folder, server):
         def once(_options):
-            for mode in ("send", "receive"):
-                yield from run.broker_load(folder, server, mode, "--messages", options.messages)
+            count = ("--messages", options.messages)
+            yield from run.broker_load(folder, server, "send", *count)
+            # It does not answer completions that wait for an answer.
+            yield from run.broker_load(folder, server, "receive", "--unconfirmed", 1, *count)
 
         run.measure(once, 2, options)  # compiled by then
         values = run.measure(once, options.runs, options)

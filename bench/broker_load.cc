@@ -4,7 +4,8 @@
 //
 //   broker_load fill     [--messages N] [--window N]     sends; says nothing
 //   broker_load send     [--messages N] [--window N]     pipelined, each confirmed
-//   broker_load receive  [--messages N] [--credit N]     each completed, each completion confirmed
+//   broker_load receive  [--messages N] [--credit N]     each completed, each completion confirmed,
+//                                                        or with --unconfirmed 1 not waited for
 //   broker_load confirm  --data DIR [--messages N]       one at a time, against the disk of DIR
 //   broker_load idle     [--connections N]               memory while consumers wait
 //
@@ -125,11 +126,12 @@ class Sender final : public Peer {
 
 class Receiver final : public Peer {
  public:
-  Receiver(Peers& peers, int credit, int messages)
+  Receiver(Peers& peers, int credit, int messages, bool confirmed)
       : Peer(peers.login()),
         peers_(peers),
         credit_(static_cast<std::uint32_t>(credit)),
-        to_complete_(messages) {}
+        to_complete_(messages),
+        confirmed_(confirmed) {}
 
   void go() {
     engine_.grant(link_, credit_);
@@ -138,22 +140,30 @@ class Receiver final : public Peer {
 
  private:
   void on_message(const amqp::MessageReceived& message) override {
-    engine_.propose(link_, message.delivery, amqp::Accepted{});
+    if (confirmed_) return engine_.propose(link_, message.delivery, amqp::Accepted{});
+    engine_.settle(link_, message.delivery, amqp::Accepted{});
+    completed();
   }
 
   void on_disposition(const amqp::DispositionReceived& disposition) override {
-    if (!disposition.settled || !std::holds_alternative<amqp::Accepted>(*disposition.state))
+    if (!disposition.settled || !disposition.state ||
+        !std::holds_alternative<amqp::Accepted>(*disposition.state))
       give_up("the broker did not take a completion");
-    if (--to_complete_ == 0) peers_.finish();
+    completed();
   }
 
   void on_turn() override {
     if (engine_.granted(link_) <= credit_ / 2) engine_.grant(link_, credit_);
   }
 
+  void completed() {
+    if (--to_complete_ == 0) peers_.finish();
+  }
+
   Peers& peers_;
   const std::uint32_t credit_;
   int to_complete_;
+  const bool confirmed_;
 };
 
 // Waits for messages that do not come.
@@ -248,7 +258,8 @@ void send(const Options& options, const Flags& flags) {
 void receive(const Options& options, const Flags& flags) {
   const int messages = flags.number("--messages", 200'000);
   Peers peers(options.broker);
-  const auto receiver = std::make_shared<Receiver>(peers, flags.number("--credit", 500), messages);
+  const auto receiver = std::make_shared<Receiver>(peers, flags.number("--credit", 500), messages,
+                                                   flags.number("--unconfirmed", 0) == 0);
   peers.add(receiver, receiving(options.queue));
   peers.wait_attached();
   const CpuClock cpu = CpuClock::only(options.pid);

@@ -116,8 +116,8 @@ class Broker {
   // on_next_due tells.
   std::optional<TimePoint> tick(TimePoint now);
   void on_next_due(std::function<void(TimePoint)> listener);
-  // Called when an entity was changed or deleted, within the call that did it: the listener must not
-  // call back.
+  // Called when an entity was changed or deleted, within the call that did it: the listener must
+  // not call back.
   void on_entities_changed(std::function<void()> listener);
 
   // --- entities ---
