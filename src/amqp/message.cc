@@ -3,6 +3,7 @@
 
 #include "amqp/codec.h"
 #include "amqp/composite.h"
+#include "amqp/short_list.h"
 #include "amqp/usual_fields.h"
 
 namespace jobmill::amqp {
@@ -245,8 +246,13 @@ Result<Header> decode_header(std::string_view section) {
 }
 
 void encode_header(std::string& out, const Header& header) {
-  Writer writer(out);
-  write_composite(writer, header);
+  ShortList list(kHeader, 5);
+  list.boolean(header.durable);
+  list.ubyte(header.priority);
+  list.uint(header.ttl);
+  list.boolean(header.first_acquirer);
+  list.uint(header.delivery_count);
+  list.append_to(out);
 }
 
 Result<Properties> decode_properties(std::string_view section) {

@@ -7,6 +7,7 @@
 
 #include "amqp/codec.h"
 #include "amqp/composite.h"
+#include "amqp/short_list.h"
 #include "base/random.h"
 
 namespace jobmill::amqp {
@@ -410,7 +411,27 @@ void encode(std::string& out, const Open& open) { encode_body(out, open); }
 void encode(std::string& out, const Begin& begin) { encode_body(out, begin); }
 void encode(std::string& out, const Attach& attach) { encode_body(out, attach); }
 void encode(std::string& out, const Flow& flow) { encode_body(out, flow); }
-void encode(std::string& out, const Transfer& transfer) { encode_body(out, transfer); }
+// One for each message, and nearly all without a state.
+void encode(std::string& out, const Transfer& transfer) {
+  if (transfer.state || transfer.delivery_tag.value_or("").size() > ShortList::kMaxBinary)
+    return encode_body(out, transfer);
+  ShortList list(Composite<Transfer>::kDescriptor, 11);
+  list.uint(transfer.handle);
+  list.uint(transfer.delivery_id);
+  list.binary(transfer.delivery_tag);
+  list.uint(transfer.message_format);
+  list.boolean(transfer.settled);
+  list.boolean(transfer.more);
+  if (transfer.receiver_settle_mode)
+    list.ubyte(static_cast<std::uint8_t>(*transfer.receiver_settle_mode));
+  else
+    list.null();
+  list.null();
+  list.boolean(transfer.resume);
+  list.boolean(transfer.aborted);
+  list.boolean(transfer.batchable);
+  list.append_to(out);
+}
 void encode(std::string& out, const Disposition& disposition) { encode_body(out, disposition); }
 void encode(std::string& out, const Detach& detach) { encode_body(out, detach); }
 void encode(std::string& out, const End& end) { encode_body(out, end); }
