@@ -79,7 +79,9 @@ class MessageWait final : public broker::Receiver,
       const auto self = weak.lock();
       if (!self) return;
       self->timer_ = 0;
-      self->answer();
+      // What is being deleted for us still comes.
+      const bool deletes = self->wish_.mode == broker::ReceiveMode::ReceiveAndDelete;
+      deletes ? self->drain() : self->answer();
     });
     broker_.grant(receiver_, credit(), false, clock_.now());
   }

@@ -360,6 +360,37 @@ TEST_CASE("broker: receive-and-delete deletes first, and delivers without a lock
   CHECK(bench.peek_bodies("orders").empty());
 }
 
+TEST_CASE("broker: who asks again gets no more than that, deletions under way included") {
+  for (const bool sessions : {false, true}) {
+    CAPTURE(sessions);
+    Bench bench({.name = "orders", .requires_session = sessions});
+    for (const char* body : {"a", "b", "c"})
+      REQUIRE(bench.send("orders", {.body = body, .session = sessions ? "s" : ""}));
+    std::optional<SessionGrant> granted;
+    Hands hands;
+    ReceiverId receiver = 0;
+    const ReceiverOptions options{.address = bench.at("orders"),
+                                  .mode = ReceiveMode::ReceiveAndDelete};
+    if (sessions) {
+      bench.broker->open_session(
+          options, {.id = "s", .give_up_at = bench.clock.now()}, hands, bench.clock.now(),
+          [&](Result<SessionGrant> answer) { granted = *std::move(answer); });
+      bench.rest();
+      receiver = granted->receiver;
+    } else {
+      receiver = *bench.broker->open_receiver(options, hands, bench.clock.now());
+    }
+    bench.broker->grant(receiver, 2, false, bench.clock.now());
+    bench.broker->tick(bench.clock.now());
+    REQUIRE(bench.store.run_one());                             // their bodies are read
+    bench.broker->grant(receiver, 2, true, bench.clock.now());  // the two are being deleted
+    bench.rest();
+    CHECK(hands.bodies() == Bodies{"a", "b"});
+    CHECK(hands.drains == 1);
+    CHECK(bench.counts("orders").active == 1);
+  }
+}
+
 TEST_CASE("broker: a message that could not be deleted is not sent, and stays in its place") {
   Bench bench;
   REQUIRE(bench.send_all("orders", {{.body = "a"}, {.body = "b"}}));

@@ -76,6 +76,8 @@ void Engine::grant(ReceiverId id, std::uint32_t credit, bool drain, TimePoint no
   see(now);
   OpenReceiver* receiver = find_receiver(id);
   if (receiver == nullptr || receiver->queue == nullptr) return;
+  // What is being deleted for it is on its way: it counts among the deliveries asked for.
+  credit -= std::min(credit, receiver->deleting);
   Queue& queue = *receiver->queue;
   queue.entity.used_at = now_;
   queue.draining += (drain ? 1 : 0) - (receiver->draining ? 1 : 0);
