@@ -7,6 +7,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "base/utf8.h"
+
 namespace jobmill::amqp {
 namespace {
 
@@ -105,45 +107,6 @@ T number(std::string_view bytes) {
 }
 
 std::uint8_t byte_of(std::string_view bytes) { return static_cast<std::uint8_t>(bytes[0]); }
-
-bool ascii(std::string_view text) {
-  std::uint8_t seen = 0;
-  for (const char c : text) seen |= static_cast<std::uint8_t>(c);
-  return seen < 0x80;
-}
-
-struct Utf8Range {
-  std::size_t follow = 0;   // bytes that follow the first one
-  std::uint8_t low = 0x80;  // of the second byte: no overlong forms, no surrogates, <= 10FFFF
-  std::uint8_t high = 0xBF;
-};
-
-std::optional<Utf8Range> utf8_range(std::uint8_t first) {
-  if (first < 0x80) return Utf8Range{};
-  if (first >= 0xC2 && first <= 0xDF) return Utf8Range{.follow = 1};
-  if (first == 0xE0) return Utf8Range{.follow = 2, .low = 0xA0};
-  if (first == 0xED) return Utf8Range{.follow = 2, .high = 0x9F};
-  if (first >= 0xE1 && first <= 0xEF) return Utf8Range{.follow = 2};
-  if (first == 0xF0) return Utf8Range{.follow = 3, .low = 0x90};
-  if (first >= 0xF1 && first <= 0xF3) return Utf8Range{.follow = 3};
-  if (first == 0xF4) return Utf8Range{.follow = 3, .high = 0x8F};
-  return std::nullopt;
-}
-
-// The well-formed sequences of RFC 3629, section 4.
-bool utf8(std::string_view text) {
-  if (ascii(text)) return true;
-  while (!text.empty()) {
-    const auto range = utf8_range(byte_of(text));
-    if (!range || text.size() <= range->follow) return false;
-    for (std::size_t i = 1; i <= range->follow; ++i) {
-      const auto byte = static_cast<std::uint8_t>(text[i]);
-      if (byte < (i == 1 ? range->low : 0x80) || byte > (i == 1 ? range->high : 0xBF)) return false;
-    }
-    text.remove_prefix(range->follow + 1);
-  }
-  return true;
-}
 
 Result<std::uint8_t> take_format(std::string_view& in) {
   if (in.empty()) return cut_off();
@@ -269,12 +232,12 @@ Result<std::int64_t> integer_of(Encoded encoded) {
 }
 
 Result<std::string_view> string_of(std::string_view content) {
-  if (!utf8(content)) return malformed("an AMQP string is not UTF-8");
+  if (!is_utf8(content)) return malformed("an AMQP string is not UTF-8");
   return content;
 }
 
 Result<std::string_view> symbol_of(std::string_view content) {
-  if (!ascii(content)) return malformed("an AMQP symbol is not ASCII");
+  if (!is_ascii(content)) return malformed("an AMQP symbol is not ASCII");
   return content;
 }
 

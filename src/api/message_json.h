@@ -23,6 +23,4 @@ std::string read_message_json(const Node& node, std::vector<FieldError>& errors)
 // The bytes of a body: its data sections together, or the text or binary of its value.
 std::string body_bytes(std::string_view body_sections);
 
-bool is_utf8(std::string_view bytes);
-
 }  // namespace jobmill::api

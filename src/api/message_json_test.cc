@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "amqp/message.h"
+#include "base/utf8.h"
 
 namespace jobmill::api {
 namespace {

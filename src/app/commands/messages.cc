@@ -8,13 +8,13 @@
 
 #include <fmt/core.h>
 
-#include "api/message_json.h"
 #include "app/az_client.h"
 #include "app/commands/commands.h"
 #include "app/commands/servicebus_names.h"
 #include "app/table.h"
 #include "base/base64.h"
 #include "base/duration.h"
+#include "base/utf8.h"
 #include "http/message.h"
 
 // Messages and dead letters, through the server's REST interface.
@@ -104,7 +104,7 @@ std::optional<Node> read_message(const AzClient& client, const Arguments& argume
   if (!properties->members.empty()) message.set("applicationProperties", *std::move(properties));
   const auto body = read_body(client, arguments);
   if (!body) return std::nullopt;
-  const bool text = api::is_utf8(*body);
+  const bool text = is_utf8(*body);
   message.set(text ? "body" : "bodyBase64", Node::string(text ? *body : base64_encode(*body)));
   return message;
 }
