@@ -22,6 +22,7 @@
 namespace jobmill::api {
 
 class ControlPlane;
+class ExecutionPlane;
 class Waiters;
 struct ServiceBusApi;
 
@@ -38,6 +39,7 @@ struct ApiContext {
   bool latency_in_seconds = false;            // /api/metrics/jobs/enqueued without `unit`
   ControlPlane* control = nullptr;  // manifests and decisions; null where there is no autoscaler
   ServiceBusApi* bus = nullptr;     // the message broker; null where it is off
+  ExecutionPlane* executions = nullptr;  // jobs of Container Apps; null where nobody runs them
 };
 
 enum class Scope : unsigned {
@@ -99,12 +101,14 @@ http::Response no_route(const Match& match, const http::Request& request);
 // Runs `work` on the pool and sends what it returns.
 void answer(ApiContext& context, http::Responder responder, std::function<http::Response()> work);
 
-std::span<const Route> worker_routes();     // /v1/workers, settlements of /v1/jobs/{id}
-std::span<const Route> jobs_routes();       // /v1/jobs
-std::span<const Route> recurring_routes();  // /v1/recurring
-std::span<const Route> queues_routes();     // /v1/queues
-std::span<const Route> metrics_routes();    // /api/metrics
-std::span<const Route> manifest_routes();   // /v1/manifests, /v1/scale; they need `control`
+std::span<const Route> worker_routes();         // /v1/workers, settlements of /v1/jobs/{id}
+std::span<const Route> jobs_routes();           // /v1/jobs
+std::span<const Route> recurring_routes();      // /v1/recurring
+std::span<const Route> queues_routes();         // /v1/queues
+std::span<const Route> metrics_routes();        // /api/metrics
+std::span<const Route> manifest_routes();       // /v1/manifests, /v1/scale; they need `control`
+std::span<const Route> container_app_routes();  // Microsoft.App, identities, groups: ARM paths
+std::span<const Route> execution_routes();      // /v1/executions: logs, explain
 
 // Bodies with jobs or messages to be stored may be larger than others; for
 // ServerLimits::body_limit.

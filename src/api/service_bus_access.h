@@ -17,7 +17,8 @@ namespace jobmill::api {
 // Belongs to the broker's thread.
 class ServiceBusAccess {
  public:
-  using VerifyJwt = std::function<Result<broker::Claim>(std::string_view jwt, TimePoint now)>;
+  using VerifyJwt = std::function<Result<broker::Claim>(std::string_view jwt,
+                                                        std::string_view entity, TimePoint now)>;
 
   // `anonymous`: everyone may do everything. Without `verify_jwt` such tokens are refused.
   ServiceBusAccess(const broker::Broker& broker, const Clock& clock, bool anonymous,

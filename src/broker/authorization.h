@@ -20,7 +20,7 @@ struct Claim {
   Rights rights{};
   std::optional<TimePoint> expires_at{};
   std::string principal{};  // the rule's name, or the token's subject
-  std::string execution{};  // of a token given to an execution by our identity endpoint
+  std::string holder{};     // the replica that our identity endpoint gave the token to
   bool covers(std::string_view entity_path) const;  // path-wise: "a" covers "a/b", not "ab"
 };
 

@@ -51,10 +51,55 @@ class Receiver {
 
 enum class ReceiveMode : std::uint8_t { PeekLock, ReceiveAndDelete };
 
+// On whose behalf somebody receives: a replica of an execution. The name is the front's; the broker
+// only keeps it.
+struct Holder {
+  std::string name{};  // empty: nobody in particular
+  // Its locks are bound to it: they last until then, whatever the entity says and also without
+  // renewals, or until end_holder(). nullopt: they are as anybody's.
+  std::optional<TimePoint> until{};
+};
+
 struct ReceiverOptions {
   Address address{};
   ReceiveMode mode = ReceiveMode::PeekLock;
-  std::string holder{};  // who owns its locks, as text of the front; the broker only keeps it
+  Holder holder{};
+};
+
+enum class Outcome : std::uint8_t {
+  Completed,
+  Abandoned,
+  Deferred,
+  DeadLettered,  // by a receiver, or because it was delivered too often
+  Released,      // given back without being counted
+  LockLost,      // its lock ran out
+  Deleted,       // received and deleted
+};
+std::string_view to_string(Outcome outcome);  // "completed", "dead-lettered", "lock-lost"
+
+// One message was given to a receiver, or left its hands, by when it is so: outcomes after the
+// commit.
+struct MessageEvent {
+  std::string entity{};  // path of the queue, lower case
+  std::string holder{};  // name; empty: nobody in particular
+  SequenceNumber sequence = 0;
+  std::string message_id{};
+  std::uint32_t delivery_count = 0;  // of this delivery; the first is 1
+  std::optional<Outcome> outcome{};  // none: it was taken
+  std::string reason{};              // of a dead letter
+};
+
+// A queue as those see it who start work for its messages.
+struct QueueState {
+  std::int64_t ready = 0;   // could be given to a receiver now; with sessions: sessions that have
+                            // such messages and are not locked
+  std::int64_t locked = 0;  // in the hands of receivers; with sessions: locked sessions
+  std::int64_t scheduled = 0;
+  std::int64_t deferred = 0;
+  std::int64_t dead_letter = 0;
+  bool sessions = false;
+  bool receivable = true;  // neither disabled nor receive-disabled
+  bool operator==(const QueueState&) const = default;
 };
 
 struct SessionRequest {
@@ -119,6 +164,19 @@ class Broker {
   // Called when an entity was changed or deleted, within the call that did it: the listener must
   // not call back.
   void on_entities_changed(std::function<void()> listener);
+
+  // --- for those who start work ---
+  // What happens to messages of the main part of these queues is told from now on; a path may be
+  // watched before its queue is there. Both listeners are called within other calls and must not
+  // call back: on_message for each taking and outcome, in order; on_queue when queue_state() may
+  // have changed, with the path.
+  void watch(std::string_view path, bool on);
+  void on_message(std::function<void(const MessageEvent&)> listener);
+  void on_queue(std::function<void(const std::string& path)> listener);
+  Result<QueueState> queue_state(std::string_view path) const;  // NotFound
+  // The holder is gone: its locks end now, those of its sessions too. `count`: as abandoned, which
+  // may make dead letters; else as released.
+  void end_holder(std::string_view holder, bool count, TimePoint now);
 
   // --- entities ---
   // AlreadyExists: the path is taken (by a queue of another namespace: the message names it).

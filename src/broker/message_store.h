@@ -77,6 +77,16 @@ struct ForgetDuplicates {
   EntityId entity = 0;
   TimePoint before{};
 };
+// What a bound delivery came to, written with its settlement: after a crash it is known which work
+// was done.
+struct RecordOutcome {
+  std::string holder{};
+  std::string entity{};  // path
+  SequenceNumber sequence = 0;
+  std::string message_id{};
+  std::string outcome{};
+  TimePoint at{};
+};
 struct PutEntity {
   PutEntity(StoredEntity put) : entity(std::make_shared<const StoredEntity>(std::move(put))) {}
   // Apart, since every change takes as much space as the largest one, and this one is rare.
@@ -100,7 +110,7 @@ struct PutNamespaceRules {  // replaces them all
 using Change =
     std::variant<InsertMessage, DeleteMessage, UpdateMessage, CountDelivery, ReserveSequences,
                  PutSessionState, RememberDuplicate, ForgetDuplicates, PutEntity, DeleteEntity,
-                 PutNamespace, DeleteNamespace, PutNamespaceRules>;
+                 PutNamespace, DeleteNamespace, PutNamespaceRules, RecordOutcome>;
 
 // What the broker finds at start. Messages come in order of their sequence, without their bytes.
 struct StoredMessage {

@@ -27,8 +27,15 @@ struct AmqpOptions {
   Duration claim_deadline = std::chrono::seconds(60);
   // Detaches links without traffic; nullopt: never, since clients cannot see such a timer.
   std::optional<Duration> idle_link_timeout{};
-  // Who a JSON Web Token is and what he may do; null: such tokens are refused.
-  std::function<Result<broker::Claim>(std::string_view jwt, TimePoint now)> verify_jwt{};
+  // Who a JSON Web Token is and what he may do with an entity (lower case; empty: the namespace);
+  // null: such tokens are refused.
+  std::function<Result<broker::Claim>(std::string_view jwt, std::string_view entity, TimePoint now)>
+      verify_jwt{};
+  // The replica of ours that speaks: by the name that its token holds, or by the address of its
+  // socket ("127.0.0.1:40312"), asked once when a loopback connection opens. nullopt: none that
+  // runs; null: there are none.
+  std::function<std::optional<broker::Holder>(std::string_view name)> holder_named{};
+  std::function<std::optional<broker::Holder>(const std::string& peer)> holder_at{};
 
   std::string container_id = "jobmill";
   std::string version{};                         // shown to clients in the properties of open
@@ -64,6 +71,10 @@ class AmqpServer {
   // After entities were changed or deleted: detaches links that send to, or manage, what is gone or
   // disabled. (Links that receive are told by the broker.)
   void entities_changed();
+
+  // A replica's process has ended: `done` is called when all that it had sent is read and its
+  // connections are gone, after 100 ms in any case.
+  void finish_holder(std::string_view name, std::function<void()> done);
 
   // Does what is due in every connection. The server's own timers see to that, by the loop's clock;
   // this is for owners of another clock.

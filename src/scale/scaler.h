@@ -43,6 +43,9 @@ struct TriggerSpec {
   Texts metadata;
   Texts auth;  // from the TriggerAuthentication
   Texts env;   // of the scale target's container, for …FromEnv
+  // Who asks, instead of a secret: "azure-workload", or empty.
+  std::string pod_identity{};
+  std::string identity{};  // of azure-workload: its resource id or client id; empty: any
   int index = 0;
   Duration polling_interval = std::chrono::seconds(30);
   bool feeds_formula = false;  // only a source for scalingModifiers: no target needed

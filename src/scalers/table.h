@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "http/client.h"
 #include "scale/scaler.h"
+#include "scalers/azure_servicebus.h"
 #include "scalers/jobs.h"
 #include "scalers/parameters.h"
 
@@ -24,6 +25,7 @@ struct ScalerContext {
   std::function<void(http::ClientRequest, std::function<void(http::ClientResult)> done)> fetch;
 
   JobsSource jobs;
+  ServiceBusSource service_bus{};  // without functions: all namespaces are elsewhere
 
   // Calls `fn` once, later, from any thread; dropping the handle cancels it.
   std::function<std::shared_ptr<void>(Duration, std::function<void()> fn)> run_after;

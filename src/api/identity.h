@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/jwt.h"
+#include "base/result.h"
+#include "broker/authorization.h"
+#include "executions/resources.h"
+#include "http/message.h"
+
+namespace jobmill::api {
+
+// Managed identities on this machine: tokens for the replicas of jobs that have an identity, at the
+// endpoint of App Service's convention (IDENTITY_ENDPOINT, IDENTITY_HEADER), and what such a token
+// lets its bearer do with Service Bus, by role assignments. Belongs to the loop thread.
+class Identities {
+ public:
+  Identities(const executions::Resources& resources, const JwtKey& key, const Clock& clock)
+      : resources_(resources), key_(key), clock_(clock) {}
+
+  // A replica that runs. `header`: its secret, the value of IDENTITY_HEADER.
+  struct Bearer {
+    std::string replica;
+    std::string execution;
+    std::vector<executions::Identity> identities;  // those of its job
+  };
+  void admit(std::string header, Bearer bearer);
+  void dismiss(std::string_view replica);  // it ended: its secret is worth nothing any more
+
+  // GET ?api-version=2019-08-01&resource=…[&client_id=…|&mi_res_id=…|&principal_id=…]
+  http::Response serve(const http::Request& request) const;
+
+  // Rights on an entity (lower case; empty: the namespace) of a token's principal: the union of its
+  // role assignments on the entity, its namespace, group and subscription. PermissionDenied says
+  // what is wrong: signature, audience, time, no role. Claim::holder is the token's replica.
+  Result<broker::Claim> verify(std::string_view jwt, std::string_view entity, TimePoint now) const;
+
+ private:
+  const executions::Resources& resources_;
+  const JwtKey& key_;
+  const Clock& clock_;
+  std::map<std::string, Bearer, std::less<>> bearers_;  // by header
+};
+
+}  // namespace jobmill::api

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "executions/execution.h"
+
+namespace jobmill::executions {
+
+// One container to be run, with everything looked up.
+struct RunContainer {
+  std::string name;
+  std::string image;  // oci; for messages elsewhere
+  std::vector<std::string> command;
+  Texts environment;  // all of it
+  std::string workdir;
+  std::optional<std::int64_t> cpu_milli;
+  std::optional<std::int64_t> memory_bytes;
+};
+
+struct RunReplica {
+  std::string job;
+  std::string execution;
+  std::string replica;
+  RunContainer main;
+  std::vector<RunContainer> init;        // before, one after the other; a failure is the replica's
+  std::vector<RunContainer> beside;      // started with it and stopped with it
+  std::vector<std::string> local_names;  // host names that must lead to 127.0.0.1
+  std::vector<Secret> masked;            // texts that must not stand in its log
+  std::string log;                       // path of its log file
+};
+
+// Starts replicas and tells of their ends. One implementation for processes, one for containers,
+// held to one suite (tests/conformance/runner). Belongs to one thread, which lives as long as the
+// server.
+class Runner {
+ public:
+  struct Events {
+    // It runs. Once, unless ended() comes first.
+    std::function<void(const std::string& replica, ProcessMark mark)> started;
+    // It could not be started; nothing is left of it. The text begins with a word:
+    // "NameNotResolvable: …", "ImageNotRunnable: …", "StartError: …".
+    std::function<void(const std::string& replica, std::string reason)> start_failed;
+    // It ended, and all that it wrote before is in its log.
+    std::function<void(const std::string& replica, ReplicaEnd end)> ended;
+  };
+  virtual ~Runner() = default;
+
+  // Answers by an event, on the thread of the runner, never from within the call.
+  virtual void start(RunReplica replica) = 0;
+  // TERM, or KILL, to all of its processes. Unknown ones are no error.
+  virtual void stop(std::string_view replica, bool kill) = 0;
+  // What an earlier server left of a replica is killed and waited for.
+  virtual void sweep(const ProcessMark& mark) = 0;
+};
+
+}  // namespace jobmill::executions
