@@ -9,7 +9,8 @@ namespace jobmill::sqlite {
 namespace {
 
 // Ascending, without gaps.
-const std::array kMigrations{&kJobsMigration, &kObjectsMigration, &kMessagesMigration};
+const std::array kMigrations{&kJobsMigration, &kObjectsMigration, &kMessagesMigration,
+                             &kExecutionsMigration};
 
 constexpr char kVersionTable[] = R"sql(
   CREATE TABLE IF NOT EXISTS schema_version (

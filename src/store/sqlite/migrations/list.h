@@ -9,5 +9,6 @@ namespace jobmill::sqlite {
 extern const Migration kJobsMigration;
 extern const Migration kObjectsMigration;
 extern const Migration kMessagesMigration;
+extern const Migration kExecutionsMigration;
 
 }  // namespace jobmill::sqlite
