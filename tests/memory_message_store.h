@@ -33,6 +33,7 @@ class MemoryMessageStore final : public broker::MessageStore {
   using Key = std::pair<broker::EntityId, broker::SubQueue>;
   using Table = std::map<broker::SequenceNumber, std::shared_ptr<const broker::Message>>;
   const std::map<Key, Table>& tables() const { return messages_; }
+  const std::vector<broker::RecordOutcome>& outcomes() const { return outcomes_; }
   std::size_t writes() const { return writes_; }
 
   Result<std::vector<broker::StoredEntity>> entities() override;
@@ -67,6 +68,7 @@ class MemoryMessageStore final : public broker::MessageStore {
   void apply(const broker::PutNamespace& change);
   void apply(const broker::DeleteNamespace& change);
   void apply(const broker::PutNamespaceRules& change);
+  void apply(const broker::RecordOutcome& change);
 
   std::map<broker::EntityId, broker::StoredEntity> entities_;
   std::map<std::string, broker::StoredNamespace> namespaces_;
@@ -74,6 +76,7 @@ class MemoryMessageStore final : public broker::MessageStore {
   std::map<std::pair<Key, std::string>, broker::StoredSession> sessions_;
   std::map<std::pair<broker::EntityId, std::string>, TimePoint> duplicates_;
   std::map<Key, Table> messages_;
+  std::vector<broker::RecordOutcome> outcomes_;
 
   std::deque<std::function<void()>> waiting_;
   std::vector<broker::Change> later_;

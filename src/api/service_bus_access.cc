@@ -9,6 +9,7 @@
 #include "api/queue_text.h"
 
 namespace jobmill::api {
+
 // A token may be for a path below its entity, such as "orders/messages/head".
 std::string_view ServiceBusAccess::entity_of(std::string_view path) const {
   const std::string_view whole = path;
@@ -20,7 +21,7 @@ std::string_view ServiceBusAccess::entity_of(std::string_view path) const {
   return path;
 }
 
-Result<broker::Claim> ServiceBusAccess::claim(std::string_view token) const {
+Result<broker::Claim> ServiceBusAccess::claim(std::string_view token, std::string_view path) const {
   if (token.starts_with("SharedAccessSignature ")) {
     std::vector<broker::AuthorizationRule> found;
     const broker::FindRules rules = [&](std::string_view of) {
@@ -32,7 +33,7 @@ Result<broker::Claim> ServiceBusAccess::claim(std::string_view token) const {
   if (http::iequals(token.substr(0, 7), "bearer ")) token.remove_prefix(7);
   if (!verify_jwt_)
     return fail(Code::PermissionDenied, "tokens of this kind are not accepted here");
-  return verify_jwt_(token, clock_.now());
+  return verify_jwt_(token, entity_of(path), clock_.now());
 }
 
 Status ServiceBusAccess::allow(const http::Request& request, std::string_view path,
@@ -40,7 +41,7 @@ Status ServiceBusAccess::allow(const http::Request& request, std::string_view pa
   if (anonymous_) return {};
   const auto authorization = request.headers.get("Authorization");
   if (!authorization) return fail(Code::PermissionDenied, "no Authorization header");
-  TRY(const broker::Claim shown, claim(*authorization));
+  TRY(const broker::Claim shown, claim(*authorization, path));
   if (!shown.covers(path))
     return fail(Code::PermissionDenied, fmt::format("the token is not for '{}'", path));
   if (!shown.rights.has(right))

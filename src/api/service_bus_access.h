@@ -31,7 +31,7 @@ class ServiceBusAccess {
   Status allow(const http::Request& request, std::string_view path, broker::Right right) const;
 
  private:
-  Result<broker::Claim> claim(std::string_view token) const;
+  Result<broker::Claim> claim(std::string_view token, std::string_view path) const;
   std::string_view entity_of(std::string_view path) const;
 
   const broker::Broker& broker_;

@@ -81,14 +81,14 @@ void Engine::receive(const ReceiverOptions& options, std::optional<std::string> 
   if (wanted.empty()) return done(std::vector<Delivery>());
   for (const SequenceNumber sequence : wanted) queue.put(sequence, Place::DeferredLocked);
   read(queue, wanted,
-       [this, &queue, options, holder = held == nullptr ? 0 : held->holder,
-        session = std::move(session), wanted,
+       [this, &queue, mode = options.mode, holder = pointer(options.holder),
+        session_holder = held == nullptr ? 0 : held->holder, session = std::move(session), wanted,
         done = std::move(done)](Result<Messages> messages) mutable {
          if (messages && messages->size() < wanted.size())
            messages = fail(Code::NotFound, "a deferred message is gone");
          MessageSession* now_held =
              queue.sessions && session ? queue.sessions->find(*session) : nullptr;
-         if (holder != 0 && (now_held == nullptr || now_held->holder != holder))
+         if (session_holder != 0 && (now_held == nullptr || now_held->holder != session_holder))
            messages = fail(Code::Conflict, "the session of these messages is not locked any more");
          if (!messages) {
            if (!queue.entity.gone) {
@@ -96,12 +96,11 @@ void Engine::receive(const ReceiverOptions& options, std::optional<std::string> 
            }
            return done(messages.error());
          }
-         if (options.mode == ReceiveMode::ReceiveAndDelete)
+         if (mode == ReceiveMode::ReceiveAndDelete)
            return delete_deferred(queue, *std::move(messages), std::move(done));
          std::vector<Delivery> deliveries;
          for (const MessagePtr& message : *messages)
-           deliveries.push_back(
-               lock(queue, now_held, 0, options.holder, message, Place::DeferredLocked));
+           deliveries.push_back(lock(queue, now_held, 0, holder, message, Place::DeferredLocked));
          done(std::move(deliveries));
        });
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <memory>
 
 #include "base/clock.h"
 #include "broker/broker.h"
@@ -18,8 +18,8 @@ struct OpenReceiver {
   Receiver* receiver = nullptr;
   Queue* queue = nullptr;
   ReceiveMode mode = ReceiveMode::PeekLock;
-  std::string holder{};
-  MessageSession* session = nullptr;  // the one it holds
+  std::shared_ptr<const Holder> holder{};  // null: nobody in particular
+  MessageSession* session = nullptr;       // the one it holds
   std::uint32_t credit = 0;
   bool draining = false;
   std::uint32_t deleting = 0;  // messages that are deleted first and then sent

@@ -19,6 +19,10 @@ OpenReceiver* Engine::find_receiver(ReceiverId id) {
   return at == receivers_.end() ? nullptr : &at->second;
 }
 
+HolderPtr Engine::pointer(const Holder& holder) {
+  return holder.name.empty() ? nullptr : std::make_shared<const Holder>(holder);
+}
+
 Result<Queue*> Engine::check_receiver(const ReceiverOptions& options, TimePoint now) {
   TRY(Queue * queue, use_queue(options.address, now));
   const EntityStatus status = queue->entity.description().status;
@@ -35,7 +39,7 @@ OpenReceiver& Engine::add_receiver(const ReceiverOptions& options, Receiver& rec
   open.receiver = &receiver;
   open.queue = queue;
   open.mode = options.mode;
-  open.holder = options.holder;
+  open.holder = pointer(options.holder);
   if (queue != nullptr) ++queue->entity.receivers;
   return open;
 }
@@ -224,14 +228,14 @@ void Engine::give(Queue& queue, OpenReceiver& receiver, const MessagePtr& messag
   if (receiver.credit == 0 && receiver.deleting == 0) finish_drain(receiver);
 }
 
-Delivery Engine::lock(Queue& queue, MessageSession* session, ReceiverId receiver,
-                      const std::string& holder, const MessagePtr& message, Place place) {
+Delivery Engine::lock(Queue& queue, MessageSession* session, ReceiverId receiver, HolderPtr holder,
+                      const MessagePtr& message, Place place) {
   Lock& lock = locks_.add();
   lock.queue = &queue;
   lock.sequence = message->sequence;
   lock.session = session;
   lock.receiver = receiver;
-  lock.holder = holder;
+  lock.holder = std::move(holder);
   lock.message = message;
   queue.put(lock.sequence, place);
   if (session != nullptr) {

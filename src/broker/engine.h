@@ -24,6 +24,7 @@ namespace jobmill::broker {
 
 using MessagePtr = std::shared_ptr<const Message>;
 using Messages = std::vector<MessagePtr>;
+using HolderPtr = std::shared_ptr<const Holder>;
 
 // What stands behind Broker. Its public calls are the broker's, see there; each file holds one
 // part: engine.cc (start, turns, time, store), entities.cc, sending.cc, delivery.cc, settling.cc,
@@ -195,6 +196,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   // --- delivery.cc ---
   OpenReceiver* find_receiver(ReceiverId id);
+  static HolderPtr pointer(const Holder& holder);
   Result<Queue*> check_receiver(const ReceiverOptions& options, TimePoint now);
   OpenReceiver& add_receiver(const ReceiverOptions& options, Receiver& receiver, Queue* queue);
   void drop_receiver(OpenReceiver& receiver);
@@ -214,8 +216,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   bool hand_over(Queue& queue, const MessagePtr& message);
   void take_credit(OpenReceiver& receiver);
   void give(Queue& queue, OpenReceiver& receiver, const MessagePtr& message);
-  Delivery lock(Queue& queue, MessageSession* session, ReceiverId receiver,
-                const std::string& holder, const MessagePtr& message, Place place);
+  Delivery lock(Queue& queue, MessageSession* session, ReceiverId receiver, HolderPtr holder,
+                const MessagePtr& message, Place place);
   void delete_and_send(Queue& queue, OpenReceiver& receiver, Messages messages);
   void finish_drain(OpenReceiver& receiver);
   void finish_drains(Queue& queue);

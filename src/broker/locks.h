@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -28,7 +27,7 @@ struct Lock {
   SequenceNumber sequence = 0;
   MessageSession* session = nullptr;
   ReceiverId receiver = 0;
-  std::string holder{};
+  std::shared_ptr<const Holder> holder{};  // null: nobody in particular
   std::shared_ptr<const Message> message{};
   // Its settlement is being written: it does not expire and cannot be settled again.
   bool settling = false;

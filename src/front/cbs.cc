@@ -42,11 +42,11 @@ Fault not_a_token() {
               "the token is neither a shared access signature nor a JSON Web Token");
 }
 
-Result<broker::Claim> verify_jwt(std::string_view token, const AmqpOptions& options,
-                                 TimePoint now) {
+Result<broker::Claim> verify_jwt(std::string_view token, const std::string& audience,
+                                 const AmqpOptions& options, TimePoint now) {
   if (!options.verify_jwt)
     return fail(Code::PermissionDenied, "JSON Web Tokens are not accepted here");
-  return options.verify_jwt(token, now);
+  return options.verify_jwt(token, audience, now);
 }
 
 // Go tells a missing entity only from this answer; a refused link is a riddle for it.
@@ -63,7 +63,7 @@ Result<broker::Claim> verify_for(std::string_view token, const std::string& audi
     if (!is_sas(token) && !is_jwt(token)) return not_a_token();
     return broker::Claim{.path = audience};
   }
-  TRY(broker::Claim claim, verify_token(token, broker, options, now));
+  TRY(broker::Claim claim, verify_token(token, audience, broker, options, now));
   if (claim.rights.bits == 0) return fail(Code::PermissionDenied, "the token gives no rights");
   if (!claim.covers(audience))
     return fail(Code::PermissionDenied, "the token is not for '" + audience + "'");
@@ -91,9 +91,10 @@ Verdict judge(const Request& request, Claims& claims, const broker::Broker& brok
 
 }  // namespace
 
-Result<broker::Claim> verify_token(std::string_view token, const broker::Broker& broker,
-                                   const AmqpOptions& options, TimePoint now) {
-  if (is_jwt(token)) return verify_jwt(token, options, now);
+Result<broker::Claim> verify_token(std::string_view token, const std::string& audience,
+                                   const broker::Broker& broker, const AmqpOptions& options,
+                                   TimePoint now) {
+  if (is_jwt(token)) return verify_jwt(token, audience, options, now);
   if (!is_sas(token)) return not_a_token();
   std::vector<broker::AuthorizationRule> rules;  // lives as long as what is looked for in it
   return broker::verify_sas(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "base/clock.h"
@@ -20,9 +21,10 @@ namespace jobmill::front {
 // he uses, or as PLAIN login for the whole connection.
 //
 // What kind a token is, its text decides: Python calls shared access signatures "jwt" when it
-// renews them.
-Result<broker::Claim> verify_token(std::string_view token, const broker::Broker& broker,
-                                   const AmqpOptions& options, TimePoint now);
+// renews them. `audience`: the entity that it is shown for, lower case.
+Result<broker::Claim> verify_token(std::string_view token, const std::string& audience,
+                                   const broker::Broker& broker, const AmqpOptions& options,
+                                   TimePoint now);
 
 // Answers a put-token with what its sender reads, and keeps the claim. In mode None the claim is
 // not looked at and nothing is kept.

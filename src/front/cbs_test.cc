@@ -151,7 +151,8 @@ TEST_CASE_FIXTURE(Tokens, "cbs: what a token is, its text says") {  // Python: s
 
 TEST_CASE("cbs: JSON Web Tokens go to the function given") {
   AmqpOptions options;
-  options.verify_jwt = [](std::string_view jwt, TimePoint) -> Result<broker::Claim> {
+  options.verify_jwt = [](std::string_view jwt, std::string_view,
+                          TimePoint) -> Result<broker::Claim> {
     if (jwt != "good.token.here") return fail(Code::PermissionDenied, "bad signature");
     return broker::Claim{.rights = {static_cast<std::uint8_t>(broker::Right::Send)}};
   };

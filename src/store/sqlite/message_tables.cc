@@ -85,6 +85,12 @@ constexpr char kDeleteNamespace[] = "DELETE FROM message_namespace WHERE name = 
 constexpr char kNamespaces[] =
     "SELECT name, properties, rules FROM message_namespace ORDER BY name";
 
+// A deferred message that a holder received again has two; the last one counts.
+constexpr char kRecordOutcome[] = R"sql(
+  INSERT OR REPLACE INTO message_outcome (holder, entity, sequence, message_id, outcome, at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+)sql";
+
 void add_row(Batch& rows, const InsertMessage& change) {
   const Message& message = *change.message;
   rows.add(number_of(change.queue)).add(message.sequence);
@@ -264,6 +270,12 @@ Status MessageTables::make(const DeleteNamespace& change) {
 Status MessageTables::make(const PutNamespaceRules& change) {
   TRY(const std::string rules, json_.text(change.rules, owner_of(change.name_space)));
   return db_.use(kPutNamespaceRules).bind(1, change.name_space).bind(2, rules).run();
+}
+
+Status MessageTables::make(const RecordOutcome& change) {
+  auto put = db_.use(kRecordOutcome);
+  put.bind(1, change.holder).bind(2, change.entity).bind(3, change.sequence);
+  return put.bind(4, change.message_id).bind(5, change.outcome).bind(6, change.at).run();
 }
 
 Result<std::vector<std::shared_ptr<const Message>>> MessageTables::read(

@@ -70,6 +70,7 @@ class MessageTables {
   Status make(const broker::PutNamespace& change);
   Status make(const broker::DeleteNamespace& change);
   Status make(const broker::PutNamespaceRules& change);
+  Status make(const broker::RecordOutcome& change);
 
   Database& db_;
   const EntityJson json_;
