@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# Installs the client libraries the Service Bus tests drive, into build/clients: each pinned by its
-# lock file, nothing to do when that file has not changed since.
+# Installs the client libraries the Service Bus tests drive, and what the example of container jobs
+# needs, into build/clients: each pinned by its lock file, nothing to do when that file has not changed
+# since.
+#
+#   setup.sh            everything
+#   setup.sh example    only what examples/servicebus-job needs
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 readonly clients=../../build/clients
+readonly app=../../examples/servicebus-job/app
 readonly go_needed=1.25 go_toolchain=v0.0.1-go1.25.5.linux-amd64
 mkdir -p "$clients"
 
@@ -14,14 +19,15 @@ installed() {  # installed NAME FILE…: whether NAME was made from exactly thes
 }
 remember() { local name=$1; shift; cat "$@" | sha256sum >"$clients/$name.stamp"; }
 
-python_client() {
-  local venv=$clients/python-$1 files=(python/requirements-common.txt "python/requirements-$1.txt")
-  installed "python-$1" "${files[@]}" && return
+python_environment() {  # python_environment NAME FILE…: the first file is the one to install
+  local venv=$clients/$1
+  installed "$@" && return
   rm -rf "$venv"
   /usr/bin/python3 -m venv "$venv"
-  "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes --only-binary :all: -r "python/requirements-$1.txt"
-  remember "python-$1" "${files[@]}"
+  "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes --only-binary :all: -r "$2"
+  remember "$@"
 }
+python_client() { python_environment "python-$1" "python/requirements-$1.txt" python/requirements-common.txt; }
 
 javascript_client() {
   local files=(javascript/package.json javascript/package-lock.json)
@@ -73,7 +79,32 @@ go_programs() {  # the same sources, for the second time with the older library'
   remember go "${files[@]}"
 }
 
-python_client 7.15.0
-python_client 7.14.3
-javascript_client
-go_programs
+# The last Terraform that `go install` can build. Outside the tree: it takes minutes, and a fresh clone
+# should not pay for it again.
+terraform_program() {
+  local folder=${XDG_CACHE_HOME:-$HOME/.cache}/jobmill/bin program version go
+  for program in terraform "$folder/terraform"; do
+    version=$("$program" version -json 2>/dev/null | sed -n 's/.*"terraform_version": "\([0-9.]*\).*/\1/p') || continue
+    if at_least 1.4 "$version"; then return; fi
+  done
+  go=$(go_command)
+  echo "no Terraform 1.4 or later on PATH: building 1.5.7 into $folder, which takes some minutes" >&2
+  GOTOOLCHAIN=local GOFLAGS=-buildvcs=false CGO_ENABLED=0 GOBIN=$folder "$go" install github.com/hashicorp/terraform@v1.5.7
+}
+
+example() {
+  python_environment consumer "$app/requirements.lock"
+  terraform_program
+}
+
+case ${1:-all} in
+  all)
+    python_client 7.15.0
+    python_client 7.14.3
+    javascript_client
+    go_programs
+    example
+    ;;
+  example) example ;;
+  *) echo "setup.sh: unknown part '$1'" >&2; exit 2 ;;
+esac
