@@ -74,9 +74,12 @@ struct BoundRule {
   std::int64_t ready = 0;  // messages, or sessions with messages: active, unlocked, deliverable
   std::int64_t locked = 0;
   std::int64_t reserved = 0;
-  std::int64_t messages = 1;    // T; below 1 counts as 1
-  std::int64_t activation = 0;  // nothing starts while ready + locked are not more
-  std::string error{};          // its entity is missing or disabled, its key is wrong
+  std::int64_t backing_off = 0;  // of `reserved`: for executions that wait before a retry
+  std::int64_t messages = 1;     // T; below 1 counts as 1
+  std::int64_t activation = 0;   // nothing starts while ready + locked are not more
+  bool sessions = false;         // ready and locked are sessions
+  bool receivable = true;        // its entity is neither disabled nor receive-disabled
+  std::string error{};           // its entity is missing, its key is wrong
 };
 
 struct ExecutionsInput {
@@ -89,6 +92,7 @@ struct ExecutionsInput {
   bool suspended = false;
 
   std::vector<BoundRule> bound{};  // Bound
+  bool keep_min = true;            // Bound: min executions are looked at, as at each poll
 
   std::vector<JobTrigger> triggers{};  // Keda
   JobCombination combination = JobCombination::Max;
@@ -110,17 +114,19 @@ enum class JobLimit {
   SessionsLocked,
   BackOff,
 };
-std::string_view to_string(JobLimit limit);  // "max-executions", "back-off", …
+std::string_view to_string(JobLimit limit);  // "max-executions", "sessions locked", …
 
 struct ExecutionsDecision {
   struct Create {
-    int rule = -1;  // index; -1: min executions, or a combination of several
+    // Index. Under bound semantics min executions are the first rule's that can be read, since
+    // they reserve too. -1: min executions otherwise, or a combination of several.
+    int rule = -1;
     int count = 0;
   };
   std::vector<Create> create;  // in the order of the rules
   std::int64_t wanted = 0;     // before the bounds
   JobLimit limit = JobLimit::None;
-  std::string sentence;  // the limit in one sentence, with its numbers
+  std::string sentence;  // "max-executions (1 of 1 running); 3 ready"
   std::string formula;   // "ceil((5 ready - 2 reserved) / 1) = 3; max 1 - 1 unfinished = 0"
   // What KEDA's default strategy would have created from the same state.
   std::int64_t keda_would_create = 0;

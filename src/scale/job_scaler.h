@@ -75,16 +75,22 @@ class JobScaler {
   void sample(const Read& read, Result<Sample> sample, TimePoint now);
   void built(const Read& read, const MetricSpec& metric);
 
-  // Bound: the queue of a rule changed. An error: its entity is missing, disabled, its key wrong.
+  // Bound: the queue of a rule, after each put() and each change. An error: its entity is missing,
+  // its key wrong. Nothing is decided until all rules of the job were told of.
   struct Queue {
     std::int64_t ready = 0;
     std::int64_t locked = 0;
+    bool sessions = false;
+    bool receivable = true;  // neither disabled nor receive-disabled
   };
   void queue(const Key& key, std::size_t rule, Result<Queue> queue, TimePoint now);
-  // What the executions of the job are. `reserved`: of each rule. After each create too, before
-  // the next tick: otherwise the same messages are counted twice.
+  // What the executions of the job are. Nothing is decided before this was told once: after a
+  // restart there may be some already. `reserved`: of each rule; `backing_off`: of those, for
+  // executions that wait before a retry. To be told after each create as well; until then those
+  // that were asked for count as if they were there, so that no message is counted twice.
   void executions(const Key& key, std::int64_t unfinished, std::int64_t pending,
-                  std::vector<std::int64_t> reserved, TimePoint now);
+                  std::vector<std::int64_t> reserved, TimePoint now,
+                  std::vector<std::int64_t> backing_off = {});
 
   Actions tick(TimePoint now);
   std::optional<TimePoint> next() const;
