@@ -61,7 +61,8 @@ struct Replica {
   std::string name;  // <execution>-<5 characters>
   int attempt = 1;
   ReplicaState state = ReplicaState::Pending;
-  std::string reason;  // "exit 1", "signal 9", "timeout", "oom", "NoMessage", a start error
+  // "exit 1", "signal 9", "timeout", "oom", a start error; of Succeeded: ExitedWithoutSettling.
+  std::string reason;
   ProcessMark mark;
   TimePoint created{};
   std::optional<TimePoint> due;  // Pending: not before
@@ -97,10 +98,12 @@ struct Execution {
   std::string name;  // <job>-<7 characters>
   JobKey job;
   ExecutionStatus status = ExecutionStatus::Processing;
-  std::string reason;  // of Failed, Stopped, Degraded, or why Processing lasts; plain words
+  // Of Failed, Stopped, Degraded, why Processing lasts, or a warning of Succeeded; plain words.
+  std::string reason;
+  bool stopping = false;  // stop or delete was asked for: it ends as Stopped
   StartedBy by;
   Semantics semantics = Semantics::Cloud;
-  int rule = -1;     // index of its rule in the job; -1: none
+  int rule = -1;     // index of its rule in `started`; -1: none
   int reserves = 0;  // messages, T; 0: none
   ContainerJob
       started;  // the job as it was, without its document and secrets; `pod` with overrides
@@ -109,8 +112,8 @@ struct Execution {
   std::optional<TimePoint> ended;
   int succeeded = 0;
   int failures = 0;
-  std::vector<Replica> replicas;  // in the order of their making
-  std::vector<TakenMessage> messages;
+  std::vector<Replica> replicas;       // in the order of their making
+  std::vector<TakenMessage> messages;  // the last hundred
 
   bool finished() const {
     return status == ExecutionStatus::Succeeded || status == ExecutionStatus::Failed ||

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "executions/resources.h"
+
+#include <mutex>
+
+#include "executions/job_fields.h"
+
+namespace jobmill::executions {
+namespace {
+
+std::string text_at(const Node& document, std::string_view key) {
+  const Node* properties = document.find("properties");
+  const Node* member = properties ? properties->find(key) : nullptr;
+  return member && member->is_string() ? member->text : std::string();
+}
+
+// Both kinds of identities keep their ids there: user-assigned ones as Azure shows them.
+Identity identity_of(const Resource& resource) {
+  return {.id = resource.id,
+          .client_id = text_at(resource.document, "clientId"),
+          .principal_id = text_at(resource.document, "principalId")};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Resources>> Resources::open(ResourceStore& store) {
+  TRY(std::vector<Resource> stored, store.load());
+  std::unique_ptr<Resources> resources(new Resources(store));
+  for (Resource& resource : stored) {
+    std::string id = lower_case(resource.id);
+    resources->by_id_.insert_or_assign(std::move(id), std::move(resource));
+  }
+  return resources;
+}
+
+// The lock is held while the store writes, so that memory and store change in the same order.
+Status Resources::put(Resource resource) {
+  const std::lock_guard lock(mutex_);
+  TRY_VOID(store_.save(resource));
+  std::string id = lower_case(resource.id);
+  by_id_.insert_or_assign(std::move(id), std::move(resource));
+  ++revision_;
+  return {};
+}
+
+Status Resources::remove(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_id_.find(lower_case(id));
+  if (found == by_id_.end()) return {};
+  TRY_VOID(store_.remove(found->second.id));
+  by_id_.erase(found);
+  ++revision_;
+  return {};
+}
+
+std::optional<Resource> Resources::find(std::string_view id) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = by_id_.find(lower_case(id));
+  if (found == by_id_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<Resource> Resources::list(std::string_view type, std::string_view group) const {
+  const std::string wanted_type = lower_case(type);
+  const std::string wanted_group = lower_case(group);
+  std::multimap<std::string, Resource> by_name;
+  const std::shared_lock lock(mutex_);
+  for (const auto& [id, resource] : by_id_)
+    if (lower_case(resource.type) == wanted_type &&
+        (group.empty() || lower_case(resource.group) == wanted_group))
+      by_name.emplace(lower_case(resource.name), resource);
+  std::vector<Resource> listed;
+  for (auto& [name, resource] : by_name) listed.push_back(std::move(resource));
+  return listed;
+}
+
+std::uint64_t Resources::revision() const {
+  const std::shared_lock lock(mutex_);
+  return revision_;
+}
+
+std::optional<Identity> find_identity(const Resources& resources, std::string_view any_id) {
+  const std::string wanted = lower_case(any_id);
+  if (wanted.empty()) return std::nullopt;
+  for (const Resource& resource : resources.list(kIdentities)) {
+    Identity identity = identity_of(resource);
+    if (lower_case(identity.id) == wanted || lower_case(identity.client_id) == wanted ||
+        lower_case(identity.principal_id) == wanted)
+      return identity;
+  }
+  return std::nullopt;
+}
+
+}  // namespace jobmill::executions
