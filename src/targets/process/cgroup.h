@@ -19,6 +19,7 @@ class Cgroup {
   ~Cgroup();
 
   int procs() const { return procs_.get(); }  // for ProcessSpec::cgroup_procs
+  const std::string& path() const { return path_; }
   bool out_of_memory() const;                 // the kernel killed a process of it for its memory
 
  private:

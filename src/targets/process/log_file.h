@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "targets/process/fd.h"
+#include "targets/process/output_sink.h"
 
 namespace jobmill::targets {
 
@@ -24,7 +25,7 @@ class Tail {
 
 // A file that grows to a size and is then put aside: PATH is the newest, PATH.1 the one before, up
 // to PATH.<keep>; older ones are deleted. One writer.
-class LogFile {
+class LogFile final : public OutputSink {
  public:
   struct Limits {
     std::size_t bytes = 10u << 20;  // as the kubelet's
@@ -36,6 +37,10 @@ class LogFile {
   // A text is never split over two files. After an error (the disk is full) the next write tries
   // again; what was lost stays lost.
   Status write(std::string_view text);
+
+  // Both streams as they come. A log that cannot be written (a full disk) must not stop the process
+  // that writes it.
+  void write(OutputStream, std::string_view text) override { (void)write(text); }
 
  private:
   LogFile(std::string path, Limits limits) : path_(std::move(path)), limits_(limits) {}

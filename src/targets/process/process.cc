@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -23,7 +25,7 @@ constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
 
 // What the child tells us when it could not become the program.
 struct StartFailure {
-  enum Step : int { Prepare, Folder, Cgroup, Exec };
+  enum Step : int { Prepare, Folder, Cgroup, Hosts, Exec };
   int step = Exec;
   int error = 0;
 };
@@ -66,6 +68,11 @@ Fault cannot_start(const ProcessSpec& spec, const StartFailure& failure) {
     return fail(code,
                 fmt::format("cannot start '{}' in its cgroup ({})", program, why(failure.error)));
   }
+  if (failure.step == StartFailure::Hosts) {
+    return fail(Code::Unsupported,
+                fmt::format("cannot start '{}' with a hosts file of its own ({})", program,
+                            why(failure.error)));
+  }
   return fail(code, fmt::format("cannot start '{}' ({})", program, why(failure.error)));
 }
 
@@ -102,6 +109,9 @@ struct Plan {
   int err;
   int report;
   int cgroup_procs;
+  const char* hosts;    // null: those of the machine
+  std::string uid_map;  // of a user namespace in which we stay who we are
+  std::string gid_map;
   pid_t parent;
 };
 
@@ -121,8 +131,31 @@ void default_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+bool put(const char* path, std::string_view text) {
+  const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
+  return fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+         ::close(fd) == 0;
+}
+
+// Whoever may not have mounts of his own may, on many machines, have a user namespace in which he
+// may. There, setgroups must be given up before the groups can be mapped (user_namespaces(7)).
+bool unshare_mounts(const Plan& plan) {
+  if (::unshare(CLONE_NEWNS) == 0) return true;
+  return ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && put("/proc/self/setgroups", "deny") &&
+         put("/proc/self/uid_map", plan.uid_map) && put("/proc/self/gid_map", plan.gid_map);
+}
+
+// Private first, so that the machine does not see the mount.
+bool mount_hosts(const Plan& plan) {
+  return unshare_mounts(plan) &&
+         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount(plan.hosts, "/etc/hosts", nullptr, MS_BIND, nullptr) == 0;
+}
+
 [[noreturn]] void become(const Plan& plan) {
   ::setsid();
+  // Before the prctl: a change of credentials would take its wish back.
+  if (plan.hosts != nullptr && !mount_hosts(plan)) give_up(plan, StartFailure::Hosts);
   // If the parent ended before the prctl, nobody will send the signal.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(plan, StartFailure::Prepare);
   if (::getppid() != plan.parent) ::_exit(127);
@@ -189,6 +222,9 @@ Result<Process> Process::start(const ProcessSpec& spec) {
       .err = err.write.get(),
       .report = report.write.get(),
       .cgroup_procs = spec.cgroup_procs,
+      .hosts = spec.hosts_file.empty() ? nullptr : spec.hosts_file.c_str(),
+      .uid_map = fmt::format("{0} {0} 1", ::geteuid()),
+      .gid_map = fmt::format("{0} {0} 1", ::getegid()),
       .parent = ::getpid()};
 
   Process process;

@@ -21,6 +21,9 @@ struct ProcessSpec {
   Texts environment = {};              // all of it: nothing of ours is inherited
   std::string working_directory = {};  // empty: ours
   int cgroup_procs = -1;               // its cgroup's file cgroup.procs, open for writing
+  // Stands in the place of /etc/hosts for it alone, by a mount namespace of its own. Unsupported,
+  // where the kernel does not let us.
+  std::string hosts_file = {};
 };
 
 // A child process that leads its own session and process group. It does not outlive us: the kernel

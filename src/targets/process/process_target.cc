@@ -160,7 +160,7 @@ Result<ProcessTarget::Running> ProcessTarget::launch(const std::string& replica)
   spec.cgroup_procs = -1;  // probes are ours, not the replica's
   const pid_t pid = process.pid();
   TRY_VOID(world_.watcher.watch(
-      process, std::move(log),
+      process, std::make_unique<LogFile>(std::move(log)),
       [this, replica, pid, alive = std::weak_ptr(alive_)](const std::string& last_errors) {
         if (!alive.expired()) ended(replica, pid, last_errors);
       }));

@@ -42,13 +42,13 @@ bool ProcessWatcher::add(int fd, std::uint32_t events, std::uint64_t tag) {
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-Status ProcessWatcher::watch(Process& process, std::optional<LogFile> log, Ended ended) {
+Status ProcessWatcher::watch(Process& process, std::unique_ptr<OutputSink> sink, Ended ended) {
   // A descriptor of our own, so that the Process may be destroyed at any time.
   auto watched =
       std::make_unique<Watched>(Watched{.pidfd = Fd(::fcntl(process.pidfd(), F_DUPFD_CLOEXEC, 3)),
                                         .out = process.take_stdout(),
                                         .err = process.take_stderr(),
-                                        .log = std::move(log),
+                                        .sink = std::move(sink),
                                         .errors = Tail(),
                                         .ended = std::move(ended)});
   const std::lock_guard lock(mutex_);
@@ -113,6 +113,7 @@ void ProcessWatcher::handle(std::uint64_t tag) {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, watched.pidfd.get(), nullptr);
     drain(watched, watched.out);
     drain(watched, watched.err);
+    watched.sink.reset();
     post_([call = std::move(watched.ended), errors = watched.errors.text()] { call(errors); });
     return;
   }
@@ -131,9 +132,9 @@ bool ProcessWatcher::read_some(Watched& watched, Fd& from) {
     return false;
   }
   const std::string_view text(buffer.data(), static_cast<std::size_t>(got));
-  if (&from == &watched.err) watched.errors.append(text);
-  // A log that cannot be written (a full disk) must not stop the process that writes it.
-  if (watched.log) (void)watched.log->write(text);
+  const bool errors = &from == &watched.err;
+  if (errors) watched.errors.append(text);
+  if (watched.sink) watched.sink->write(errors ? OutputStream::Err : OutputStream::Out, text);
   return true;
 }
 

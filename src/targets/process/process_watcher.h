@@ -8,18 +8,18 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 
 #include "targets/process/fd.h"
 #include "targets/process/log_file.h"
+#include "targets/process/output_sink.h"
 #include "targets/process/process.h"
 
 namespace jobmill::targets {
 
-// One thread that sleeps in the kernel until a process writes, or ends. Output goes to its log
-// file on this thread; what the owner of the processes must know is posted to the owner.
+// One thread that sleeps in the kernel until a process writes, or ends. Output goes to its sink on
+// this thread; what the owner of the processes must know is posted to the owner.
 class ProcessWatcher {
  public:
   using Post = std::function<void(std::function<void()>)>;     // to the owner's thread
@@ -31,9 +31,10 @@ class ProcessWatcher {
   ProcessWatcher(const ProcessWatcher&) = delete;
   ProcessWatcher& operator=(const ProcessWatcher&) = delete;
 
-  // Takes the output of a process; `log` may be missing. Posts `ended` once, when all that it
-  // wrote before its end has been read. The process is then still to be reaped.
-  Status watch(Process& process, std::optional<LogFile> log, Ended ended);
+  // Takes the output of a process; without a sink it is dropped. Posts `ended` once, when all that
+  // it wrote before its end has been read and the sink is gone. The process is then still to be
+  // reaped.
+  Status watch(Process& process, std::unique_ptr<OutputSink> sink, Ended ended);
 
   // Posts `ready` once, when the descriptor has one of `events`. It must stay open until then, or
   // until forget(); after forget() `ready` may still be on its way.
@@ -45,7 +46,7 @@ class ProcessWatcher {
     Fd pidfd;
     Fd out;
     Fd err;
-    std::optional<LogFile> log;
+    std::unique_ptr<OutputSink> sink;
     Tail errors;
     Ended ended;
   };

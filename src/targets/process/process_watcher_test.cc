@@ -36,7 +36,7 @@ TEST_CASE("process watcher: the end is told after all output was kept") {
 
   std::optional<std::string> errors;
   REQUIRE(
-      watcher.watch(process, *LogFile::open(path, {}), [&](std::string last) { errors = last; }));
+      watcher.watch(process, std::make_unique<LogFile>(*LogFile::open(path, {})), [&](std::string last) { errors = last; }));
   control.run_until([&] { return errors.has_value(); });
 
   CHECK(*errors == "broken\n");
@@ -55,7 +55,7 @@ TEST_CASE("process watcher: more output than a pipe holds does not stop the proc
 
   bool ended = false;
   REQUIRE(
-      watcher.watch(process, *LogFile::open(path, {}), [&](const std::string&) { ended = true; }));
+      watcher.watch(process, std::make_unique<LogFile>(*LogFile::open(path, {})), [&](const std::string&) { ended = true; }));
   control.run_until([&] { return ended; });
   CHECK(std::filesystem::file_size(path) == 3000000);
 }
