@@ -12,6 +12,21 @@
 
 namespace jobmill::sqlite {
 
+// A document that our tables keep. Places in our own JSON mean nothing to the user: they are 0.
+inline void forget_places(Node& node) {
+  node.line = node.column = 0;
+  for (Node& item : node.items) forget_places(item);
+  for (Node::Member& member : node.members) {
+    member.line = member.column = 0;
+    forget_places(member.value);
+  }
+}
+inline Result<Node> parse_kept(std::string_view json) {
+  TRY(Node node, parse_json(json));
+  forget_places(node);
+  return node;
+}
+
 // Members of JSON that our tables keep. One that is missing, or of another type, leaves `out` as it
 // is: with its default.
 

@@ -5,6 +5,7 @@
 
 #include "base/document.h"
 #include "base/seal.h"
+#include "store/sqlite/json_fields.h"
 
 namespace jobmill::sqlite {
 namespace {
@@ -47,19 +48,8 @@ Result<std::vector<Row>> read_rows(Database& db) {
   }
 }
 
-// Places in our own JSON mean nothing to the user.
-void forget_places(Node& node) {
-  node.line = node.column = 0;
-  for (Node& item : node.items) forget_places(item);
-  for (Node::Member& member : node.members) {
-    member.line = 0;
-    forget_places(member.value);
-  }
-}
-
 Result<manifest::Object> read_object(const Row& row, std::string_view text) {
-  TRY(Node document, parse_json(text));
-  forget_places(document);
+  TRY(Node document, parse_kept(text));
   manifest::Problems problems(row.source);
   manifest::Object object = manifest::read_object(std::move(document), row.key.ns, problems);
   if (!problems.ok())
