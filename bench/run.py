@@ -66,7 +66,7 @@ class Server:
 def serve(folder, amqp="off", more=()):
     started = time.monotonic()
     words = [BIN / "jobmill", "serve", "--data", folder, "--http", "127.0.0.1:0", "--log-level", "error",
-             "--amqp", amqp, "--amqps", "off", "--admin", "off", "--admin-http", "off", *more]
+             "--amqp", amqp, "--amqps", "off", "--admin", "off", "--admin-http", "off", "--identity", "off", *more]
     with running(words, stdout=subprocess.PIPE, text=True) as process:
         yield Server(process, started)
 

@@ -73,7 +73,7 @@ class Server:
         password.touch(mode=0o600)
         password.write_text(PASSWORD + "\n")
         self.log = open(folder / "server.log", "w+")
-        command = [binaries / "jobmill", "serve", "--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off",
+        command = [binaries / "jobmill", "serve", "--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off", "--identity", "off",
                    "--data", folder / "data", "--user", USER, "--password-file", password,
                    "--image", f"jobmill-example={binaries / 'jobmill-example'}", "-f", manifests(folder, full)]
         self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=self.log,

@@ -79,6 +79,7 @@ struct ServerOptions {
   std::string log_level = "info";         // debug, info, warn, error
   std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
   std::optional<std::chrono::milliseconds> drain_limit{};  // scale.drain_limit: none = no limit
+  std::string identity = "off";  // tokens for the managed identities of executions
   ServiceBusOptions service_bus{};
 };
 
@@ -108,6 +109,9 @@ class Server {
     std::string websocket = "off";  // with TLS
   };
   ServiceBusAddresses service_bus() const;
+
+  // Of the token endpoint, or "off".
+  std::string identity_address() const;
 
   // The connection string of RootManageSharedAccessKey: plain AMQP, or over TLS.
   std::string connection_string(bool tls = false) const;

@@ -39,6 +39,14 @@ Node make_problem(int status, std::string_view title, std::string_view detail) {
   return problem;
 }
 
+// Azure Resource Manager's {"error":{"code","message"}} as a problem.
+Node problem_of(int status, Node document) {
+  const Node* error = document.find("error");
+  const Node* message = error == nullptr ? nullptr : error->find("message");
+  if (message == nullptr) return document;
+  return make_problem(status, "refused", message->text);
+}
+
 std::string detail_of(const Node& problem) {
   for (const char* key : {"detail", "title"})
     if (const Node* text = problem.find(key); text != nullptr && text->is_string())
@@ -145,7 +153,7 @@ Reply ApiClient::get_changed(const std::string& path, std::string& etag,
 }
 
 Reply ApiClient::send(http::ClientRequest request, std::string* etag) {
-  request.timeout = std::chrono::seconds(60);
+  request.timeout = timeout_;
   request.headers.set("Accept", "application/json");
   if (!authorization_.empty()) request.headers.set("Authorization", authorization_);
 
@@ -162,7 +170,9 @@ Reply ApiClient::send(http::ClientRequest request, std::string* etag) {
   if (!document || !document->is_object())
     document = make_problem(answer->status, "unexpected answer",
                             fmt::format("{} answered with status {}", url_, answer->status));
-  return {.refusal = Refusal{exit_of(answer->status), *std::move(document)}, .document = {}};
+  return {.refusal = Refusal{exit_of(answer->status),
+                             problem_of(answer->status, *std::move(document))},
+          .document = {}};
 }
 
 int ApiClient::complain(int exit, std::string_view text) const {

@@ -48,7 +48,13 @@ class ApiClient {
   Reply put(const std::string& path, const Node& body) {
     return request("PUT", path, to_json(body));
   }
+  Reply patch(const std::string& path, const Node& body) {
+    return request("PATCH", path, to_json(body));
+  }
   Reply remove(const std::string& path) { return request("DELETE", path, {}); }
+
+  // For requests that the server answers when processes have ended.
+  void be_patient() { timeout_ = std::chrono::hours(1); }
 
   // Prints why, as one line or, with --output json, as a problem; returns the exit code.
   int refused(const Reply& reply) const;
@@ -68,6 +74,7 @@ class ApiClient {
   std::string authorization_;
   std::string namespace_;
   Output output_ = Output::Table;
+  std::chrono::seconds timeout_{60};
   std::shared_ptr<http::Client> client_;
 };
 

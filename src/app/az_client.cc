@@ -40,12 +40,22 @@ std::optional<AzClient> AzClient::from(const Arguments& arguments) {
   return client;
 }
 
-std::string AzClient::path(std::string_view resource) {
+const std::string& AzClient::group() {
   if (group_.empty()) {
     warn(fmt::format("no --resource-group; '{}' is used", kDefaultGroup));
     group_ = kDefaultGroup;
   }
+  return group_;
+}
+
+std::string AzClient::path(std::string_view resource) {
+  (void)group();
   return path_of_list(resource);
+}
+
+std::string AzClient::path_of_group(std::string_view name) const {
+  return fmt::format("/subscriptions/{}/resourceGroups/{}", http::url_encode(subscription_),
+                     http::url_encode(name));
 }
 
 std::string AzClient::path_of_list(std::string_view resource) const {
@@ -57,6 +67,12 @@ std::string AzClient::path_of_list(std::string_view resource) const {
 int AzClient::print(const Node& result) const {
   const Node picked = query_ ? query_->apply(result) : result;
   fmt::print("{}", az_text(picked, output_, query_.has_value()));
+  return kOk;
+}
+
+int AzClient::print(const Node& result, const Node& rows) const {
+  if (output_ != AzOutput::Table || query_) return print(result);
+  fmt::print("{}", az_text(rows, output_, true));
   return kOk;
 }
 
@@ -73,12 +89,17 @@ void AzClient::warn(std::string_view text) const {
 int AzClient::refused(const Reply& reply) const {
   const int exit = api_.refused(reply);
   if (exit == kUnreachable || exit == kPermission || exit == kTemporary) return exit;
-  const Node* status = reply.refusal->problem.find("status");
-  return status != nullptr && status->as_int() == 404 ? kNotFound : kFailed;
+  return is_missing(reply) ? kNotFound : kFailed;
+}
+
+bool AzClient::is_missing(const Reply& reply) {
+  const Node* status = reply ? nullptr : reply.refusal->problem.find("status");
+  return status != nullptr && status->as_int() == 404;
 }
 
 int AzClient::usage_error(std::string_view text) const { return api_.complain(kUsage, text); }
 int AzClient::fail(std::string_view text) const { return api_.complain(kFailed, text); }
+int AzClient::not_found(std::string_view text) const { return api_.complain(kNotFound, text); }
 
 std::optional<int> AzClient::confirm(const Arguments& arguments, std::string_view question) const {
   if (arguments.has("yes")) return std::nullopt;

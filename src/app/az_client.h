@@ -22,18 +22,26 @@ class AzClient {
   std::string path(std::string_view resource);
   // Without the group, when none is given: what a list can do.
   std::string path_of_list(std::string_view resource) const;
+  std::string path_of_group(std::string_view name) const;  // "/subscriptions/…/resourceGroups/…"
+
+  const std::string& subscription() const { return subscription_; }
+  const std::string& group();  // says once that there is none
 
   ApiClient& api() { return api_; }
 
   // On stdout, what --query wants of it in the form that --output names.
   int print(const Node& result) const;
+  // With --output table and no --query `rows` instead: as az has columns of its own for some.
+  int print(const Node& result, const Node& rows) const;
   // What is text to be read by programs, unless --output says otherwise.
   int print_text(const std::string& text) const;
   void warn(std::string_view text) const;  // on stderr
 
   int refused(const Reply& reply) const;         // prints why; az's exit code
+  static bool is_missing(const Reply& reply);    // 404
   int usage_error(std::string_view text) const;  // prints; 2
   int fail(std::string_view text) const;         // prints; 1
+  int not_found(std::string_view text) const;    // prints; 3
 
   // Whether to go on: --yes, or a yes at the terminal. Otherwise the exit code.
   std::optional<int> confirm(const Arguments& arguments, std::string_view question) const;

@@ -50,7 +50,28 @@ std::span<const Flag> globals_of(const Command& command) {
   return kServerFlags;
 }
 
+// "-n,--name" and "--name,--queue-name" have a name in common.
+bool share_a_name(std::string_view a, std::string_view b) {
+  for (std::string_view rest = a; !rest.empty();) {
+    const std::string_view name = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(name.size() + 1, rest.size()));
+    for (std::size_t at = b.find(name); at != std::string_view::npos; at = b.find(name, at + 1)) {
+      const std::string_view after = b.substr(at + name.size());
+      if ((at == 0 || b[at - 1] == ',') && (after.empty() || after.front() == ',')) return true;
+    }
+  }
+  return false;
+}
+
+// A flag of az's own goes before one of ours: --server of a registry. Ours may stand before the
+// noun then.
+bool is_hidden(const Command& command, const Flag& global) {
+  return std::ranges::any_of(
+      command.flags, [&](const Flag& own) { return share_a_name(own.name, global.name); });
+}
+
 constexpr std::string_view kEllipsis = "…";
+constexpr std::string_view kSeveralOrNone = " …]";
 constexpr std::string_view kOptional = "[true|false]";
 bool repeats(std::string_view text) { return text.ends_with(kEllipsis); }
 
@@ -76,7 +97,9 @@ void add_flag(CLI::App& app, const Flag& flag, Values& values) {
   }
   std::string type(flag.value);
   CLI::Option* option = app.add_option(flag.name, values.flags[name], flag.help);
-  if (repeats(type)) {
+  if (type.ends_with(kSeveralOrNone)) {
+    option->expected(0, 100'000)->take_all()->allow_extra_args(true);
+  } else if (repeats(type)) {
     type.resize(type.size() - kEllipsis.size());
     const bool several = type.ends_with(' ');
     option->expected(1, several ? 100'000 : 1)->take_all()->allow_extra_args(several);
@@ -121,6 +144,23 @@ constexpr std::string_view noun_help(std::string_view nouns) {
       {"queue", "Queues of jobs."},
       {"server", "Workers that are registered now."},
       {"scale", "What the autoscaler decided, and why."},
+      {"account", "The subscription, a label."},
+      {"acr", "Images of container registries, as far as they run here."},
+      {"containerapp", "Jobs of Container Apps, and their environments."},
+      {"containerapp env", "Environments: names that jobs refer to."},
+      {"containerapp job", "Jobs that events, schedules or people start."},
+      {"containerapp job execution", "Runs of a job."},
+      {"containerapp job identity", "Managed identities of a job."},
+      {"containerapp job logs", "What executions wrote."},
+      {"containerapp job registry", "Container registries of a job."},
+      {"containerapp job replica", "Processes of an execution."},
+      {"containerapp job secret", "Secrets of a job."},
+      {"group", "Resource groups: names."},
+      {"hosts", "Names of local namespaces on this machine."},
+      {"identity", "Managed identities."},
+      {"image", "What container images mean on this machine."},
+      {"role", "Who may do what."},
+      {"role assignment", "Roles of identities: who may send, receive, manage."},
       {"servicebus", "The message broker: namespaces, queues, messages."},
       {"servicebus namespace", "Namespaces: names under which the broker answers."},
       {"servicebus namespace authorization-rule", "Shared access rules of a namespace."},
@@ -181,7 +221,8 @@ Bound bind(CLI::App& root, const Command& command) {
   auto values = std::make_unique<Values>();
   add_positionals(*app, command.positional, *values);
   for (const Flag& flag : command.flags) add_flag(*app, flag, *values);
-  for (const Flag& flag : globals_of(command)) add_flag(*app, flag, *values);
+  for (const Flag& flag : globals_of(command))
+    if (!is_hidden(command, flag)) add_flag(*app, flag, *values);
   return {&command, app, std::move(values)};
 }
 

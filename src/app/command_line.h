@@ -13,8 +13,8 @@ namespace jobmill::app {
 // What commands are made of. CLI11 sits behind parse() and nowhere else.
 struct Flag {
   const char* name;  // "--queue", "-f,--filename", "-n,--name,--queue-name"
-  // "Q"; empty: a switch; "Q…": may be repeated; "Q …": takes several, as az has it;
-  // "[true|false]": empty when nothing follows.
+  // "Q"; empty: a switch; "Q…": may be repeated; "Q …": takes several, as az has it; "[Q …]": or
+  // none, then its value is empty; "[true|false]": empty when nothing follows.
   const char* value = "";
   const char* help = "";
 };
@@ -60,6 +60,8 @@ struct Program {
 
 // Every command of jobmill.
 std::span<const Command> commands();
+// Those that a program named az has: what az calls them, and nothing else.
+std::span<const Command> az_commands();
 
 // Parses and runs; the exit code. Prints usage errors and help itself.
 int run_command_line(const Program& program, int argc, char** argv);

@@ -28,16 +28,23 @@ Status set_text(ServerOptions& options, const Values& values) {
   return {};
 }
 
-// Listeners of features that this version does not have: accepted, and off.
-Status set_later(ServerOptions&, const Values&) { return {}; }
-
 // An address, or "off".
+Status check_listener(const std::string& text) {
+  if (text == "off") return {};
+  TRY([[maybe_unused]] const net::Address address, net::parse_address(text));
+  return {};
+}
+
 template <auto Member>
 Status set_listener(ServerOptions& options, const Values& values) {
-  if (values.back() != "off") {
-    TRY([[maybe_unused]] const net::Address address, net::parse_address(values.back()));
-  }
+  TRY_VOID(check_listener(values.back()));
   options.service_bus.*Member = values.back();
+  return {};
+}
+
+Status set_identity(ServerOptions& options, const Values& values) {
+  TRY_VOID(check_listener(values.back()));
+  options.identity = values.back();
   return {};
 }
 
@@ -153,7 +160,9 @@ constexpr std::array kSettings{
     Setting{"admin-http", "", "ADDR",
             "Service Bus: management without TLS, /health (127.0.0.1:5300); off: none",
             set_listener<&ServiceBusOptions::admin_http>},
-    Setting{"identity", "", "ADDR", "not in this version: off", set_later},
+    Setting{"identity", "", "ADDR",
+            "tokens for the managed identities of executions (127.0.0.1:4141); off: none",
+            set_identity},
     Setting{"tls-cert", "", "FILE",
             "certificate chain, PEM (of a development CA in DATA/tls); SIGHUP reads it again",
             set_bus_text<&ServiceBusOptions::tls_cert>},
@@ -484,6 +493,7 @@ Result<ServerOptions> server_options(const Arguments& arguments,
   options.service_bus.amqps = "127.0.0.1:5671";
   options.service_bus.admin = "127.0.0.1:5443";
   options.service_bus.admin_http = kAdminHttp;
+  options.identity = "127.0.0.1:4141";
   if (const std::string file = arguments.get("config", env("JOBMILL_CONFIG")); !file.empty())
     TRY_VOID(read_file(options, file));
   for (const Setting& setting : kSettings) {

@@ -284,6 +284,8 @@ scalers::ScalerContext Control::scaler_context() {
                 parts_.fetch.send(std::move(request), std::move(done));
               },
           .jobs = parts_.feed.source(),
+          .service_bus =
+              parts_.queues != nullptr ? parts_.queues->source() : scalers::ServiceBusSource{},
           .run_after = [this](Duration delay, std::function<void()> fn) -> std::shared_ptr<void> {
             const auto timer = parts_.loop.run_after(delay, std::move(fn));
             return {this, [this, timer](void*) { parts_.loop.cancel(timer); }};

@@ -11,6 +11,7 @@
 #include "api/control_plane.h"
 #include "app/front_door.h"
 #include "app/jobs_feed.h"
+#include "app/queue_feed.h"
 #include "app/trigger_fetch.h"
 #include "app/workloads.h"
 #include "base/log.h"
@@ -38,6 +39,7 @@ struct ControlParts {
   Log& log;
   TriggerFetch& fetch;
   JobsFeed& feed;
+  QueueFeed* queues;  // null: no broker
   FrontDoor& door;
   api::Authenticator& authenticator;
   const ServerOptions& options;
@@ -62,6 +64,9 @@ class Control final : public api::ControlPlane {
   void shutdown(Duration grace, std::function<void()> done);
 
   void workers_changed();  // from any thread: the store said so
+
+  // For scalers of ScaledObjects, and of others.
+  scalers::ScalerContext scaler_context();
 
   void apply(std::vector<api::ManifestFile> files, std::string ns,
              Done<api::ManifestReport> done) override;
@@ -108,7 +113,6 @@ class Control final : public api::ControlPlane {
   const Scaled* scaler_of(const Key& deployment) const;
 
   Result<scale::MetricSpec> build(Scaled& scaled, std::size_t index);
-  scalers::ScalerContext scaler_context();
   void read(const scale::Autoscaler::Read& read);
   void tell_replicas(const Key& scaled_object);
   void deployment_changed(const Key& deployment);

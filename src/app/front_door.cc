@@ -14,7 +14,8 @@ std::vector<api::Route> all_routes() {
   std::vector<api::Route> routes;
   for (const auto part :
        {api::worker_routes(), api::jobs_routes(), api::recurring_routes(), api::queues_routes(),
-        api::metrics_routes(), api::manifest_routes(), api::arm_routes(), api::message_routes()})
+        api::metrics_routes(), api::manifest_routes(), api::arm_routes(), api::message_routes(),
+        api::container_app_routes(), api::execution_routes()})
     routes.insert(routes.end(), part.begin(), part.end());
   return routes;
 }

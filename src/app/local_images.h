@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "executions/container_job.h"
 
 namespace jobmill::app {
 
@@ -16,6 +18,9 @@ struct LocalImage {
   bool off = false;
   std::string pattern;  // the entry that matched, for messages
   std::vector<std::string> command;
+  executions::RunnerKind runner = executions::RunnerKind::Auto;  // of executions
+  std::string workdir{};
+  executions::Texts env{};
 };
 
 // The entries of --image and `images:`. A pattern without a tag matches every tag; `*` matches any
@@ -26,6 +31,10 @@ class LocalImages {
   // Relative programs are resolved against the folder of this process: children may have another.
   static Result<LocalImages> from(const std::vector<std::pair<std::string, std::string>>& entries);
 
+  void add(LocalImage entry) { entries_.push_back(std::move(entry)); }
+  void add_all(const LocalImages& others) {
+    entries_.insert(entries_.end(), others.entries_.begin(), others.entries_.end());
+  }
   std::optional<LocalImage> find(std::string_view image) const;
 
  private:

@@ -26,8 +26,9 @@ void reload(Server& server, const Arguments& arguments) {
 
 void print_ready(const Server& server) {
   const auto bus = server.service_bus();
-  fmt::print("jobmill ready http={} amqp={} amqps={} admin={} admin-http={} identity=off{}\n",
+  fmt::print("jobmill ready http={} amqp={} amqps={} admin={} admin-http={} identity={}{}\n",
              server.http_address(), bus.amqp, bus.amqps, bus.admin, bus.admin_http,
+             server.identity_address(),
              bus.websocket == "off" ? "" : " websocket=" + bus.websocket);
   std::fflush(stdout);
 }

@@ -4,6 +4,7 @@
 #include <barrier>
 #include <condition_variable>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -11,17 +12,20 @@
 #include <fmt/core.h>
 
 #include "api/auth.h"
+#include "api/identity.h"
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/waiters.h"
 #include "app/config.h"
 #include "app/control.h"
+#include "app/execution_control.h"
 #include "app/front_door.h"
 #include "app/jobs_feed.h"
 #include "app/manifest_files.h"
 #include "app/service_bus.h"
 #include "app/trigger_fetch.h"
 #include "base/id.h"
+#include "base/jwt.h"
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "http/client.h"
@@ -31,9 +35,13 @@
 #include "jobmill/jobs.h"
 #include "jobs/chores.h"
 #include "net/event_loop.h"
+#include "store/sqlite/execution_store.h"
+#include "store/sqlite/resource_store.h"
 #include "store/sqlite/sqlite_file.h"
 #include "store/sqlite/sqlite_job_store.h"
 #include "store/sqlite/sqlite_object_store.h"
+#include "targets/process/child_environment.h"
+#include "targets/process/process_runner.h"
 #include "worker/store.h"
 
 namespace jobmill {
@@ -144,6 +152,9 @@ struct Server::Impl {
   void run(const std::stop_token& stop);
   void reload(const ServerOptions& changed);
   void open_service_bus();
+  void open_executions();
+  void listen_identity();
+  app::ReplicaFacts replica_facts() const;
   void wire();
   void finish_pool();
 
@@ -171,7 +182,18 @@ struct Server::Impl {
   ChoreService chores;
   std::unique_ptr<http::Server> http;
   std::string address;
+  std::unique_ptr<sqlite::ExecutionStore> execution_store;
+  std::unique_ptr<sqlite::ResourceStore> resource_store;
+  std::unique_ptr<executions::Resources> resources;
+  JwtKey identity_key;
+  app::RunningReplicas running;
+  api::Identities identities;            // of the loop thread
+  std::unique_ptr<http::Server> tokens;  // the identity endpoint
+  std::string identity_address = "off";
   std::unique_ptr<app::ServiceBus> bus;  // none when all of its listeners are off
+  targets::ProcessWatcher watcher;       // of the processes of executions
+  targets::Cgroups cgroups;
+  std::unique_ptr<app::ExecutionControl> executions;
 };
 
 namespace {
@@ -207,7 +229,15 @@ Server::Impl::Impl(ServerOptions given)
       services(catalog, options.service),
       fetch(control_loop, loop, services, door, client),
       feed(*store, pool, control_loop, clock),
-      chores(*store, clock, log) {
+      chores(*store, clock, log),
+      execution_store(must(sqlite::ExecutionStore::open(
+          *file, folder + "/secrets.key",
+          [this](std::function<void()> work) { control_loop.post(std::move(work)); }))),
+      resource_store(std::make_unique<sqlite::ResourceStore>(*file)),
+      resources(must(executions::Resources::open(*resource_store))),
+      identity_key(must(JwtKey::open(folder + "/identity.key"))),
+      identities(*resources, identity_key, clock),
+      watcher([this](std::function<void()> work) { control_loop.post(std::move(work)); }) {
   if (!app::is_loopback(options.http) && options.users.empty())
     refuse("configuration", fmt::format("{}: other machines could reach it without credentials; "
                                         "add a user, or bind to 127.0.0.1",
@@ -226,6 +256,7 @@ Server::Impl::Impl(ServerOptions given)
         door.serve(std::move(request), std::move(responder));
       },
       limits);
+  if (options.identity != "off") listen_identity();
   if (options.service_bus.enabled()) open_service_bus();
   address = must(http->listen(options.http), "address_in_use");
   fetch.own_address(address);
@@ -241,6 +272,7 @@ Server::Impl::Impl(ServerOptions given)
                         .log = log,
                         .fetch = fetch,
                         .feed = feed,
+                        .queues = bus ? &bus->feed() : nullptr,
                         .door = door,
                         .authenticator = authenticator,
                         .options = options,
@@ -248,7 +280,70 @@ Server::Impl::Impl(ServerOptions given)
                         .data = folder,
                         .url = "http://" + address});
   context.control = control.get();
+  open_executions();
   wire();
+}
+
+void Server::Impl::listen_identity() {
+  tokens = std::make_unique<http::Server>(loop,
+                                          [this](http::Request request, http::Responder responder) {
+                                            responder.send(identities.serve(request));
+                                          });
+  identity_address = must(tokens->listen(options.identity), "address_in_use");
+}
+
+app::ReplicaFacts Server::Impl::replica_facts() const {
+  static const executions::Texts inherited = targets::inherited_environment();
+  return {.data = std::filesystem::absolute(folder).lexically_normal().string(),
+          .inherited = inherited,
+          .identity_endpoint = tokens ? "http://" + identity_address + "/msi/token" : std::string(),
+          .own_authority = bus && bus->own_authority(),
+          .names = bus ? bus->host_names() : std::vector<std::string>()};
+}
+
+void Server::Impl::open_executions() {
+  const std::string python = folder + "/python";
+  std::filesystem::create_directories(python);
+  std::ofstream(python + "/sitecustomize.py") << app::site_customize();
+
+  app::ExecutionParts parts{
+      .control = control_loop,
+      .loop = loop,
+      .store = *execution_store,
+      .resources = *resources,
+      .pool = pool,
+      .clock = clock,
+      .log = log,
+      .running = running,
+      .identities = identities,
+      .feed = bus ? &bus->feed() : nullptr,
+      .scaler_context = [this] { return control->scaler_context(); },
+      .facts = [this] { return replica_facts(); },
+      .runner = [this](executions::Runner::Events events) -> std::unique_ptr<executions::Runner> {
+        return std::make_unique<targets::ProcessRunner>(
+            std::move(events),
+            targets::ProcessRunner::World{
+                .watcher = watcher,
+                .cgroups = cgroups,
+                .log = log,
+                .now = [this] { return clock.now(); },
+                .post = [this](std::function<void()> work) { control_loop.post(std::move(work)); },
+                .run_after =
+                    [this](Duration delay, std::function<void()> work) {
+                      control_loop.run_after(delay, std::move(work));
+                    },
+                .folder = replica_facts().data + "/executions/work",
+                .on_written =
+                    [this](const std::string& replica) { executions->log_grew(replica); }});
+      },
+      .images = must(app::LocalImages::from(options.image)),
+      .data = std::filesystem::absolute(folder).lexically_normal().string()};
+  if (bus)
+    parts.end_holder = [this](const std::string& replica, bool count, std::function<void()> done) {
+      bus->end_holder(replica, count, std::move(done));
+    };
+  executions = std::make_unique<app::ExecutionControl>(std::move(parts));
+  context.executions = executions.get();
 }
 
 void Server::Impl::open_service_bus() {
@@ -257,6 +352,9 @@ void Server::Impl::open_service_bus() {
                                     .clock = clock,
                                     .log = log,
                                     .options = options.service_bus,
+                                    .control = control_loop,
+                                    .identities = identities,
+                                    .running = running,
                                     .data = folder}),
              "address_in_use");
   context.bus = &bus->api();
@@ -293,6 +391,7 @@ void Server::Impl::wire() {
 Server::Impl::~Impl() {
   waiters.stop();
   http.reset();
+  tokens.reset();
   bus.reset();
   finish_pool();  // ends all commits, and the notices of them
   finish_pool();  // and what those notices gave the pool
@@ -313,13 +412,20 @@ void Server::Impl::run(const std::stop_token& stop) {
   std::jthread maintenance([this](const std::stop_token& done) { chores.run(done); });
   if (bus) loop.post([this] { bus->start(); });
   control->start();
+  executions->start();
   log.info("serving", {{"http", address}, {"data", folder}});
 
   std::stop_source drained;
   const std::stop_callback begin_drain(stop, [&] {
     control_loop.post([&] {
       log.info("stopping", {{"grace_ms", options.grace.count()}});
-      control->shutdown(options.grace, [&] { drained.request_stop(); });
+      // The last of the two lets the loop end.
+      const auto left = std::make_shared<int>(2);
+      const auto done = [&drained, left] {
+        if (--*left == 0) drained.request_stop();
+      };
+      control->shutdown(options.grace, done);
+      executions->shutdown(options.grace, done);
     });
   });
   control_loop.run(drained.get_token());
@@ -328,6 +434,7 @@ void Server::Impl::run(const std::stop_token& stop) {
   std::promise<void> closed;
   loop.post([&] {
     http->stop_accepting();
+    if (tokens) tokens->stop_accepting();
     if (bus) bus->stop();
     waiters.stop();
     closed.set_value();
@@ -364,6 +471,7 @@ std::string Server::http_address() const { return impl_->address; }
 Server::ServiceBusAddresses Server::service_bus() const {
   return impl_->bus ? impl_->bus->addresses() : ServiceBusAddresses{};
 }
+std::string Server::identity_address() const { return impl_->identity_address; }
 std::string Server::connection_string(bool tls) const {
   return impl_->bus ? impl_->bus->connection_string(tls) : std::string();
 }

@@ -49,15 +49,6 @@ Result<Secret> root_key(const ServiceBusOptions& options, const std::string& dat
   return key_in(data + "/servicebus.key");
 }
 
-front::AmqpOptions amqp_options(const ServiceBusOptions& options) {
-  front::AmqpOptions amqp;
-  amqp.auth = options.anonymous ? front::AmqpOptions::Auth::None : front::AmqpOptions::Auth::Strict;
-  amqp.claim_deadline = options.claim_deadline;
-  if (options.idle_link_timeout) amqp.idle_link_timeout = *options.idle_link_timeout;
-  amqp.version = kVersion;
-  return amqp;
-}
-
 bool on_loopback(const std::string& address) {
   const auto parsed = net::parse_address(address);
   return parsed && net::is_loopback(parsed->host);
@@ -105,7 +96,10 @@ ServiceBus::ServiceBus(Parts parts, std::unique_ptr<sqlite::MessageStore> store,
       store_(std::move(store)),
       broker_(std::move(broker)),
       root_key_(std::move(root_key)),
-      access_(*broker_, parts_.clock, parts_.options.anonymous),
+      access_(*broker_, parts_.clock, parts_.options.anonymous,
+              [this](std::string_view jwt, std::string_view entity, TimePoint now) {
+                return parts_.identities.verify(jwt, entity, now);
+              }),
       atom_(*broker_, access_, parts_.clock, kNamespace, "http"),
       atom_tls_(*broker_, access_, parts_.clock, kNamespace, "https"),
       rest_(*broker_, access_, parts_.loop, parts_.clock),
@@ -114,10 +108,74 @@ ServiceBus::ServiceBus(Parts parts, std::unique_ptr<sqlite::MessageStore> store,
                   std::string_view entity) {
              return connection_string(name_space, rule, key, entity, addresses_.amqp == "off");
            },
-           [this](std::string_view) { keep_certificates(); }},
-      amqp_(parts_.loop, *broker_, parts_.clock, parts_.log, amqp_options(parts_.options)) {
+           [this](std::string_view) {
+             publish_names();
+             keep_certificates();
+           }},
+      amqp_(parts_.loop, *broker_, parts_.clock, parts_.log, amqp_options()),
+      feed_(parts_.loop, parts_.control, *broker_, parts_.clock,
+            [this](const std::string& address) { return is_own_address(address); }) {
   broker_->on_next_due([this](TimePoint due) { wake_at(due); });
-  broker_->on_entities_changed([this] { parts_.loop.post([this] { amqp_.entities_changed(); }); });
+  broker_->on_entities_changed([this] { parts_.loop.post([this] { entities_changed(); }); });
+  publish_names();
+}
+
+front::AmqpOptions ServiceBus::amqp_options() const {
+  const ServiceBusOptions& options = parts_.options;
+  front::AmqpOptions amqp;
+  amqp.auth = options.anonymous ? front::AmqpOptions::Auth::None : front::AmqpOptions::Auth::Strict;
+  amqp.claim_deadline = options.claim_deadline;
+  if (options.idle_link_timeout) amqp.idle_link_timeout = *options.idle_link_timeout;
+  amqp.version = kVersion;
+  amqp.verify_jwt = [this](std::string_view jwt, std::string_view entity, TimePoint now) {
+    return parts_.identities.verify(jwt, entity, now);
+  };
+  amqp.holder_named = [this](std::string_view name) { return parts_.running.named(name); };
+  amqp.holder_at = [this](const std::string& peer) { return parts_.running.at(peer); };
+  return amqp;
+}
+
+void ServiceBus::entities_changed() {
+  amqp_.entities_changed();
+  publish_names();
+  feed_.entities_changed();
+}
+
+void ServiceBus::publish_names() {
+  std::vector<std::string> names;
+  for (const broker::StoredNamespace& one : broker_->namespaces())
+    names.push_back(broker::lower(one.name) + kFqdn);
+  const std::lock_guard lock(names_mutex_);
+  names_ = std::move(names);
+}
+
+std::vector<std::string> ServiceBus::host_names() const {
+  const std::lock_guard lock(names_mutex_);
+  return names_;
+}
+
+void ServiceBus::end_holder(const std::string& replica, bool count, std::function<void()> done) {
+  amqp_.finish_holder(replica, [this, replica, count, done = std::move(done)] {
+    broker_->end_holder(replica, count, parts_.clock.now());
+    done();
+  });
+}
+
+// "localhost:5672", "127.0.0.1", "[::1]:5671": this machine, and a port of ours. Without a port,
+// clients take the usual ones.
+bool ServiceBus::is_own_address(const std::string& host_and_port) const {
+  const bool has_port =
+      host_and_port.rfind(':') != std::string::npos && !host_and_port.ends_with(']');
+  const std::string host =
+      host_and_port.substr(0, has_port ? host_and_port.rfind(':') : std::string::npos);
+  if (host != "localhost" && !net::is_loopback(host)) return false;
+  const auto ours = [this](const std::string& port) {
+    for (const std::string* one : {&addresses_.amqp, &addresses_.amqps, &addresses_.admin,
+                                   &addresses_.admin_http, &addresses_.websocket})
+      if (*one != "off" && port_of(*one) == port) return true;
+    return false;
+  };
+  return has_port ? ours(port_of(host_and_port)) : ours("5671") || ours("5672");
 }
 
 ServiceBus::~ServiceBus() {

@@ -3,15 +3,19 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "api/atom_admin.h"
+#include "api/identity.h"
 #include "api/message_rest.h"
 #include "api/service_bus_access.h"
 #include "api/service_bus_api.h"
 #include "app/emulator_config.h"
+#include "app/queue_feed.h"
+#include "app/running_replicas.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "broker/broker.h"
@@ -37,7 +41,10 @@ class ServiceBus {
     const Clock& clock;
     Log& log;
     const ServiceBusOptions& options;
-    std::string data{};  // folder
+    net::EventLoop& control;            // where the news of queues go
+    const api::Identities& identities;  // whose tokens are good
+    const RunningReplicas& running;     // on whose behalf clients of this machine speak
+    std::string data{};                 // folder
   };
 
   // Reads what is stored and binds the listeners; peers wait until start().
@@ -56,6 +63,15 @@ class ServiceBus {
   void serve(std::shared_ptr<net::Stream> stream) { amqp_.serve(std::move(stream)); }
 
   api::ServiceBusApi& api() { return api_; }
+  QueueFeed& feed() { return feed_; }
+
+  // A replica's process ended: reads its connections to their end, then ends its locks, as failed
+  // deliveries when `count`. On the loop thread.
+  void end_holder(const std::string& replica, bool count, std::function<void()> done);
+  // "ns.servicebus.windows.net" of each namespace, lower case. From any thread.
+  std::vector<std::string> host_names() const;
+  // Clients have to be told of the authority in DATA/tls.
+  bool own_authority() const { return tls_ != nullptr && parts_.options.tls_cert.empty(); }
   const Server::ServiceBusAddresses& addresses() const { return addresses_; }
   void set_websocket(std::string address) { addresses_.websocket = std::move(address); }
   std::string connection_string(bool tls) const;
@@ -69,6 +85,10 @@ class ServiceBus {
   Status ensure_certificates();
   void keep_certificates();
   void keep_certificates_daily();
+  front::AmqpOptions amqp_options() const;
+  void entities_changed();
+  void publish_names();
+  bool is_own_address(const std::string& host_and_port) const;
   Status listen();
   Status listen_amqp(const std::string& address, bool tls, std::string& real);
   Status listen_admin(const std::string& address, bool tls, std::string& real);
@@ -92,6 +112,9 @@ class ServiceBus {
   api::MessageRest rest_;
   api::ServiceBusApi api_;
   front::AmqpServer amqp_;
+  QueueFeed feed_;
+  mutable std::mutex names_mutex_;  // guards names_
+  std::vector<std::string> names_;
   std::shared_ptr<net::TlsContext> tls_;
   std::vector<std::shared_ptr<net::Listener>> listeners_;
   std::vector<std::unique_ptr<http::Server>> admins_;

@@ -25,7 +25,8 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 # Tests run side by side; those of the broker choose their own ports.
-WITHOUT_BROKER = ["--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off"]
+WITHOUT_BROKER = ["--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off",
+                  "--identity", "off"]
 
 
 def until(check, seconds=20, what="it"):

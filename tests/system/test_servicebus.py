@@ -10,7 +10,8 @@ import urllib.parse
 from harness import SystemTest, http, until
 
 ROOT_RULE = ("RootManageSharedAccessKey", "a key of this test")
-LISTENERS = ["--amqp", "127.0.0.1:0", "--amqps", "off", "--admin", "127.0.0.1:0", "--admin-http", "127.0.0.1:0"]
+LISTENERS = ["--amqp", "127.0.0.1:0", "--amqps", "off", "--admin", "127.0.0.1:0", "--admin-http", "127.0.0.1:0",
+             "--identity", "off"]
 NEVER = "P10675199DT2H48M5.4775807S"
 
 

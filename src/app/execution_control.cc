@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/execution_control.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <random>
+
+#include <fmt/core.h>
+
+#include "base/id.h"
+
+namespace jobmill::app {
+namespace {
+
+using executions::Execution;
+using executions::Executions;
+using executions::JobKey;
+using executions::Replica;
+using executions::Semantics;
+using executions::TakenMessage;
+
+constexpr Duration kPrunePause = std::chrono::seconds(10);
+constexpr std::size_t kPruneAtOnce = 500;
+// Locks of a replica without a time-out last as long as it does.
+constexpr Duration kNoTimeout = std::chrono::hours(24 * 365);
+
+std::uint64_t seed() { return std::random_device{}(); }
+
+const Replica* find_replica(const Execution& execution, std::string_view name) {
+  const auto it = std::ranges::find(execution.replicas, name, &Replica::name);
+  return it != execution.replicas.end() ? &*it : nullptr;
+}
+
+}  // namespace
+
+ExecutionControl::ExecutionControl(ExecutionParts parts)
+    : parts_(std::move(parts)),
+      engine_(seed()),
+      triggers_({.control = parts_.control,
+                 .feed = parts_.feed,
+                 .context = parts_.scaler_context,
+                 .clock = parts_.clock,
+                 .log = parts_.log},
+                [this] { drive(); }) {
+  runner_ = parts_.runner(runner_events());
+  if (parts_.feed == nullptr) return;
+  parts_.feed->on_news([this](const QueueFeed::News& news) { on_news(news); });
+  parts_.feed->on_entities([this] { triggers_.entities_changed(); });
+}
+
+ExecutionControl::~ExecutionControl() = default;
+
+void ExecutionControl::on_control(std::function<void()> work) {
+  parts_.control.post(std::move(work));
+}
+
+JobKey ExecutionControl::lower(const JobKey& key) {
+  return {broker::lower(key.group), broker::lower(key.name)};
+}
+
+// --- life ---------------------------------------------------------------------------------------
+
+void ExecutionControl::start() {
+  restore();
+  started_ = true;
+  for (const executions::ContainerJob* job : engine_.jobs()) {
+    triggers_.put(*job);
+    tell_scaler(job->key);
+  }
+  drive();
+}
+
+// What a server that died left: its processes are ended before anything new is started.
+void ExecutionControl::restore() {
+  const TimePoint now = parts_.clock.now();
+  auto jobs = parts_.store.jobs();
+  auto unfinished = parts_.store.unfinished();
+  if (!jobs || !unfinished)
+    return parts_.log.error("the executions cannot be read",
+                            {{"error", !jobs ? jobs.error().message : unfinished.error().message}});
+  for (executions::ContainerJob& job : *jobs) engine_.put(std::move(job), now);
+  for (Execution& execution : *unfinished) {
+    std::vector<TakenMessage> settled;
+    for (const Replica& replica : execution.replicas) {
+      if (!replica.finished()) runner_->sweep(replica.mark);
+      if (auto known = parts_.store.outcomes(replica.name))
+        settled.insert(settled.end(), known->begin(), known->end());
+    }
+    engine_.restore(std::move(execution), settled, now);
+  }
+}
+
+void ExecutionControl::shutdown(Duration grace, std::function<void()> done) {
+  stopping_ = true;
+  triggers_.stop();
+  when_idle_ = std::move(done);
+  engine_.shut_down(parts_.clock.now());
+  parts_.control.run_after(grace, [this] {
+    for (const std::string& replica : alive_) runner_->stop(replica, true);
+  });
+  for (auto* waiters : {&job_waiters_, &log_waiters_})
+    while (!waiters->empty()) wake(*waiters, std::string(waiters->begin()->first));
+  drive();
+}
+
+// --- the engines --------------------------------------------------------------------------------
+
+// Lets the engines think, does what they say, and sets the timer for their next thought. What they
+// are told while they are at it makes another round.
+void ExecutionControl::drive() {
+  if (!started_) return;
+  again_ = true;
+  if (std::exchange(driving_, true)) return;
+  while (std::exchange(again_, false)) {
+    if (carry_out(engine_.tick(parts_.clock.now()))) again_ = true;
+    if (!stopping_ && carry_out(triggers_.scaler().tick(parts_.clock.now()))) again_ = true;
+  }
+  driving_ = false;
+  answer_pending();
+
+  if (timer_) parts_.control.cancel(*timer_);
+  timer_.reset();
+  auto next = engine_.next();
+  if (const auto scale = stopping_ ? std::nullopt : triggers_.scaler().next())
+    next = std::min(next.value_or(*scale), *scale);
+  if (!next) return;
+  timer_ = parts_.control.run_after(std::max(*next - parts_.clock.now(), Duration(0)), [this] {
+    timer_.reset();
+    drive();
+  });
+}
+
+bool ExecutionControl::carry_out(const Executions::Actions& actions) {
+  std::map<std::string, std::vector<std::string>> starts;
+  for (const Executions::StartReplica& one : actions.start) {
+    starting_.insert(one.replica);
+    starts[one.execution].push_back(one.replica);
+  }
+  for (const std::string& execution : actions.changed)
+    save(execution, std::exchange(starts[execution], {}));
+  for (const auto& [execution, replicas] : starts)
+    for (const std::string& replica : replicas) start_replica(replica);
+  for (const Executions::StopReplica& one : actions.stop) stop_replica(one);
+  for (const JobKey& key : actions.jobs) job_changed(key);
+  return !actions.empty();
+}
+
+void ExecutionControl::job_changed(const JobKey& key) {
+  tell_scaler(key);
+  wake(job_waiters_, ExecutionTriggers::text(key));
+  prune_later(key);
+}
+
+// An execution is on disk before its processes run: whatever happens, it can be accounted for.
+void ExecutionControl::save(const std::string& name, std::vector<std::string> starts) {
+  const Execution* execution = engine_.find(name);
+  if (execution == nullptr) return;
+  for (const Replica& replica : execution->replicas)
+    if (replica.finished()) wake(log_waiters_, replica.name);
+  parts_.store.save(*execution, [this, name, starts = std::move(starts)](const Status& saved) {
+    if (!saved)
+      parts_.log.error("an execution was not saved",
+                       {{"execution", name}, {"error", saved.error().message}});
+    for (const std::string& replica : starts) {
+      if (saved)
+        start_replica(replica);
+      else if (starting_.erase(replica) > 0)
+        replica_failed(replica, "StoreUnavailable: " + saved.error().message, true);
+    }
+  });
+}
+
+void ExecutionControl::tell_scaler(const JobKey& key) {
+  const executions::ContainerJob* job = engine_.job(key);
+  if (job == nullptr) return;
+  const Executions::Counts counts = engine_.counts(key);
+  std::vector<std::int64_t> reserved;
+  for (std::size_t i = 0; i < job->rules.size(); ++i)
+    reserved.push_back(engine_.reservation(key, static_cast<int>(i)).reserved);
+  triggers_.scaler().executions(ExecutionTriggers::text(key), counts.unfinished, counts.pending,
+                                std::move(reserved), parts_.clock.now());
+}
+
+bool ExecutionControl::carry_out(const scale::JobScaler::Actions& actions) {
+  for (const scale::JobScaler::Create& wish : actions.create) create(wish);
+  for (const std::string& job : actions.decided) wake(job_waiters_, job);
+  for (const scale::JobScaler::Read& read : actions.reads) triggers_.read(read);
+  return !actions.create.empty();
+}
+
+void ExecutionControl::create(const scale::JobScaler::Create& wish) {
+  const JobKey key = ExecutionTriggers::key_of(wish.job);
+  const executions::ContainerJob* job = engine_.job(key);
+  if (job == nullptr) return;
+  Executions::StartRequest request{.by = {.name = "min-executions", .type = "event"},
+                                   .rule = wish.rule,
+                                   .semantics = triggers_.semantics(key).value_or(Semantics::Cloud),
+                                   .reserves = 0,
+                                   .pod = {}};
+  if (wish.rule >= 0 && static_cast<std::size_t>(wish.rule) < job->rules.size()) {
+    const executions::ScaleRule& rule = job->rules[static_cast<std::size_t>(wish.rule)];
+    request.by = {.name = rule.name, .type = rule.type};
+  }
+  request.by.decision = wish.decision;
+  if (request.semantics == Semantics::Bound) {
+    request.rule = std::max(wish.rule, 0);
+    request.reserves = triggers_.messages(key, request.rule);
+  }
+  for (int i = 0; i < wish.count; ++i) {
+    const auto started = engine_.start(key, request, parts_.clock.now());
+    if (!started)
+      return parts_.log.error("an execution was not started",
+                              {{"job", wish.job}, {"error", started.error().message}});
+  }
+  parts_.log.info("executions start",
+                  {{"job", wish.job}, {"count", wish.count}, {"rule", request.by.name}});
+  tell_scaler(key);
+}
+
+void ExecutionControl::answer_pending() {
+  std::vector<Pending> ready;
+  for (std::size_t i = 0; i < pending_.size();) {
+    if (!pending_[i].ready()) {
+      ++i;
+      continue;
+    }
+    ready.push_back(std::move(pending_[i]));
+    pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  for (const Pending& one : ready) one.answer();
+  if (when_idle_ && engine_.idle() && ended_.empty() && alive_.empty())
+    parts_.control.post(std::exchange(when_idle_, nullptr));
+}
+
+// --- replicas -----------------------------------------------------------------------------------
+
+executions::Runner::Events ExecutionControl::runner_events() {
+  return {.started = [this](const std::string& replica,
+                            executions::ProcessMark mark) { replica_started(replica, mark); },
+          .start_failed =
+              [this](const std::string& replica, std::string reason) {
+                alive_.erase(replica);
+                replica_failed(replica, std::move(reason), false);
+              },
+          .ended = [this](const std::string& replica,
+                          executions::ReplicaEnd end) { replica_ended(replica, std::move(end)); }};
+}
+
+void ExecutionControl::start_replica(const std::string& name) {
+  if (starting_.erase(name) == 0) return;  // stopped in the meantime
+  const Execution* execution = engine_.of_replica(name);
+  if (execution == nullptr) return;
+  const Replica* replica = find_replica(*execution, name);
+  const executions::ContainerJob* job = engine_.job(execution->job);
+  if (replica == nullptr || job == nullptr) return replica_ended(name, {});
+
+  const TimePoint now = parts_.clock.now();
+  const std::string header = admit(*job, *execution, name);
+  auto plan = plan_replica(*job, *execution, *replica, image_map(parts_.resources, parts_.images),
+                           parts_.facts(), header, now);
+  if (!plan)
+    return replica_failed(name, plan.error().message, plan.error().code == Code::Unavailable);
+  plan->log = log_path(*execution, name);
+  std::optional<TimePoint> locks_until;
+  if (job->options.supervisor_locks)
+    locks_until = now + execution->started.replica_timeout.value_or(kNoTimeout);
+  parts_.running.put(name, {.pid = 0, .locks_until = locks_until});
+  alive_.insert(name);
+  runner_->start(*std::move(plan));
+}
+
+// The secret by which the replica gets tokens of the job's identities; none if it has no identity.
+std::string ExecutionControl::admit(const executions::ContainerJob& job, const Execution& execution,
+                                    const std::string& replica) {
+  if (!job.identity.any() || parts_.facts().identity_endpoint.empty()) return {};
+  api::Identities::Bearer bearer{.replica = replica, .execution = execution.name, .identities = {}};
+  for (const std::string& id : job.identity.user)
+    if (const auto identity = executions::find_identity(parts_.resources, id))
+      bearer.identities.push_back(*identity);
+  if (const Node* own = job.identity.system ? job.document.find("identity") : nullptr) {
+    const auto text = [own](const char* member) {
+      const Node* node = own->find(member);
+      return std::string(node != nullptr ? node->as_string().value_or("") : "");
+    };
+    bearer.identities.push_back(
+        {.id = "system", .client_id = text("clientId"), .principal_id = text("principalId")});
+  }
+  std::string header = random_token(32);
+  parts_.loop.post(
+      [this, header, bearer = std::move(bearer)] { parts_.identities.admit(header, bearer); });
+  return header;
+}
+
+void ExecutionControl::stop_replica(const Executions::StopReplica& stop) {
+  if (stop.ordered) ordered_.insert(stop.replica);
+  if (starting_.erase(stop.replica) > 0)
+    return on_control([this, replica = stop.replica] { replica_ended(replica, {}); });
+  runner_->stop(stop.replica, stop.kill);
+}
+
+void ExecutionControl::replica_started(const std::string& name, executions::ProcessMark mark) {
+  const std::int64_t pid = mark.pid;
+  const TimePoint now = parts_.clock.now();
+  engine_.started(name, std::move(mark), now);
+  if (const Execution* execution = engine_.of_replica(name)) {
+    std::optional<TimePoint> locks_until;
+    if (execution->started.options.supervisor_locks)
+      locks_until = now + execution->started.replica_timeout.value_or(kNoTimeout);
+    parts_.running.put(name, {.pid = pid, .locks_until = locks_until});
+  }
+  drive();
+}
+
+void ExecutionControl::replica_failed(const std::string& name, std::string reason, bool later) {
+  parts_.log.warn("a replica could not be started", {{"replica", name}, {"why", reason}});
+  forget_replica(name);
+  engine_.start_failed(name, std::move(reason), later, parts_.clock.now());
+  drive();
+}
+
+// First the broker learns it: what the replica settled before its end counts, what it still holds
+// goes back. Then the execution.
+void ExecutionControl::replica_ended(const std::string& name, executions::ReplicaEnd end) {
+  const bool count = !ordered_.contains(name) && !stopping_;
+  forget_replica(name);
+  Ended& ended = ended_[name];
+  ended.end = std::move(end);
+  const auto released = [this, name] {
+    if (const auto it = ended_.find(name); it != ended_.end()) it->second.released = true;
+    finish_ended();
+  };
+  if (!parts_.end_holder || parts_.feed == nullptr) return released();
+  parts_.feed->pass_through(
+      [this, name, count](std::function<void()> done) {
+        parts_.end_holder(name, count, std::move(done));
+      },
+      released);
+}
+
+// Those of which the broker has told all that there is to tell.
+void ExecutionControl::finish_ended() {
+  bool any = false;
+  for (auto it = ended_.begin(); it != ended_.end();) {
+    const auto held = held_.find(it->first);
+    if (!it->second.released || (held != held_.end() && !held->second.empty())) {
+      ++it;
+      continue;
+    }
+    held_.erase(it->first);
+    const auto [name, ended] = *it;
+    it = ended_.erase(it);
+    engine_.ended(name, ended.end, parts_.clock.now());
+    any = true;
+  }
+  if (any) drive();
+}
+
+void ExecutionControl::forget_replica(const std::string& name) {
+  alive_.erase(name);
+  ordered_.erase(name);
+  parts_.running.remove(name);
+  parts_.loop.post([this, name] { parts_.identities.dismiss(name); });
+  wake(log_waiters_, name);
+}
+
+// --- messages -----------------------------------------------------------------------------------
+
+void ExecutionControl::on_news(const QueueFeed::News& news) {
+  const TimePoint now = parts_.clock.now();
+  std::set<JobKey> concerned;
+  for (const broker::MessageEvent& event : news.events) on_message(event);
+  for (const auto& [path, state] : news.states) {
+    for (const ExecutionTriggers::Rule& rule : triggers_.rules_of(path)) {
+      const bool well = state && state->receivable;
+      engine_.set_ready(rule.job, rule.index, well ? state->ready : 0, now);
+      Result<scale::JobScaler::Queue> queue = fail(Code::PermissionDenied, path + " is disabled");
+      if (!state)
+        queue = state.error();
+      else if (state->receivable)
+        queue = scale::JobScaler::Queue{.ready = state->ready, .locked = state->locked};
+      triggers_.scaler().queue(ExecutionTriggers::text(rule.job),
+                               static_cast<std::size_t>(rule.index), std::move(queue), now);
+      concerned.insert(rule.job);
+    }
+  }
+  for (const JobKey& key : concerned) tell_scaler(key);
+  finish_ended();
+  drive();
+}
+
+// Whose message it is: the holder's; without one, of the oldest replica that waits for it.
+std::string ExecutionControl::taker_of(const broker::MessageEvent& event) {
+  if (!event.holder.empty())
+    return engine_.of_replica(event.holder) != nullptr ? event.holder : std::string();
+  const auto key = std::pair(event.entity, static_cast<std::int64_t>(event.sequence));
+  if (const auto it = guessed_.find(key); it != guessed_.end()) return it->second;
+  if (event.outcome) return {};
+  for (const ExecutionTriggers::Rule& rule : triggers_.rules_of(event.entity))
+    if (std::string taker = engine_.likely_taker(rule.job, rule.index); !taker.empty()) {
+      guessed_[key] = taker;
+      return taker;
+    }
+  return {};
+}
+
+void ExecutionControl::on_message(const broker::MessageEvent& event) {
+  const std::string replica = taker_of(event);
+  if (replica.empty()) return;
+  const TimePoint now = parts_.clock.now();
+  const auto key = std::pair(event.entity, static_cast<std::int64_t>(event.sequence));
+  if (!event.outcome) {
+    if (!event.holder.empty()) held_[replica].insert(key);
+    engine_.took({.replica = replica,
+                  .entity = event.entity,
+                  .sequence = key.second,
+                  .message_id = event.message_id,
+                  .delivery_count = event.delivery_count,
+                  .taken = now,
+                  .outcome = {},
+                  .reason = {},
+                  .ended = {}},
+                 now);
+    return;
+  }
+  if (const auto held = held_.find(replica); held != held_.end()) held->second.erase(key);
+  guessed_.erase(key);
+  engine_.settled(replica, event.entity, key.second, broker::to_string(*event.outcome),
+                  event.reason, now);
+}
+
+// --- history ------------------------------------------------------------------------------------
+
+void ExecutionControl::prune_later(const JobKey& key) {
+  if (!pruning_.insert(key).second) return;
+  parts_.control.run_after(kPrunePause, [this, key] { prune(key); });
+}
+
+void ExecutionControl::prune(const JobKey& key) {
+  pruning_.erase(key);
+  const executions::ContainerJob* job = engine_.job(key);
+  if (job == nullptr || stopping_) return;
+  parts_.pool.post([this, key, history = job->options.history] {
+    const auto gone = parts_.store.prune(key, history, parts_.clock.now(), kPruneAtOnce);
+    if (!gone)
+      return parts_.log.error("old executions were not deleted",
+                              {{"job", key.name}, {"error", gone.error().message}});
+    std::error_code ignored;  // a log that stays does no harm
+    for (const std::string& name : *gone)
+      std::filesystem::remove_all(log_folder(key, name), ignored);
+  });
+}
+
+}  // namespace jobmill::app

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/execution_explain.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "base/duration.h"
+
+namespace jobmill::app {
+namespace {
+
+using executions::ContainerJob;
+using executions::Execution;
+using executions::Replica;
+using executions::TakenMessage;
+
+// One line of a timeline.
+using Lines = std::multimap<TimePoint, std::string>;
+
+void add_replica(Lines& lines, const Replica& replica) {
+  if (replica.started)
+    lines.emplace(*replica.started, fmt::format("{} started (attempt {}, pid {})", replica.name,
+                                                replica.attempt, replica.mark.pid));
+  if (replica.ended)
+    lines.emplace(*replica.ended,
+                  fmt::format("{} {}{}", replica.name, executions::to_string(replica.state),
+                              replica.reason.empty() ? "" : ": " + replica.reason));
+}
+
+void add_message(Lines& lines, const TakenMessage& message) {
+  const std::string name =
+      fmt::format("message {} of {}{}", message.sequence, message.entity,
+                  message.message_id.empty() ? "" : " (id " + message.message_id + ")");
+  lines.emplace(message.taken, fmt::format("{} takes {}, delivery {}", message.replica, name,
+                                           message.delivery_count));
+  if (message.ended)
+    lines.emplace(*message.ended, fmt::format("{} {}{}", name, message.outcome,
+                                              message.reason.empty() ? "" : ": " + message.reason));
+}
+
+std::string ended_line(const Execution& execution) {
+  return fmt::format("{}{}", executions::to_string(execution.status),
+                     execution.reason.empty() ? "" : ": " + execution.reason);
+}
+
+std::string bound_text(const scale::BoundRule& rule) {
+  std::string text =
+      fmt::format("  {}: {} ready, {} locked, {} reserved, {} for each execution", rule.name,
+                  rule.ready, rule.locked, rule.reserved, std::max<std::int64_t>(1, rule.messages));
+  if (!rule.error.empty()) text += "; " + rule.error;
+  return text + "\n";
+}
+
+std::string trigger_text(const scale::JobTrigger& trigger) {
+  std::string text =
+      fmt::format("  {} ({}): {}, target {}, {}", trigger.name, trigger.type, trigger.queue_length,
+                  trigger.target, trigger.active ? "active" : "not active");
+  if (!trigger.error.empty()) text += "; stale: " + trigger.error;
+  return text + "\n";
+}
+
+std::string decision_text(const scale::ExecutionsDecision& decision) {
+  std::string text = fmt::format(
+      "decided {}: {} started, {}\n", format_instant(decision.input.at), decision.total(),
+      decision.sentence.empty() ? "nothing held it back" : decision.sentence);
+  for (const scale::BoundRule& rule : decision.input.bound) text += bound_text(rule);
+  for (const scale::JobTrigger& trigger : decision.input.triggers) text += trigger_text(trigger);
+  if (!decision.formula.empty()) text += "  " + decision.formula + "\n";
+  if (decision.input.semantics == scale::JobSemantics::Bound)
+    text +=
+        fmt::format("  the cloud's arithmetic would have started {}\n", decision.keda_would_create);
+  return text;
+}
+
+Node answer(std::string text) {
+  Node node = Node::object();
+  node.set("text", Node::string(text));
+  return node;
+}
+
+}  // namespace
+
+std::vector<std::string> warnings_of(const ContainerJob& job) {
+  std::vector<std::string> warnings;
+  for (const executions::ScaleRule& rule : job.rules) {
+    const auto count = rule.metadata.find("messageCount");
+    if (count != rule.metadata.end() && (count->second == "0" || count->second.starts_with('-')))
+      warnings.push_back(
+          fmt::format("rule {}: messageCount {} counts as 1", rule.name, count->second));
+  }
+  if (job.trigger != executions::TriggerType::Schedule && !job.cron.empty())
+    warnings.push_back("the cron expression has no effect: the trigger type is not Schedule");
+  if (job.trigger != executions::TriggerType::Event && !job.rules.empty())
+    warnings.push_back("the scale rules have no effect: the trigger type is not Event");
+  if (job.max_executions < job.min_executions)
+    warnings.push_back(fmt::format("max executions {} is less than min executions {}",
+                                   job.max_executions, job.min_executions));
+  return warnings;
+}
+
+Node explain_job(const JobPicture& picture, TimePoint now) {
+  const ContainerJob& job = picture.job;
+  std::string text =
+      fmt::format("{}: {} trigger", job.key.name, executions::to_string(job.trigger));
+  if (picture.semantics)
+    text += fmt::format(", {} semantics", executions::to_string(*picture.semantics));
+  text += fmt::format("; {} of at most {} executions, {} of them not started yet\n",
+                      picture.counts.unfinished, job.max_executions, picture.counts.pending);
+  if (job.options.suspended) text += "suspended: its triggers start nothing\n";
+  if (picture.latest != nullptr) text += decision_text(*picture.latest);
+  if (picture.last_create != nullptr && picture.last_create != picture.latest)
+    text += fmt::format("the last time that it started executions, {} s ago:\n",
+                        (now - picture.last_create->input.at) / std::chrono::seconds(1)) +
+            decision_text(*picture.last_create);
+  const std::vector<std::string> warnings = warnings_of(job);
+  for (const std::string& warning : warnings) text += "warning: " + warning + "\n";
+
+  Node node = answer(std::move(text));
+  node.set("unfinished", Node::integer(picture.counts.unfinished));
+  if (picture.latest != nullptr) node.set("decision", to_document(*picture.latest));
+  if (picture.last_create != nullptr) node.set("lastCreate", to_document(*picture.last_create));
+  Node list = Node::array();
+  for (const std::string& warning : warnings) list.push(Node::string(warning));
+  node.set("warnings", std::move(list));
+  return node;
+}
+
+Node explain_why_not(const JobPicture& picture) {
+  if (picture.latest == nullptr)
+    return answer(picture.semantics ? "not decided yet\n" : "no trigger: it starts by hand only\n");
+  const scale::ExecutionsDecision& decision = *picture.latest;
+  Node node = answer((decision.limit == scale::JobLimit::None
+                          ? std::string("nothing holds it back: there is no backlog")
+                          : decision.sentence) +
+                     "\n");
+  node.set("limit", Node::string(scale::to_string(decision.limit)));
+  node.set("decision", to_document(decision));
+  return node;
+}
+
+Node explain_execution(const Execution& execution) {
+  Lines lines;
+  lines.emplace(execution.created,
+                fmt::format("created by {} ({})", execution.by.name, execution.by.type));
+  for (const Replica& replica : execution.replicas) add_replica(lines, replica);
+  for (const TakenMessage& message : execution.messages) add_message(lines, message);
+  std::string text = execution.name + ": " + ended_line(execution) + "\n";
+  for (const auto& [at, line] : lines) text += format_instant(at) + "  " + line + "\n";
+  if (execution.ended)
+    text += format_instant(*execution.ended) + "  " + ended_line(execution) + "\n";
+  Node node = answer(std::move(text));
+  node.set("execution", to_document(execution));
+  return node;
+}
+
+}  // namespace jobmill::app

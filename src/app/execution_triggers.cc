@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/execution_triggers.h"
+
+#include <algorithm>
+
+#include <fmt/core.h>
+
+namespace jobmill::app {
+namespace {
+
+using executions::ContainerJob;
+using executions::Semantics;
+
+constexpr std::string_view kServiceBus = "azure-servicebus";
+
+// Variables for parameters whose names end in FromEnv: those of the first container.
+scale::TriggerSpec::Texts environment(const ContainerJob& job) {
+  scale::TriggerSpec::Texts texts;
+  if (job.pod.containers.empty()) return texts;
+  for (const executions::EnvVar& variable : job.pod.containers.front().env) {
+    const auto secret = job.secrets.find(variable.secret);
+    texts[variable.name] = secret != job.secrets.end() ? secret->second.reveal() : variable.value;
+  }
+  return texts;
+}
+
+scale::TriggerSpec trigger_spec(const ContainerJob& job, std::size_t index) {
+  const executions::ScaleRule& rule = job.rules[index];
+  scale::TriggerSpec spec{.type = rule.type,
+                          .name = rule.name,
+                          .metric_type = {},
+                          .metadata = {rule.metadata.begin(), rule.metadata.end()},
+                          .auth = {},
+                          .env = environment(job),
+                          .pod_identity = rule.identity.empty() ? "" : "azure-workload",
+                          .identity = rule.identity,
+                          .index = static_cast<int>(index),
+                          .polling_interval = job.polling_interval};
+  for (const executions::ScaleRule::Auth& auth : rule.auth)
+    if (const auto secret = job.secrets.find(auth.secret); secret != job.secrets.end())
+      spec.auth[auth.parameter] = secret->second.reveal();
+  return spec;
+}
+
+bool is_foreign(const Result<std::string>& found) {
+  return !found && found.error().code == Code::Unsupported;
+}
+
+bool same(const Result<std::string>& a, const Result<std::string>& b) {
+  if (a && b) return *a == *b;
+  return !a && !b && a.error().message == b.error().message;
+}
+
+}  // namespace
+
+ExecutionTriggers::ExecutionTriggers(Parts parts, std::function<void()> changed)
+    : parts_(std::move(parts)), changed_(std::move(changed)) {}
+
+executions::JobKey ExecutionTriggers::key_of(std::string_view text) {
+  const auto slash = text.rfind('/');
+  return {std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
+}
+
+// --- jobs ---------------------------------------------------------------------------------------
+
+void ExecutionTriggers::put(const ContainerJob& job) {
+  remove(job.key);
+  if (job.trigger != executions::TriggerType::Event || job.rules.empty()) return;
+  Binding& binding = bindings_[job.key];
+  binding.job = job;
+  for (std::size_t i = 0; i < job.rules.size(); ++i) {
+    Source& source = binding.sources.emplace_back();
+    source.spec = trigger_spec(job, i);
+    if (source.spec.type != kServiceBus || parts_.feed == nullptr) continue;
+    auto trigger = scalers::parse_azure_servicebus(source.spec);
+    if (trigger)
+      source.queue = *std::move(trigger);
+    else
+      source.found = Result<std::string>(trigger.error());
+  }
+  locate(binding);
+}
+
+void ExecutionTriggers::remove(const JobKey& key) {
+  const auto it = bindings_.find(key);
+  if (it == bindings_.end()) return;
+  unwatch(it->second);
+  scaler_.remove(text(key));
+  bindings_.erase(it);
+}
+
+void ExecutionTriggers::stop() {
+  for (auto& [key, binding] : bindings_) {
+    scaler_.remove(text(key));
+    for (Source& source : binding.sources) source.scaler.reset();
+  }
+}
+
+void ExecutionTriggers::entities_changed() {
+  for (auto& [key, binding] : bindings_) locate(binding);
+}
+
+// --- whose queues -------------------------------------------------------------------------------
+
+void ExecutionTriggers::locate(Binding& binding) {
+  binding.round = ++rounds_;
+  bool asked = false;
+  for (std::size_t i = 0; i < binding.sources.size(); ++i) {
+    if (!binding.sources[i].queue) continue;
+    asked = true;
+    parts_.feed->locate(
+        *binding.sources[i].queue,
+        [this, key = binding.job.key, round = binding.round, i](Result<std::string> found) {
+          located(key, round, i, std::move(found));
+        });
+  }
+  if (!asked && !binding.semantics) decide(binding);
+}
+
+void ExecutionTriggers::located(const JobKey& key, std::uint64_t round, std::size_t rule,
+                                Result<std::string> found) {
+  const auto it = bindings_.find(key);
+  if (it == bindings_.end() || it->second.round != round) return;
+  Binding& binding = it->second;
+  auto& before = binding.sources[rule].found;
+  const bool news = !before || !same(*before, found);
+  before = std::move(found);
+  const bool all = std::ranges::all_of(
+      binding.sources, [](const Source& one) { return !one.queue || one.found.has_value(); });
+  if (all && (news || !binding.semantics)) decide(binding);
+}
+
+bool ExecutionTriggers::can_be_bound(const Binding& binding) const {
+  if (binding.job.options.semantics == Semantics::Cloud) return false;
+  return std::ranges::all_of(binding.sources, [](const Source& source) {
+    return source.spec.type == kServiceBus && source.found && !is_foreign(*source.found);
+  });
+}
+
+void ExecutionTriggers::decide(Binding& binding) {
+  unwatch(binding);
+  const bool bound = can_be_bound(binding);
+  if (!bound && binding.job.options.semantics == Semantics::Bound)
+    parts_.log.warn("a rule means no single queue of this server; counted as in the cloud",
+                    {{"job", text(binding.job.key)}});
+  binding.semantics = bound ? Semantics::Bound : Semantics::Cloud;
+  if (bound)
+    bind(binding);
+  else
+    read_by_polls(binding);
+  changed_();
+}
+
+void ExecutionTriggers::unwatch(Binding& binding) {
+  for (const std::string& path : std::exchange(binding.watched, {})) {
+    parts_.feed->unwatch(path);
+    auto& rules = rules_[path];
+    std::erase_if(rules, [&](const Rule& rule) { return rule.job == binding.job.key; });
+    if (rules.empty()) rules_.erase(path);
+  }
+}
+
+// --- bound: the broker tells --------------------------------------------------------------------
+
+scale::JobScaler::Spec ExecutionTriggers::spec_of(const Binding& binding) const {
+  const ContainerJob& job = binding.job;
+  return {.key = text(job.key),
+          .semantics = binding.semantics == Semantics::Bound ? scale::JobSemantics::Bound
+                                                             : scale::JobSemantics::Keda,
+          .polling_interval = job.polling_interval,
+          .min = job.min_executions,
+          .max = job.max_executions,
+          .suspended = job.options.suspended};
+}
+
+void ExecutionTriggers::bind(Binding& binding) {
+  scale::JobScaler::Spec spec = spec_of(binding);
+  for (const Source& source : binding.sources)
+    spec.rules.push_back({.name = source.spec.name,
+                          .messages = source.queue ? source.queue->messages : 1,
+                          .activation = source.queue ? source.queue->activation : 0});
+  const TimePoint now = parts_.clock.now();
+  scaler_.put(std::move(spec), now);
+  for (std::size_t i = 0; i < binding.sources.size(); ++i) {
+    const Result<std::string>& found = *binding.sources[i].found;
+    if (!found) {
+      scaler_.queue(text(binding.job.key), i, found.error(), now);
+      continue;
+    }
+    rules_[*found].push_back({binding.job.key, static_cast<int>(i)});
+    binding.watched.push_back(*found);
+    parts_.feed->watch(*found);
+  }
+}
+
+const std::vector<ExecutionTriggers::Rule>& ExecutionTriggers::rules_of(
+    const std::string& path) const {
+  static const std::vector<Rule> none;
+  const auto it = rules_.find(path);
+  return it != rules_.end() ? it->second : none;
+}
+
+std::optional<Semantics> ExecutionTriggers::semantics(const JobKey& key) const {
+  const auto it = bindings_.find(key);
+  return it != bindings_.end() ? it->second.semantics : std::nullopt;
+}
+
+int ExecutionTriggers::messages(const JobKey& key, int rule) const {
+  const auto it = bindings_.find(key);
+  if (it == bindings_.end() || rule < 0) return 1;
+  const auto index = static_cast<std::size_t>(rule);
+  if (index >= it->second.sources.size() || !it->second.sources[index].queue) return 1;
+  return static_cast<int>(std::max<std::int64_t>(1, it->second.sources[index].queue->messages));
+}
+
+// --- cloud: read at the interval ----------------------------------------------------------------
+
+Result<scale::MetricSpec> ExecutionTriggers::build(Source& source) {
+  source.scaler.reset();
+  TRY(source.scaler, scalers::make_scaler(source.spec, parts_.context()));
+  return source.scaler->metric();
+}
+
+void ExecutionTriggers::read_by_polls(Binding& binding) {
+  scale::JobScaler::Spec spec = spec_of(binding);
+  for (Source& source : binding.sources)
+    spec.triggers.push_back(
+        {.type = source.spec.type, .name = source.spec.name, .metric = build(source)});
+  scaler_.put(std::move(spec), parts_.clock.now());
+}
+
+void ExecutionTriggers::read(const scale::JobScaler::Read& read) {
+  const auto it = bindings_.find(key_of(read.job));
+  if (it == bindings_.end() || read.trigger >= it->second.sources.size()) return;
+  Source& source = it->second.sources[read.trigger];
+  const auto answer = [this, read](Result<scale::Sample> sample) {
+    parts_.control.post([this, read, sample = std::move(sample)] {
+      scaler_.sample(read, sample, parts_.clock.now());
+      changed_();
+    });
+  };
+  if (read.rebuild || source.scaler == nullptr) {
+    const auto metric = build(source);
+    if (!metric) return answer(metric.error());
+    scaler_.built(read, *metric);
+  }
+  source.scaler->read(answer);
+}
+
+}  // namespace jobmill::app

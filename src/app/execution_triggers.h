@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "app/queue_feed.h"
+#include "base/log.h"
+#include "executions/container_job.h"
+#include "net/event_loop.h"
+#include "scale/job_scaler.h"
+#include "scalers/table.h"
+
+namespace jobmill::app {
+
+// The rules of event jobs: finds out whose queue each means, chooses the semantics of the job,
+// builds what reads the others, and feeds the engine that decides. On the control thread.
+//
+// A job is bound when each of its rules means one queue of this server; unless it asks for `cloud`.
+class ExecutionTriggers {
+ public:
+  using JobKey = executions::JobKey;
+
+  struct Parts {
+    net::EventLoop& control;
+    QueueFeed* feed;  // null: without a broker
+    std::function<scalers::ScalerContext()> context;
+    const Clock& clock;
+    Log& log;
+  };
+
+  // `changed`: something may have to be decided now.
+  ExecutionTriggers(Parts parts, std::function<void()> changed);
+
+  void put(const executions::ContainerJob& job);  // new or changed
+  void remove(const JobKey& key);
+  void entities_changed();  // queues and keys: they are looked for again
+  void stop();              // no reads any more
+
+  // What scale::JobScaler asks for.
+  void read(const scale::JobScaler::Read& read);
+  scale::JobScaler& scaler() { return scaler_; }
+
+  // A rule that means a queue of this server.
+  struct Rule {
+    JobKey job;
+    int index = 0;
+  };
+  const std::vector<Rule>& rules_of(const std::string& path) const;  // of bound jobs
+  // None: not known yet, or no event job.
+  std::optional<executions::Semantics> semantics(const JobKey& key) const;
+  int messages(const JobKey& key,
+               int rule) const;  // messageCount of a bound job's rule, at least 1
+
+  static std::string text(const JobKey& key) { return key.group + "/" + key.name; }
+  static JobKey key_of(std::string_view text);
+
+ private:
+  struct Source {
+    scale::TriggerSpec spec;
+    std::optional<scalers::ServiceBusTrigger> queue;  // of azure-servicebus, if it can be read
+    std::optional<Result<std::string>> found;         // its path
+    std::unique_ptr<scale::Scaler> scaler;            // of cloud semantics
+  };
+  struct Binding {
+    executions::ContainerJob job;
+    std::vector<Source> sources;
+    std::uint64_t round = 0;  // of looking for queues; answers to earlier ones are dropped
+    std::optional<executions::Semantics> semantics;
+    std::vector<std::string> watched;
+  };
+
+  void locate(Binding& binding);
+  void located(const JobKey& key, std::uint64_t round, std::size_t rule, Result<std::string> found);
+  void decide(Binding& binding);
+  bool can_be_bound(const Binding& binding) const;
+  void bind(Binding& binding);
+  void read_by_polls(Binding& binding);
+  void unwatch(Binding& binding);
+  Result<scale::MetricSpec> build(Source& source);
+  scale::JobScaler::Spec spec_of(const Binding& binding) const;
+
+  Parts parts_;
+  std::function<void()> changed_;
+  scale::JobScaler scaler_;
+  std::map<JobKey, Binding> bindings_;
+  std::map<std::string, std::vector<Rule>> rules_;  // by path
+  std::uint64_t rounds_ = 0;
+};
+
+}  // namespace jobmill::app
