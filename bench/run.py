@@ -8,6 +8,7 @@ over all processes involved; they hardly depend on what else the machine does, r
 """
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(os.environ.get("JOBMILL_BIN", ROOT / "build/release/bin")).resolve()
@@ -196,6 +198,53 @@ def broker_waiting(options):
                 yield "broker.million_restart_rss_mb", rss_mb(server.pid)
 
 
+def call(server, method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.url + path, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+def event_job(server, queue):
+    """A job whose executions are started by one message each, and sleep while it is taken for them."""
+    group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/bench/providers/"
+    name_space = group + "Microsoft.ServiceBus/namespaces/bench"
+    environment = group + "Microsoft.App/managedEnvironments/bench"
+    call(server, "PUT", environment, {"location": "local"})
+    keys = call(server, "POST", name_space + "/authorizationRules/RootManageSharedAccessKey/listKeys", {})
+    rule = {"name": "queue", "type": "azure-servicebus", "metadata": {"queueName": queue, "messageCount": "1"},
+            "auth": [{"secretRef": "connection", "triggerParameter": "connection"}]}
+    call(server, "PUT", group + "Microsoft.App/jobs/job", {"location": "local", "properties": {
+        "environmentId": environment,
+        "configuration": {"triggerType": "Event", "replicaTimeout": 60, "replicaRetryLimit": 0,
+                          "secrets": [{"name": "connection", "value": keys["primaryConnectionString"]}],
+                          "eventTriggerConfig": {"scale": {"maxExecutions": 100, "rules": [rule]}}},
+        "template": {"containers": [{"name": "job", "image": "none", "command": ["/bin/sleep", "1"]}]}}})
+    return group + "Microsoft.App/jobs/job"
+
+
+def execution_start(options):
+    """From the sending of a message to the start of the process that it is for, one after the other."""
+    with data_folder() as folder, serve_broker(folder) as server:
+        job, sent = event_job(server, QUEUES[0]), []
+        time.sleep(0.5)
+        for number in range(options.executions):
+            sent.append(time.time())
+            call(server, "POST", f"/v1/messages/bench/{QUEUES[0]}/send", [{"body": str(number)}])
+            call(server, "POST", f"/v1/messages/bench/{QUEUES[0]}/receive", {"max": 1})
+            time.sleep(0.05)
+        time.sleep(2)
+        found = call(server, "GET", job + f"/executions?api-version=2025-07-01&$top={options.executions}")["value"]
+        began = sorted(datetime.datetime.fromisoformat(one["properties"]["jobmill"]["replicas"][0]["startTime"]).timestamp()
+                       for one in found)
+        if len(began) != len(sent):
+            raise SystemExit(f"bench: {len(sent)} messages started {len(began)} executions")
+        waits = sorted((after - before) * 1000 for before, after in zip(sent, began))
+        yield "execution.start_p50_ms", statistics.median(waits)
+        yield "execution.start_p99_ms", waits[int(len(waits) * 0.99)]
+
+
 def cycle(kind):
     return [f"jobs.{kind}.{what}.{unit}" for what in ("bulk_enqueue", "drain", "single8") for unit in ("cpu_us", "per_s")]
 
@@ -218,6 +267,7 @@ GROUPS = [
     ("Broker: memory", broker_idle, "", ["broker.idle_rss_mb", "broker.connections1000_rss_mb"]),
     ("Broker: a million messages wait", broker_waiting, "all",
      ["broker.million_rss_mb", "broker.million_restart_s", "broker.million_restart_rss_mb"]),
+    ("Executions: from the message to the process", execution_start, "", ["execution.start_p50_ms", "execution.start_p99_ms"]),
     ("Scaling: 10 000 idle objects", objects, "", ["scale.objects10k_cpu_pct"]),
 ]
 
@@ -232,6 +282,8 @@ TARGETS = [
     ("a confirmed send, against the disk", ["broker.confirm1_ratio"], 2, "x"),
     ("a million messages wait", ["broker.million_rss_mb"], 150, "MB"),
     ("restart with a million messages", ["broker.million_restart_s"], 3, "s"),
+    ("from a message to its process, median", ["execution.start_p50_ms"], 20, "ms"),
+    ("from a message to its process, 99 of 100", ["execution.start_p99_ms"], 200, "ms"),
     ("a thousand idle connections", ["broker.connections1000_rss_mb"], 60, "MB"),
 ]
 UNITS = {"per_s": "1/s", "_s": "s", "_ms": "ms", "_mb": "MB", "_us": "us CPU", "_ratio": "x", "_gain": "x", "_pct": "% of a core",
@@ -293,6 +345,7 @@ def arguments():
     parser.add_argument("--history", type=int, default=1_000_000, help="finished jobs of a long history (%(default)s)")
     parser.add_argument("--messages", type=int, default=200_000, help="of one run of the broker (%(default)s)")
     parser.add_argument("--waiting", type=int, default=1_000_000, help="messages while memory is measured (%(default)s)")
+    parser.add_argument("--executions", type=int, default=200, help="of one run (%(default)s)")
     parser.add_argument("--idle", type=int, default=10, help="seconds for which the idle server is watched (%(default)s)")
     options = parser.parse_args()
     options.wanted = lambda metric: not options.name or any(metric.startswith(name) for name in options.name)
