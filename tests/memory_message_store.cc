@@ -175,7 +175,9 @@ void MemoryMessageStore::apply(const PutNamespaceRules& change) {
   namespaces_[change.name_space].name = change.name_space;
   namespaces_[change.name_space].rules = change.rules;
 }
-void MemoryMessageStore::apply(const RecordOutcome& change) { outcomes_.push_back(change); }
+void MemoryMessageStore::apply(const RecordOutcome& change) {
+  outcomes_.push_back(*change.outcome);
+}
 
 // --- at start ---
 

@@ -33,7 +33,7 @@ class MemoryMessageStore final : public broker::MessageStore {
   using Key = std::pair<broker::EntityId, broker::SubQueue>;
   using Table = std::map<broker::SequenceNumber, std::shared_ptr<const broker::Message>>;
   const std::map<Key, Table>& tables() const { return messages_; }
-  const std::vector<broker::RecordOutcome>& outcomes() const { return outcomes_; }
+  const std::vector<broker::HolderOutcome>& outcomes() const { return outcomes_; }
   std::size_t writes() const { return writes_; }
 
   Result<std::vector<broker::StoredEntity>> entities() override;
@@ -76,7 +76,7 @@ class MemoryMessageStore final : public broker::MessageStore {
   std::map<std::pair<Key, std::string>, broker::StoredSession> sessions_;
   std::map<std::pair<broker::EntityId, std::string>, TimePoint> duplicates_;
   std::map<Key, Table> messages_;
-  std::vector<broker::RecordOutcome> outcomes_;
+  std::vector<broker::HolderOutcome> outcomes_;
 
   std::deque<std::function<void()>> waiting_;
   std::vector<broker::Change> later_;

@@ -45,9 +45,10 @@ void Engine::accept(OpenReceiver& receiver, SessionRequest request,
 void Engine::grant_session(OpenReceiver& receiver, MessageSession& session,
                            Broker::Answer<SessionGrant> answer) {
   Queue& queue = *receiver.queue;
-  const TimePoint until = now_ + queue.entity.description().lock_duration;
+  const TimePoint until = lock_end(queue, receiver.holder);
   queue.sessions->lock(session, receiver.id, until);
   queue.sessions->changed(session);
+  queue.entity.changed();
   receiver.session = &session;
   arm(queue, until);
   post(receiver.id, Answered{std::move(answer), SessionGrant{receiver.id, session.id, until}});
@@ -87,20 +88,19 @@ void Engine::give_up_waiting(Queue& queue) {
 
 // Its messages go back to the front. One whose settlement is being written keeps its lock until
 // the outcome is known.
-void Engine::release_session(Queue& queue, MessageSession& session, bool failed) {
+void Engine::release_session(Queue& queue, MessageSession& session, Outcome how) {
+  queue.entity.changed();
   if (OpenReceiver* holder = find_receiver(session.holder)) holder->session = nullptr;
   const std::string id = session.id;
   queue.sessions->unlock(session);
   for (const LockId lock_id : std::exchange(session.locks, {})) {
     Lock& lock = *locks_.find(lock_id);
-    lock.session = nullptr;
-    if (lock.settling) {
-      lock.until = TimePoint::min();
+    if (!lock.settling) {
+      end_lock(lock, how);
       continue;
     }
-    const SequenceNumber sequence = lock.sequence;
-    locks_.erase(lock_id);
-    put_back(queue, sequence, failed);
+    lock.session = nullptr;
+    lock.ends_as = how;
   }
   if (MessageSession* still = queue.sessions->find(id)) queue.sessions->changed(*still);
   wake(queue);
@@ -110,7 +110,7 @@ void Engine::expire_sessions(Queue& queue) {
   while (MessageSession* session = queue.sessions->first_to_expire()) {
     if (session->locked_until > now_) return;
     const ReceiverId holder = session->holder;
-    release_session(queue, *session, true);
+    release_session(queue, *session, Outcome::LockLost);
     post(holder, fail(Code::Conflict, "the lock of the session was lost"));
   }
 }
@@ -123,7 +123,7 @@ Result<TimePoint> Engine::renew_session(const Address& at, std::string_view id, 
   MessageSession* session = queue->sessions->find(id);
   if (session == nullptr || session->holder == 0)
     return fail(Code::Conflict, "the session " + std::string(id) + " is not locked");
-  const TimePoint until = now_ + queue->entity.description().lock_duration;
+  const TimePoint until = lock_end(*queue, find_receiver(session->holder)->holder);
   queue->sessions->renew(*session, until);
   for (const LockId lock : session->locks) locks_.find(lock)->until = until;
   return until;

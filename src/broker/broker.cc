@@ -5,6 +5,26 @@
 
 namespace jobmill::broker {
 
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::Completed:
+      return "completed";
+    case Outcome::Abandoned:
+      return "abandoned";
+    case Outcome::Deferred:
+      return "deferred";
+    case Outcome::DeadLettered:
+      return "dead-lettered";
+    case Outcome::Released:
+      return "released";
+    case Outcome::LockLost:
+      return "lock-lost";
+    case Outcome::Deleted:
+      return "deleted";
+  }
+  return "";
+}
+
 Broker::Broker(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
 Broker::~Broker() = default;
 
@@ -21,6 +41,20 @@ void Broker::on_next_due(std::function<void(TimePoint)> listener) {
 }
 void Broker::on_entities_changed(std::function<void()> listener) {
   engine_->on_entities_changed(std::move(listener));
+}
+
+void Broker::watch(std::string_view path, bool on) { engine_->watch(path, on); }
+void Broker::on_message(std::function<void(const MessageEvent&)> listener) {
+  engine_->on_message(std::move(listener));
+}
+void Broker::on_queue(std::function<void(const std::string& path)> listener) {
+  engine_->on_queue(std::move(listener));
+}
+Result<QueueState> Broker::queue_state(std::string_view path) const {
+  return engine_->queue_state(path);
+}
+void Broker::end_holder(std::string_view holder, bool count, TimePoint now) {
+  engine_->end_holder(holder, count, now);
 }
 
 void Broker::create(std::string name_space, QueueDescription queue, TimePoint now, Done done) {

@@ -95,7 +95,7 @@ struct QueueState {
                             // such messages and are not locked
   std::int64_t locked = 0;  // in the hands of receivers; with sessions: locked sessions
   std::int64_t scheduled = 0;
-  std::int64_t deferred = 0;
+  std::int64_t deferred = 0;  // those that somebody received by number included
   std::int64_t dead_letter = 0;
   bool sessions = false;
   bool receivable = true;  // neither disabled nor receive-disabled
@@ -169,7 +169,8 @@ class Broker {
   // What happens to messages of the main part of these queues is told from now on; a path may be
   // watched before its queue is there. Both listeners are called within other calls and must not
   // call back: on_message for each taking and outcome, in order; on_queue when queue_state() may
-  // have changed, with the path.
+  // have changed, with the path, at the end of a call and thus after what happened to messages in
+  // it.
   void watch(std::string_view path, bool on);
   void on_message(std::function<void(const MessageEvent&)> listener);
   void on_queue(std::function<void(const std::string& path)> listener);

@@ -81,7 +81,7 @@ void Engine::receive(const ReceiverOptions& options, std::optional<std::string> 
   if (wanted.empty()) return done(std::vector<Delivery>());
   for (const SequenceNumber sequence : wanted) queue.put(sequence, Place::DeferredLocked);
   read(queue, wanted,
-       [this, &queue, mode = options.mode, holder = pointer(options.holder),
+       [this, &queue, mode = options.mode, holder = live(options.holder),
         session_holder = held == nullptr ? 0 : held->holder, session = std::move(session), wanted,
         done = std::move(done)](Result<Messages> messages) mutable {
          if (messages && messages->size() < wanted.size())
@@ -90,6 +90,8 @@ void Engine::receive(const ReceiverOptions& options, std::optional<std::string> 
              queue.sessions && session ? queue.sessions->find(*session) : nullptr;
          if (session_holder != 0 && (now_held == nullptr || now_held->holder != session_holder))
            messages = fail(Code::Conflict, "the session of these messages is not locked any more");
+         if (holder != nullptr && holder->over)
+           messages = fail(Code::Conflict, "who asked for these messages is no more");
          if (!messages) {
            if (!queue.entity.gone) {
              for (const SequenceNumber sequence : wanted) queue.put(sequence, Place::Deferred);
@@ -97,7 +99,7 @@ void Engine::receive(const ReceiverOptions& options, std::optional<std::string> 
            return done(messages.error());
          }
          if (mode == ReceiveMode::ReceiveAndDelete)
-           return delete_deferred(queue, *std::move(messages), std::move(done));
+           return delete_deferred(queue, holder, *std::move(messages), std::move(done));
          std::vector<Delivery> deliveries;
          for (const MessagePtr& message : *messages)
            deliveries.push_back(lock(queue, now_held, 0, holder, message, Place::DeferredLocked));
@@ -105,25 +107,29 @@ void Engine::receive(const ReceiverOptions& options, std::optional<std::string> 
        });
 }
 
-void Engine::delete_deferred(Queue& queue, Messages messages,
+void Engine::delete_deferred(Queue& queue, const HolderPtr& holder, Messages messages,
                              Broker::Answer<std::vector<Delivery>> done) {
   Batch batch;
-  for (const MessagePtr& message : messages)
+  for (const MessagePtr& message : messages) {
     batch.changes.emplace_back(DeleteMessage{queue.key(), message->sequence});
-  commit(std::move(batch), [entity = pointer(queue.entity), &queue, messages = std::move(messages),
-                            done = std::move(done)](const Status& written) {
-    std::vector<Delivery> deliveries;
-    for (const MessagePtr& message : messages) {
-      if (written) {
-        queue.remove(message->sequence);
-        deliveries.push_back({.message = message});
-      } else if (!entity->gone) {
-        queue.put(message->sequence, Place::Deferred);
-      }
-    }
-    if (!written) return done(written.error());
-    done(std::move(deliveries));
-  });
+    record(batch, event(queue, holder, *message, Outcome::Deleted));
+  }
+  commit(std::move(batch),
+         [this, entity = pointer(queue.entity), &queue, holder, messages = std::move(messages),
+          done = std::move(done)](const Status& written) {
+           std::vector<Delivery> deliveries;
+           for (const MessagePtr& message : messages) {
+             if (written) {
+               queue.remove(message->sequence);
+               tell_deleted(queue, holder, *message);
+               deliveries.push_back({.message = message});
+             } else if (!entity->gone) {
+               queue.put(message->sequence, Place::Deferred);
+             }
+           }
+           if (!written) return done(written.error());
+           done(std::move(deliveries));
+         });
 }
 
 // --- housekeeping ---

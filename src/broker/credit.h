@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
 #include "base/clock.h"
 #include "broker/broker.h"
+#include "broker/holder.h"
 
 namespace jobmill::broker {
 
@@ -18,8 +18,8 @@ struct OpenReceiver {
   Receiver* receiver = nullptr;
   Queue* queue = nullptr;
   ReceiveMode mode = ReceiveMode::PeekLock;
-  std::shared_ptr<const Holder> holder{};  // null: nobody in particular
-  MessageSession* session = nullptr;       // the one it holds
+  HolderPtr holder{};
+  MessageSession* session = nullptr;  // the one it holds
   std::uint32_t credit = 0;
   bool draining = false;
   std::uint32_t deleting = 0;  // messages that are deleted first and then sent

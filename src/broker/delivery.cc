@@ -19,10 +19,6 @@ OpenReceiver* Engine::find_receiver(ReceiverId id) {
   return at == receivers_.end() ? nullptr : &at->second;
 }
 
-HolderPtr Engine::pointer(const Holder& holder) {
-  return holder.name.empty() ? nullptr : std::make_shared<const Holder>(holder);
-}
-
 Result<Queue*> Engine::check_receiver(const ReceiverOptions& options, TimePoint now) {
   TRY(Queue * queue, use_queue(options.address, now));
   const EntityStatus status = queue->entity.description().status;
@@ -39,7 +35,7 @@ OpenReceiver& Engine::add_receiver(const ReceiverOptions& options, Receiver& rec
   open.receiver = &receiver;
   open.queue = queue;
   open.mode = options.mode;
-  open.holder = pointer(options.holder);
+  open.holder = live(options.holder);
   if (queue != nullptr) ++queue->entity.receivers;
   return open;
 }
@@ -63,7 +59,7 @@ void Engine::drop_receiver(OpenReceiver& receiver) {
   if (Queue* queue = receiver.queue) {
     queue->credit.remove(receiver);
     if (receiver.draining) --queue->draining;
-    if (receiver.session != nullptr) release_session(*queue, *receiver.session, false);
+    if (receiver.session != nullptr) release_session(*queue, *receiver.session, Outcome::Released);
     if (queue->sessions)
       queue->sessions->waiting().remove_if(
           [&](const WaitingReceiver& one) { return one.receiver == receiver.id; });
@@ -242,10 +238,11 @@ Delivery Engine::lock(Queue& queue, MessageSession* session, ReceiverId receiver
     lock.until = session->locked_until;
     session->locks.push_back(lock.id);
   } else {
-    lock.until = now_ + queue.entity.description().lock_duration;
+    lock.until = lock_end(queue, lock.holder);
     queue.locks.add(lock);
     arm(queue, lock.until);
   }
+  if (queue.entity.watched()) tell(queue, event(queue, lock.holder, *message, std::nullopt));
   return {message, lock.id, lock.token, lock.until};
 }
 
@@ -253,34 +250,38 @@ Delivery Engine::lock(Queue& queue, MessageSession* session, ReceiverId receiver
 // in the meantime, the message is lost: that is what receive-and-delete means.
 void Engine::delete_and_send(Queue& queue, OpenReceiver& receiver, Messages messages) {
   Batch batch;
-  for (const MessagePtr& message : messages)
+  for (const MessagePtr& message : messages) {
     batch.changes.emplace_back(DeleteMessage{queue.key(), message->sequence});
+    record(batch, event(queue, receiver.holder, *message, Outcome::Deleted));
+  }
   receiver.deleting += static_cast<std::uint32_t>(messages.size());
-  commit(std::move(batch), [this, entity = pointer(queue.entity), &queue, id = receiver.id,
-                            messages = std::move(messages)](const Status& written) {
-    if (entity->gone) return;
-    OpenReceiver* to = find_receiver(id);
-    for (const MessagePtr& message : messages) {
-      if (written) {
-        queue.remove(message->sequence);
-        if (to != nullptr) post(id, Delivery{.message = message});
-        continue;
-      }
-      queue.put(message->sequence, Place::Ready);
-      if (to == nullptr) continue;
-      if (to->session != nullptr) {
-        ++to->credit;
-      } else {
-        queue.credit.give_back(*to);
-      }
-    }
-    if (!written) pause(queue);
-    wake(queue);
-    if (to == nullptr) return;
-    to->deleting -= static_cast<std::uint32_t>(messages.size());
-    if (to->credit == 0 && to->deleting == 0) finish_drain(*to);
-    if (to->session != nullptr) pump_session(queue, *to->session);
-  });
+  commit(std::move(batch),
+         [this, entity = pointer(queue.entity), &queue, id = receiver.id, holder = receiver.holder,
+          messages = std::move(messages)](const Status& written) {
+           if (entity->gone) return;
+           OpenReceiver* to = find_receiver(id);
+           for (const MessagePtr& message : messages) {
+             if (written) {
+               queue.remove(message->sequence);
+               tell_deleted(queue, holder, *message);
+               if (to != nullptr) post(id, Delivery{.message = message});
+               continue;
+             }
+             queue.put(message->sequence, Place::Ready);
+             if (to == nullptr) continue;
+             if (to->session != nullptr) {
+               ++to->credit;
+             } else {
+               queue.credit.give_back(*to);
+             }
+           }
+           if (!written) pause(queue);
+           wake(queue);
+           if (to == nullptr) return;
+           to->deleting -= static_cast<std::uint32_t>(messages.size());
+           if (to->credit == 0 && to->deleting == 0) finish_drain(*to);
+           if (to->session != nullptr) pump_session(queue, *to->session);
+         });
 }
 
 // In order to the one receiver that holds the session.

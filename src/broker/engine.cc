@@ -100,6 +100,7 @@ void Engine::finish_turn(bool may_call) {
     auto events = std::exchange(events_, {});
     for (Event& event : events) carry_out(event);
   }
+  tell_changes();
   in_turn_ = false;
   announce();
 }
@@ -124,7 +125,7 @@ void Engine::carry_out(Event& event) {
   auto& delivery = std::get<Delivery>(event.what);
   if (to != nullptr) return to->receiver->deliver(std::move(delivery));
   // It went before it got the message, so this was no delivery.
-  if (Lock* lock = locks_.find(delivery.lock)) end_lock(*lock, false);
+  if (Lock* lock = locks_.find(delivery.lock)) end_lock(*lock, Outcome::Released);
 }
 
 void Engine::wake(Queue& queue) {

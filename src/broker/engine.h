@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,11 +25,11 @@ namespace jobmill::broker {
 
 using MessagePtr = std::shared_ptr<const Message>;
 using Messages = std::vector<MessagePtr>;
-using HolderPtr = std::shared_ptr<const Holder>;
+using EventPtr = std::shared_ptr<MessageEvent>;
 
 // What stands behind Broker. Its public calls are the broker's, see there; each file holds one
 // part: engine.cc (start, turns, time, store), entities.cc, sending.cc, delivery.cc, settling.cc,
-// moving.cc, accepting.cc (message sessions), browsing.cc.
+// moving.cc, accepting.cc (message sessions), browsing.cc, watching.cc.
 //
 // The order of things within one turn (a call, an answer of the store, a tick): books first, then
 // the queues that woke up, then the receivers. Receivers are called from the loop in ~Turn only,
@@ -43,6 +44,16 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void on_entities_changed(std::function<void()> listener) {
     on_entities_changed_ = std::move(listener);
   }
+
+  void watch(std::string_view path, bool on);
+  void on_message(std::function<void(const MessageEvent&)> listener) {
+    on_message_ = std::move(listener);
+  }
+  void on_queue(std::function<void(const std::string& path)> listener) {
+    on_queue_ = std::move(listener);
+  }
+  Result<QueueState> queue_state(std::string_view path) const;
+  void end_holder(std::string_view name, bool count, TimePoint now);
 
   void create(std::string name_space, QueueDescription queue, TimePoint now, Broker::Done done);
   void update(QueueDescription queue, TimePoint now, Broker::Done done);
@@ -196,7 +207,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   // --- delivery.cc ---
   OpenReceiver* find_receiver(ReceiverId id);
-  static HolderPtr pointer(const Holder& holder);
   Result<Queue*> check_receiver(const ReceiverOptions& options, TimePoint now);
   OpenReceiver& add_receiver(const ReceiverOptions& options, Receiver& receiver, Queue* queue);
   void drop_receiver(OpenReceiver& receiver);
@@ -225,17 +235,30 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // --- settling.cc ---
   // Takes the lock off; the message stays where it is.
   void unlock(Lock& lock);
-  // The message is available again; `failed` counts the delivery.
-  void put_back(Queue& queue, SequenceNumber sequence, bool failed);
-  void end_lock(Lock& lock, bool failed);
+  // The message is available again; `failed` counts the delivery, which may make a dead letter.
+  void put_back(Queue& queue, SequenceNumber sequence, bool failed, EventPtr ended);
+  // Released, LockLost or Abandoned; the latter two count.
+  void end_lock(Lock& lock, Outcome how);
   void expire_locks(Queue& queue);
   template <class Then>
-  void settle_with(Lock& lock, Batch batch, Broker::Done done, Then then);
+  void settle_with(Lock& lock, Batch batch, EventPtr outcome, Broker::Done done, Then then);
+  EventPtr outcome(const Lock& lock, Outcome outcome, std::string reason = {}) const;
   void abandon(Lock& lock, Settlement settlement, Broker::Done done);
   void defer(Lock& lock, Settlement settlement, Broker::Done done);
   void dead_letter(Lock& lock, Settlement settlement, std::uint32_t count, Broker::Done done);
   void lock_again(Lock& lock);
   static Message settled_copy(const Lock& lock, const Entry& entry, const amqp::Map& properties);
+
+  // --- watching.cc ---
+  void tell_changes();
+  static EventPtr event(const Queue& queue, const HolderPtr& holder, const Message& message,
+                        std::optional<Outcome> outcome, std::string reason = {});
+  void tell(const Queue& queue, const EventPtr& event);
+  void tell_deleted(const Queue& queue, const HolderPtr& holder, const Message& message);
+  // With the settlement: after a crash it is known what a holder has done.
+  void record(Batch& batch, const EventPtr& event) const;
+  HolderPtr live(const Holder& holder);
+  TimePoint lock_end(const Queue& queue, const HolderPtr& holder) const;
 
   // --- moving.cc ---
   void move(Queue& queue, Move move);
@@ -255,12 +278,13 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void refuse_session(OpenReceiver& receiver, Fault why, Broker::Answer<SessionGrant> answer);
   void serve_waiting(Queue& queue);
   void give_up_waiting(Queue& queue);
-  void release_session(Queue& queue, MessageSession& session, bool failed);
+  void release_session(Queue& queue, MessageSession& session, Outcome how);
   void expire_sessions(Queue& queue);
   Result<Queue*> session_queue(const Address& address) const;
 
   // --- browsing.cc ---
-  void delete_deferred(Queue& queue, Messages messages, Broker::Answer<std::vector<Delivery>> done);
+  void delete_deferred(Queue& queue, const HolderPtr& holder, Messages messages,
+                       Broker::Answer<std::vector<Delivery>> done);
   void purge_some(Queue& queue, std::vector<SequenceNumber> left, std::size_t purged,
                   Broker::Answer<std::size_t> done);
   Result<Batch> redrive_batch(Queue& queue, const std::optional<Address>& to,
@@ -286,6 +310,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   LockTable locks_;
   ReceiverId last_receiver_ = 0;
   std::unordered_map<ReceiverId, OpenReceiver> receivers_;
+  std::map<std::string, HolderPtr, std::less<>> holders_;  // until they end
 
   bool in_turn_ = false;
   std::vector<Event> events_;
@@ -300,6 +325,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::priority_queue<Due> due_;
   std::function<void(TimePoint)> on_next_due_;
   std::function<void()> on_entities_changed_;
+  std::function<void(const MessageEvent&)> on_message_;
+  std::function<void(const std::string&)> on_queue_;
+  std::set<std::string, std::less<>> watched_;
+  std::vector<std::string> changed_;  // watched queues, in this turn
   TimePoint announced_ = TimePoint::max();
 };
 

@@ -75,6 +75,7 @@ Entity& Engine::add_entity(StoredEntity stored) {
   entity->used_at = now_;
   by_id_.emplace(entity->stored.id, entity);
   by_path_[entity->path] = entity;
+  if (watched_.contains(entity->path)) entity->changes = &changed_;
   return *entity;
 }
 
@@ -97,6 +98,7 @@ void Engine::create(std::string name_space, QueueDescription queue, TimePoint no
          [this, made = pointer(entity), done = std::move(done)](const Status& written) {
            if (written) {
              made->visible = true;
+             made->changed();
              if (const auto idle = made->idle_at()) arm(made->main, *idle);
            } else {
              forget(*made);
@@ -127,6 +129,7 @@ void Engine::update(QueueDescription queue, TimePoint now, Broker::Done done) {
 void Engine::apply(Entity& entity, StoredEntity stored) {
   entity.stored = std::move(stored);
   entity.used_at = now_;
+  entity.changed();
   if (refuses_receivers(entity.description().status))
     end_receivers(entity, fail(Code::PermissionDenied, entity.path + " is disabled"));
   if (const auto idle = entity.idle_at()) arm(entity.main, *idle);
@@ -145,6 +148,7 @@ void Engine::remove(std::string_view path, Broker::Done done) {
 // From now on nobody finds it, so nothing is written for it after its deletion.
 void Engine::remove(Entity& entity, Broker::Done done) {
   entity.visible = false;
+  entity.changed();
   Batch batch;
   batch.changes.emplace_back(DeleteEntity{entity.stored.id});
   commit(std::move(batch), [this, target = pointer(entity),
@@ -153,6 +157,7 @@ void Engine::remove(Entity& entity, Broker::Done done) {
       forget(*target);
     } else {
       target->visible = true;
+      target->changed();
       target->used_at = now_;
       for (Queue* queue : {&target->main, &target->dead_letters, &target->transfer_dead_letters})
         wake(*queue);
@@ -167,8 +172,12 @@ void Engine::forget(Entity& entity) {
   const Fault why = fail(Code::NotFound, "The messaging entity '" + entity.path +
                                              "' could not be found: it was deleted");
   for (const LockId id :
-       locks_.of([&](const Lock& lock) { return &lock.queue->entity == &entity; }))
+       locks_.of([&](const Lock& lock) { return &lock.queue->entity == &entity; })) {
+    const Lock& lock = *locks_.find(id);
+    tell(*lock.queue, outcome(lock, Outcome::LockLost));
     locks_.erase(id);
+  }
+  for (const Move& move : entity.main.moves) tell(entity.main, move.ended);
   if (entity.main.sessions) {
     // Their links know of no session yet: they are answered, not ended.
     while (!entity.main.sessions->waiting().empty()) {
@@ -245,6 +254,7 @@ void Engine::remove_namespace(std::string_view name, Broker::Done done) {
     if (entity->stored.name_space != name || !entity->visible) continue;
     entities.push_back(entity);
     entity->visible = false;
+    entity->changed();
     batch.changes.emplace_back(DeleteEntity{id});
   }
   batch.changes.emplace_back(DeleteNamespace{std::string(name)});
@@ -255,6 +265,7 @@ void Engine::remove_namespace(std::string_view name, Broker::Done done) {
         forget(*entity);
       } else {
         entity->visible = true;
+        entity->changed();
         wake(entity->main);
       }
     }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "broker/broker.h"
+#include "broker/holder.h"
 #include "broker/message.h"
 
 namespace jobmill::broker {
@@ -27,11 +28,14 @@ struct Lock {
   SequenceNumber sequence = 0;
   MessageSession* session = nullptr;
   ReceiverId receiver = 0;
-  std::shared_ptr<const Holder> holder{};  // null: nobody in particular
+  HolderPtr holder{};
   std::shared_ptr<const Message> message{};
   // Its settlement is being written: it does not expire and cannot be settled again.
   bool settling = false;
   bool returning = false;  // settling, and counted in its session
+  // Settling, and its session or its holder has ended: what becomes of it when the settlement
+  // cannot be written.
+  std::optional<Outcome> ends_as{};
 
   Lock* earlier = nullptr;  // neighbours in LockOrder
   Lock* later = nullptr;

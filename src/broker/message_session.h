@@ -71,6 +71,8 @@ class MessageSessions {
   void lock(MessageSession& session, ReceiverId holder, TimePoint until);
   void renew(MessageSession& session, TimePoint until);
   void unlock(MessageSession& session);
+  std::size_t available() const { return available_.size(); }
+  std::size_t locked() const { return locked_.size(); }
   MessageSession* first_to_expire() const;
   // Held, with messages that wait for credit or for the store.
   std::vector<MessageSession*> stalled() const;

@@ -77,19 +77,25 @@ struct ForgetDuplicates {
   EntityId entity = 0;
   TimePoint before{};
 };
-// What a bound delivery came to, written with its settlement: after a crash it is known which work
-// was done.
-struct RecordOutcome {
+// What a delivery to a holder came to.
+struct HolderOutcome {
   std::string holder{};
   std::string entity{};  // path
   SequenceNumber sequence = 0;
   std::string message_id{};
-  std::string outcome{};
+  std::string outcome{};  // to_string(Outcome)
   TimePoint at{};
+};
+// Written with the settlement: after a crash it is known which work was done.
+struct RecordOutcome {
+  RecordOutcome(HolderOutcome record)
+      : outcome(std::make_shared<const HolderOutcome>(std::move(record))) {}
+  // Apart, since every change takes as much space as the largest one.
+  std::shared_ptr<const HolderOutcome> outcome;
 };
 struct PutEntity {
   PutEntity(StoredEntity put) : entity(std::make_shared<const StoredEntity>(std::move(put))) {}
-  // Apart, since every change takes as much space as the largest one, and this one is rare.
+  // Apart, as above.
   std::shared_ptr<const StoredEntity> entity;
 };
 struct DeleteEntity {  // with all its messages, sessions and duplicates

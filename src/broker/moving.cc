@@ -63,8 +63,10 @@ void Engine::run_moves(Queue& queue) {
 
 void Engine::write_moves(Queue& queue, std::vector<Move> moves, const Messages& messages) {
   Batch batch;
-  for (const Move& move : moves)
+  for (const Move& move : moves) {
     batch.changes.emplace_back(DeleteMessage{queue.key(), move.sequence});
+    record(batch, move.ended);
+  }
   auto message = messages.begin();
   for (const Move& move : moves) {
     if (message == messages.end() || (*message)->sequence != move.sequence) continue;
@@ -84,7 +86,10 @@ void Engine::write_moves(Queue& queue, std::vector<Move> moves, const Messages& 
     if (entity->gone) return;
     if (!written) return moves_failed(queue, std::move(moves));
     queue.moving = false;
-    for (const Move& move : moves) queue.remove(move.sequence);
+    for (const Move& move : moves) {
+      queue.remove(move.sequence);
+      tell(queue, move.ended);
+    }
     wake(queue);
   });
 }

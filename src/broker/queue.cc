@@ -8,7 +8,10 @@ namespace jobmill::broker {
 
 QueueKey Queue::key() const { return {entity.stored.id, sub_queue}; }
 
+void Queue::changed() { entity.changed(); }
+
 void Queue::add(Entry entry, const std::optional<std::string>& session_id) {
+  changed();
   bytes_ += entry.size;
   if (sessions && session_id) entry.session = &sessions->get(*session_id);
   index_.append(entry);
@@ -22,6 +25,7 @@ void Queue::add(Entry entry, const std::optional<std::string>& session_id) {
 void Queue::remove(SequenceNumber sequence) {
   const Entry* entry = index_.find(sequence);
   if (entry == nullptr) return;
+  changed();
   if (entry->place == Place::Scheduled) scheduled_.erase({entry->enqueued_at, sequence});
   bytes_ -= entry->size;
   MessageSession* session = entry->session;
@@ -37,6 +41,7 @@ void Queue::put(SequenceNumber sequence, Place place) {
   assert(entry != nullptr);
   const Place before = entry->place;
   if (before == place) return;
+  changed();
   if (before == Place::Scheduled) scheduled_.erase({entry->enqueued_at, sequence});
   if (place == Place::Scheduled) scheduled_.emplace(entry->enqueued_at, sequence);
   index_.move(sequence, place);
@@ -109,6 +114,11 @@ Entity::Entity(StoredEntity from)
       dead_letters(*this, SubQueue::DeadLetter),
       transfer_dead_letters(*this, SubQueue::TransferDeadLetter) {
   if (stored.description.requires_session) main.sessions = std::make_unique<MessageSessions>();
+}
+
+void Entity::note() {
+  noted = true;
+  changes->push_back(path);
 }
 
 Queue& Entity::queue(SubQueue which) {

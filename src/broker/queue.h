@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "broker/broker.h"
 #include "broker/credit.h"
 #include "broker/duplicates.h"
 #include "broker/entity.h"
@@ -31,6 +32,7 @@ struct Move {
   Kind kind = Kind::Drop;
   std::string reason{};
   std::string description{};
+  std::shared_ptr<MessageEvent> ended{};  // the delivery that it ends
 };
 
 // One container of messages: of an entity itself, its dead letters or its failed transfers. Keeps
@@ -82,6 +84,8 @@ class Queue {
   SequenceNumber reserved_until = 1;  // durably
 
  private:
+  void changed();
+
   MessageIndex index_;
   std::set<std::pair<TimePoint, SequenceNumber>> scheduled_;
   std::int64_t bytes_ = 0;
@@ -96,8 +100,16 @@ struct Entity {
   QueueInfo info() const;
   std::optional<TimePoint> idle_at() const;  // when it is deleted unless somebody uses it
 
+  // Its state may have changed: noted once a turn, when somebody watches.
+  void changed() {
+    if (changes != nullptr && !noted) note();
+  }
+  bool watched() const { return changes != nullptr; }
+
   StoredEntity stored;
   std::string path;
+  std::vector<std::string>* changes = nullptr;  // where its path is noted; null: nobody watches
+  bool noted = false;
   Queue main;
   Queue dead_letters;
   Queue transfer_dead_letters;
@@ -107,6 +119,9 @@ struct Entity {
   bool gone = false;
   TimePoint used_at{};
   int receivers = 0;
+
+ private:
+  void note();
 };
 
 }  // namespace jobmill::broker

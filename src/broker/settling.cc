@@ -6,6 +6,8 @@
 namespace jobmill::broker {
 namespace {
 
+constexpr std::string_view kTooOften = "MaxDeliveryCountExceeded";
+
 Fault lock_lost() {
   return fail(Code::Conflict,
               "The lock supplied is invalid. Either the lock expired, or the message has already "
@@ -25,25 +27,36 @@ void Engine::unlock(Lock& lock) {
   locks_.erase(lock.id);
 }
 
-void Engine::end_lock(Lock& lock, bool failed) {
+void Engine::end_lock(Lock& lock, Outcome how) {
   Queue& queue = *lock.queue;
   const SequenceNumber sequence = lock.sequence;
+  EventPtr ended = outcome(lock, how);
   unlock(lock);
-  put_back(queue, sequence, failed);
+  put_back(queue, sequence, how != Outcome::Released, std::move(ended));
+}
+
+EventPtr Engine::outcome(const Lock& lock, Outcome outcome, std::string reason) const {
+  return event(*lock.queue, lock.holder, *lock.message, outcome, std::move(reason));
 }
 
 // A message returns to its own place in the order. In a dead-letter queue nothing is counted.
-void Engine::put_back(Queue& queue, SequenceNumber sequence, bool failed) {
+void Engine::put_back(Queue& queue, SequenceNumber sequence, bool failed, EventPtr ended) {
   const Entry* entry = queue.find(sequence);
-  if (entry == nullptr) return;
+  if (entry == nullptr) return tell(queue, ended);
   if (failed && queue.main()) {
     const std::uint32_t count = entry->delivery_count + 1;
     queue.set_delivery_count(sequence, count);
-    if (count >= queue.entity.description().max_delivery_count)
-      return move(queue,
-                  {sequence, Move::Kind::DeadLetter, "MaxDeliveryCountExceeded", too_often(count)});
+    if (count >= queue.entity.description().max_delivery_count) {
+      if (ended != nullptr) {
+        ended->outcome = Outcome::DeadLettered;
+        ended->reason = kTooOften;
+      }
+      return move(queue, {sequence, Move::Kind::DeadLetter, std::string(kTooOften),
+                          too_often(count), std::move(ended)});
+    }
     store_.write_later(CountDelivery{queue.key(), sequence, count});
   }
+  tell(queue, ended);
   const bool deferred = entry->place == Place::DeferredLocked;
   queue.put(sequence, deferred ? Place::Deferred : Place::Ready);
   if (deferred) return;
@@ -55,7 +68,7 @@ void Engine::put_back(Queue& queue, SequenceNumber sequence, bool failed) {
 
 void Engine::expire_locks(Queue& queue) {
   while (queue.locks.first() != nullptr && queue.locks.first()->until <= now_)
-    end_lock(*queue.locks.first(), true);
+    end_lock(*queue.locks.first(), Outcome::LockLost);
 }
 
 Result<TimePoint> Engine::renew(LockId id, TimePoint now) {
@@ -68,11 +81,11 @@ Result<TimePoint> Engine::renew(LockId id, TimePoint now) {
   Queue& queue = *lock->queue;
   queue.entity.used_at = now_;
   if (lock->until <= now_) {
-    end_lock(*lock, true);
+    end_lock(*lock, Outcome::LockLost);
     return lock_lost();
   }
   queue.locks.remove(*lock);
-  lock->until = now_ + queue.entity.description().lock_duration;
+  lock->until = lock_end(queue, lock->holder);
   queue.locks.add(*lock);
   return lock->until;
 }
@@ -91,7 +104,7 @@ void Engine::settle(LockId id, Settlement settlement, TimePoint now, Broker::Don
     return done(lock_lost());
   }
   if (lock->session == nullptr && lock->until <= now_) {
-    end_lock(*lock, true);
+    end_lock(*lock, Outcome::LockLost);
     return done(lock_lost());
   }
   using Action = Settlement::Action;
@@ -99,11 +112,12 @@ void Engine::settle(LockId id, Settlement settlement, TimePoint now, Broker::Don
     case Action::Complete: {
       Batch batch;
       batch.changes.emplace_back(DeleteMessage{queue.key(), lock->sequence});
-      return settle_with(*lock, std::move(batch), std::move(done),
+      return settle_with(*lock, std::move(batch), outcome(*lock, Outcome::Completed),
+                         std::move(done),
                          [](Queue& from, SequenceNumber sequence) { from.remove(sequence); });
     }
     case Action::Release:
-      end_lock(*lock, false);
+      end_lock(*lock, Outcome::Released);
       return done({});
     case Action::Abandon:
       return abandon(*lock, std::move(settlement), std::move(done));
@@ -117,11 +131,13 @@ void Engine::settle(LockId id, Settlement settlement, TimePoint now, Broker::Don
 
 // Until the outcome is durable the lock neither expires nor can be settled again.
 template <class Then>
-void Engine::settle_with(Lock& settled, Batch batch, Broker::Done done, Then then) {
+void Engine::settle_with(Lock& settled, Batch batch, EventPtr outcome, Broker::Done done,
+                         Then then) {
+  record(batch, outcome);
   if (settled.session == nullptr) settled.queue->locks.remove(settled);
   settled.settling = true;
-  commit(std::move(batch), [this, id = settled.id, done = std::move(done),
-                            then = std::move(then)](const Status& written) {
+  commit(std::move(batch), [this, id = settled.id, outcome = std::move(outcome),
+                            done = std::move(done), then = std::move(then)](const Status& written) {
     Lock* lock = locks_.find(id);
     if (lock == nullptr) return done(written);  // with its entity
     if (std::exchange(lock->returning, false))
@@ -130,6 +146,7 @@ void Engine::settle_with(Lock& settled, Batch batch, Broker::Done done, Then the
       Queue& queue = *lock->queue;
       const SequenceNumber sequence = lock->sequence;
       unlock(*lock);
+      tell(queue, outcome);
       then(queue, sequence);
     } else {
       lock_again(*lock);
@@ -138,9 +155,9 @@ void Engine::settle_with(Lock& settled, Batch batch, Broker::Done done, Then the
   });
 }
 
-// With the rest of its time; a lock of a session that has ended in the meantime has none.
+// With the rest of its time, unless its session or holder has ended in the meantime.
 void Engine::lock_again(Lock& lock) {
-  if (lock.session == nullptr && lock.until == TimePoint::min()) return end_lock(lock, false);
+  if (lock.ends_as) return end_lock(lock, *lock.ends_as);
   lock.settling = false;
   if (lock.session != nullptr) return pump_session(*lock.queue, *lock.session);
   lock.queue->locks.add(lock);
@@ -161,7 +178,7 @@ void Engine::abandon(Lock& lock, Settlement settlement, Broker::Done done) {
   const Entry& entry = *queue.find(lock.sequence);
   const std::uint32_t count = entry.delivery_count + (queue.main() ? 1 : 0);
   if (queue.main() && count >= queue.entity.description().max_delivery_count) {
-    settlement.reason = "MaxDeliveryCountExceeded";
+    settlement.reason = kTooOften;
     settlement.description = too_often(count);
     return dead_letter(lock, std::move(settlement), count, std::move(done));
   }
@@ -174,15 +191,15 @@ void Engine::abandon(Lock& lock, Settlement settlement, Broker::Done done) {
   } else if (queue.main()) {
     batch.changes.emplace_back(CountDelivery{queue.key(), lock.sequence, count});
   } else {
-    end_lock(lock, false);
+    end_lock(lock, Outcome::Released);  // there nothing counts
     return done({});
   }
   lock.returning = entry.session != nullptr && entry.place == Place::Locked;
   if (lock.returning) ++entry.session->returning;
-  settle_with(lock, std::move(batch), std::move(done),
+  settle_with(lock, std::move(batch), outcome(lock, Outcome::Abandoned), std::move(done),
               [this, count](Queue& from, SequenceNumber sequence) {
                 from.set_delivery_count(sequence, count);
-                put_back(from, sequence, false);
+                put_back(from, sequence, false, nullptr);
               });
 }
 
@@ -194,7 +211,7 @@ void Engine::defer(Lock& lock, Settlement settlement, Broker::Done done) {
   batch.changes.emplace_back(UpdateMessage{queue.key(),
                                            std::make_shared<const Message>(std::move(deferred)),
                                            !settlement.properties.empty()});
-  settle_with(lock, std::move(batch), std::move(done),
+  settle_with(lock, std::move(batch), outcome(lock, Outcome::Deferred), std::move(done),
               [](Queue& from, SequenceNumber sequence) { from.put(sequence, Place::Deferred); });
 }
 
@@ -205,13 +222,14 @@ void Engine::dead_letter(Lock& lock, Settlement settlement, std::uint32_t count,
     return done(fail(Code::Unsupported, "a dead letter cannot be dead-lettered again"));
   Message message = *lock.message;
   message.delivery_count = count;
+  EventPtr dead = outcome(lock, Outcome::DeadLettered, settlement.reason);
   Batch batch;
   batch.changes.emplace_back(DeleteMessage{queue.key(), lock.sequence});
   enqueue(batch, queue.entity.dead_letters,
           dead_letter_of(queue, message, settlement.reason, settlement.description,
                          std::move(settlement.properties)),
           false);
-  settle_with(lock, std::move(batch), std::move(done),
+  settle_with(lock, std::move(batch), std::move(dead), std::move(done),
               [](Queue& from, SequenceNumber sequence) { from.remove(sequence); });
 }
 

@@ -273,9 +273,10 @@ Status MessageTables::make(const PutNamespaceRules& change) {
 }
 
 Status MessageTables::make(const RecordOutcome& change) {
+  const HolderOutcome& record = *change.outcome;
   auto put = db_.use(kRecordOutcome);
-  put.bind(1, change.holder).bind(2, change.entity).bind(3, change.sequence);
-  return put.bind(4, change.message_id).bind(5, change.outcome).bind(6, change.at).run();
+  put.bind(1, record.holder).bind(2, record.entity).bind(3, record.sequence);
+  return put.bind(4, record.message_id).bind(5, record.outcome).bind(6, record.at).run();
 }
 
 Result<std::vector<std::shared_ptr<const Message>>> MessageTables::read(
