@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "http/message.h"
+#include "scalers/azure_servicebus.h"
 #include "scalers/cron.h"
 #include "scalers/metrics_api.h"
 #include "vectors.h"
@@ -34,6 +35,7 @@ scale::TriggerSpec spec_of(const Node& in) {
           .metadata = texts(in, "metadata"),
           .auth = texts(in, "authParams"),
           .env = texts(in, "env"),
+          .pod_identity = testing::text_or(in, "podIdentity", ""),
           .index = static_cast<int>(number(in, "triggerIndex")),
           .feeds_formula = flag(in, "asMetricSource")};
 }
@@ -92,6 +94,23 @@ void check_metrics_api(const scale::TriggerSpec& spec, const Node& expect) {
   check_request(trigger, expect);
 }
 
+std::string operation_name(EntityOperation operation) {
+  constexpr std::array kNames{"sum", "max", "avg"};
+  return kNames[static_cast<std::size_t>(operation)];
+}
+
+void check_azure_servicebus(const scale::TriggerSpec& spec, const Node& expect) {
+  Parameters parameters(spec, azure_servicebus_parameters());
+  const ServiceBusTrigger trigger = decode_azure_servicebus(parameters);
+  if (!check_error(parameters, expect)) return;
+  check_metric(trigger.metric, expect);
+  CHECK(trigger.activation == member(expect, "activation").as_int());
+  CHECK(trigger.queue.empty() == (text(expect, "entityType") == "subscription"));
+  CHECK(trigger.host == text(expect, "fqns"));
+  CHECK(operation_name(trigger.operation) == text(expect, "operation"));
+  CHECK(trigger.regex == flag(expect, "useRegex"));
+}
+
 void check_cron(const scale::TriggerSpec& spec, const Node& expect) {
   Parameters parameters(spec, cron_parameters());
   const CronTrigger trigger = decode_cron(parameters);
@@ -112,6 +131,10 @@ void check_file(std::string_view file,
 
 TEST_CASE("metrics-api: the vectors of its metadata") {
   check_file("autoscaler/parse_metrics_api.json", check_metrics_api);
+}
+
+TEST_CASE("azure-servicebus: the vectors of its metadata") {
+  check_file("autoscaler/parse_azure_servicebus.json", check_azure_servicebus);
 }
 
 TEST_CASE("cron: the vectors of its metadata") {

@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include "scalers/azure_servicebus.h"
 #include "scalers/cron.h"
 #include "scalers/jobs.h"
 #include "scalers/metrics_api.h"
@@ -30,6 +31,8 @@ Status check(const scale::TriggerSpec& spec) {
 // To add a trigger type: write scalers/<name>.{h,cc}, add its line here, and its page to
 // docs/triggers/. Nothing else knows the list.
 constexpr std::array kScalers{
+    ScalerType{"azure-servicebus", azure_servicebus_parameters, check<parse_azure_servicebus>,
+               make_azure_servicebus},
     ScalerType{"cron", cron_parameters, check<parse_cron>, make_cron},
     ScalerType{"jobs", jobs_parameters, check<parse_jobs>, make_jobs},
     ScalerType{"metrics-api", metrics_api_parameters, check<parse_metrics_api>, make_metrics_api},
