@@ -42,6 +42,10 @@ class Identities {
   Result<broker::Claim> verify(std::string_view jwt, std::string_view entity, TimePoint now) const;
 
  private:
+  const Bearer* find(std::string_view header) const;
+  std::string token(const Bearer& bearer, const executions::Identity& identity,
+                    std::string_view resource, TimePoint now) const;
+
   const executions::Resources& resources_;
   const JwtKey& key_;
   const Clock& clock_;
