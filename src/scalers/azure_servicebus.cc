@@ -347,7 +347,11 @@ class ServiceBusScaler final : public scale::Scaler {
   ~ServiceBusScaler() override { reader_->close(); }
 
   const scale::MetricSpec& metric() const override { return reader_->metric(); }
-  void read(Done done) override { reader_->read(std::move(done)); }
+  // `done` may destroy the scaler before this returns.
+  void read(Done done) override {
+    const auto reader = reader_;
+    reader->read(std::move(done));
+  }
 
  private:
   std::shared_ptr<Reader> reader_;

@@ -2,6 +2,7 @@
 #include "scalers/azure_servicebus.h"
 
 #include <array>
+#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -40,8 +41,7 @@ bool contains(const std::string& text, std::string_view part) {
 
 }  // namespace
 
-// --- connection strings
-// ---------------------------------------------------------------------------
+// --- connection strings -------------------------------------------------------------------------
 
 TEST_CASE("azure-servicebus: a connection string, its keys in any case") {
   const auto parsed = parse_connection(
@@ -72,8 +72,7 @@ TEST_CASE("azure-servicebus: what is wrong with a connection string, without sho
   CHECK_FALSE(contains(refusal("Endpoint=sb://ns;SharedAccessKey=hunter2"), "hunter2"));
 }
 
-// --- a namespace of this server
-// -------------------------------------------------------------------
+// --- a namespace of this server -----------------------------------------------------------------
 
 TEST_CASE("azure-servicebus: here, the first read answers at once, the next with a change") {
   Rig rig;
@@ -186,8 +185,39 @@ TEST_CASE("azure-servicebus: with an identity only namespaces of this server can
   CHECK(rig.sample().value == 2);
 }
 
-// --- elsewhere
-// --------------------------------------------------------------------------------------
+TEST_CASE("azure-servicebus: the answer may destroy the scaler") {
+  Rig rig;
+  make_local(rig);
+  rig.scaler->read([&](Result<scale::Sample>) { rig.scaler.reset(); });
+  rig.tell(Counts{1});
+  CHECK(rig.scaler == nullptr);
+
+  Rig prompt;
+  scale::TriggerSpec spec = Rig::spec({{"queueName", "orders"}});
+  spec.auth["connection"] = "hunter2";  // known to be wrong within read()
+  prompt.make(spec);
+  prompt.scaler->read([&](Result<scale::Sample>) { prompt.scaler.reset(); });
+  CHECK(prompt.scaler == nullptr);
+}
+
+TEST_CASE("azure-servicebus: no answer after the scaler is gone, whichever thread brings it") {
+  for (int i = 0; i < 200; ++i) {
+    Rig rig;
+    make_local(rig);
+    rig.read();
+    const auto question = std::exchange(rig.questions, {}).front();
+    std::thread broker([&] {
+      question(i % 2 == 0 ? Rig::Counts(Counts{1}) : Rig::Counts(elsewhere()));
+      rig.changed();
+    });
+    rig.scaler.reset();
+    const bool answered = rig.answer.has_value();  // no longer written to from here on
+    broker.join();
+    CHECK(rig.answer.has_value() == answered);
+  }
+}
+
+// --- elsewhere ----------------------------------------------------------------------------------
 
 TEST_CASE("azure-servicebus: elsewhere, a failed request is tried four times, with pauses") {
   constexpr std::array kLeast{640ms, 1920ms, 4480ms};
