@@ -22,17 +22,52 @@ std::vector<std::string_view> segments(std::string_view path) {
   return parts;
 }
 
+constexpr std::string_view kSeveral = "…}";
+constexpr std::string_view kArm = "subscriptions";
+
 bool is_name(std::string_view segment) { return segment.starts_with('{'); }
+
+std::string_view name_of(std::string_view segment) {
+  segment.remove_prefix(1);
+  segment.remove_suffix(segment.ends_with(kSeveral) ? kSeveral.size() : 1);
+  return segment;
+}
+
+// Where the pattern's {name…} stands, if it has one.
+std::optional<std::ptrdiff_t> several_at(const std::vector<std::string_view>& pattern) {
+  const auto at = std::ranges::find_if(
+      pattern, [](std::string_view segment) { return segment.ends_with(kSeveral); });
+  return at == pattern.end() ? std::nullopt : std::optional(at - pattern.begin());
+}
+
+// The segments that a {name…} stands for become one.
+void join(std::vector<std::string>& path, std::ptrdiff_t at, std::size_t size) {
+  const auto first = path.begin() + at;
+  for (; path.size() > size; path.erase(first + 1)) *first += "/" + *(first + 1);
+}
+
+// Clients of Azure Resource Manager write the words of its paths in any case.
+bool same_literal(std::string_view pattern, std::string_view segment, bool arm) {
+  return arm ? http::iequals(pattern, segment) : pattern == segment;
+}
 
 // The parameters, if the pattern fits. Literals are compared decoded, as any client may encode.
 std::optional<Parameters> fit(const std::vector<std::string_view>& pattern,
                               const std::vector<std::string>& path) {
+  if (path.size() > pattern.size()) {
+    const auto several = several_at(pattern);
+    if (!several) return std::nullopt;
+    std::vector<std::string> shorter = path;
+    join(shorter, *several, pattern.size());
+    return fit(pattern, shorter);
+  }
   if (pattern.size() != path.size()) return std::nullopt;
+  const bool arm = !pattern.empty() && pattern.front() == kArm;
   Parameters found;
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (is_name(pattern[i]) && !path[i].empty())
-      found.emplace_back(pattern[i].substr(1, pattern[i].size() - 2), path[i]);
-    else if (pattern[i] != path[i])
+      found.emplace_back(name_of(pattern[i]), path[i]);
+    else if (!same_literal(pattern[i], path[i], arm))
       return std::nullopt;
   }
   return found;

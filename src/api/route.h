@@ -80,7 +80,9 @@ using Handler = void (*)(ApiContext& context, Call call);
 
 struct Route {
   std::string_view method;
-  std::string_view pattern;  // "/v1/jobs/{id}/complete"; a {name} is one segment, not empty
+  // "/v1/jobs/{id}/complete"; a {name} is one segment, not empty; one {name…} is one or more. Below
+  // /subscriptions literals compare without case.
+  std::string_view pattern;
   Scope scope;
   Handler handler;
 };

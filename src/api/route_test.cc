@@ -18,6 +18,8 @@ constexpr std::array kRoutes{
     Route{"GET", "/v1/jobs/{id}", Scope::Read, first},
     Route{"GET", "/v1/jobs/search", Scope::Read, first},
     Route{"POST", "/v1/jobs/{id}/labels/{label}", Scope::Operate, first},
+    Route{"GET", "/subscriptions/{s}/resourceGroups/{g}", Scope::Read, first},
+    Route{"PUT", "/subscriptions/{scope…}/roles/{name}", Scope::Admin, first},
 };
 
 const Route* found(std::string_view method, std::string_view target) {
@@ -47,6 +49,24 @@ TEST_CASE("route: a literal wins over a name, however it is encoded") {
   CHECK(found("GET", "/v1/jobs/search") == &kRoutes[3]);
   CHECK(found("GET", "/v1/jobs/se%61rch") == &kRoutes[3]);
   CHECK(found("GET", "/v1/jobs/other") == &kRoutes[2]);
+}
+
+TEST_CASE("route: words of Azure Resource Manager's paths come in any case, others do not") {
+  CHECK(found("GET", "/subscriptions/S/resourcegroups/G") == &kRoutes[5]);
+  CHECK(found("GET", "/Subscriptions/S/RESOURCEGROUPS/G") == &kRoutes[5]);
+  CHECK(api::match(kRoutes, "GET", "/subscriptions/S/resourcegroups/G").path ==
+        Parameters{{"s", "S"}, {"g", "G"}});
+  CHECK(found("GET", "/v1/Jobs") == nullptr);
+}
+
+TEST_CASE("route: a name may stand for several segments") {
+  const Match match = api::match(kRoutes, "PUT", "/subscriptions/s/resourceGroups/g/Roles/r");
+  REQUIRE(match.route == &kRoutes[6]);
+  CHECK(match.path == Parameters{{"scope", "s/resourceGroups/g"}, {"name", "r"}});
+  CHECK(api::match(kRoutes, "PUT", "/subscriptions/s/roles/r").path ==
+        Parameters{{"scope", "s"}, {"name", "r"}});
+  CHECK(found("PUT", "/subscriptions/roles/r") == nullptr);
+  CHECK(found("PUT", "/subscriptions/s/t/r") == nullptr);
 }
 
 TEST_CASE("route: what a path knows is told to who asks for something else") {

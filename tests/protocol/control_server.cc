@@ -19,8 +19,9 @@ T must(Result<T> result) {
 
 std::vector<api::Route> all_routes() {
   std::vector<api::Route> routes;
-  for (const auto table : {api::worker_routes(), api::jobs_routes(), api::recurring_routes(),
-                           api::queues_routes(), api::metrics_routes()})
+  for (const auto table :
+       {api::worker_routes(), api::jobs_routes(), api::recurring_routes(), api::queues_routes(),
+        api::metrics_routes(), api::container_app_routes(), api::execution_routes()})
     routes.insert(routes.end(), table.begin(), table.end());
   return routes;
 }
@@ -57,7 +58,8 @@ ControlServer::ControlServer(const Clock& clock, ControlServerOptions options)
                                    .log = log_,
                                    .waiters = waiters_,
                                    .token_key = std::string(kTokenKey),
-                                   .lease = options.jobs.lease}),
+                                   .lease = options.jobs.lease,
+                                   .executions = options.executions}),
       users_(std::move(options.users)),
       routes_(all_routes()) {
   store_->on_change([this](const jobs::Change& change) {

@@ -30,8 +30,9 @@ namespace jobmill::testing {
 struct ControlServerOptions {
   std::string path = ":memory:";
   std::string address = "127.0.0.1:0";
-  sqlite::JobStoreOptions jobs;
-  std::vector<api::User> users;  // none: everyone may do everything
+  sqlite::JobStoreOptions jobs{};
+  std::vector<api::User> users{};  // none: everyone may do everything
+  api::ExecutionPlane* executions = nullptr;
 };
 
 // A control server as far as jobs go: the real store, routes and sockets, on a free port of the
