@@ -292,7 +292,7 @@ void ProcessRunner::ended(const std::string& replica, pid_t pid, const std::stri
                                        [](const Child& item) { return item.process.pid(); });
   if (child == running.children.end()) return;
   // Its number is still taken, so what is left of the session can be told from strangers.
-  for (const ListedProcess& member : session_members(pid)) ::kill(member.pid, SIGKILL);
+  end_processes([&] { return session_members(pid); }, kStragglerLimit);
   const ProcessExit exit = child->process.reap();
   ReplicaEnd end = end_of(exit, detail_of(running.masks, last_errors));
   const Role role = child->role;
@@ -348,7 +348,9 @@ void ProcessRunner::finish(Running& running) {
 void ProcessRunner::remove(const Running& running) {
   const auto found = running_.find(running.replica.replica);
   const std::string folder = folder_of(found->first);
-  signal(running, SIGKILL);
+  for (const Child& child : running.children) {
+    end_processes([&] { return session_members(child.process.pid()); }, kStragglerLimit);
+  }
   found->second.children.clear();
   if (running.cgroup) {
     end_processes([&] { return cgroup_members(running.cgroup->path()); }, kStragglerLimit);

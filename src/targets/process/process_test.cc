@@ -10,6 +10,8 @@
 #include <array>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "temporary_folder.h"
 
@@ -31,6 +33,11 @@ std::string read_all(const Fd& fd) {
     text.append(buffer.data(), static_cast<std::size_t>(got));
   }
   return text;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 std::string read_line(const Fd& fd) {
@@ -109,6 +116,29 @@ TEST_CASE("process: what cannot be started says why") {
   CHECK(message({.command = {"/bin/true"}, .working_directory = "/nonexistent"}) ==
         "cannot start '/bin/true' in '/nonexistent' (no such file)");
   CHECK(message({.command = {}}) == "there is no command to start");
+}
+
+TEST_CASE("process: it may have a hosts file of its own, which nobody else sees") {
+  const testing::TemporaryFolder folder;
+  const std::string hosts = folder.path() + "/hosts";
+  std::ofstream(hosts) << "127.0.0.1 only-here\n";
+  auto process = Process::start({.command = {"sh", "-c", "cat /etc/hosts; id -u"},
+                                 .environment = kEnvironment,
+                                 .hosts_file = hosts});
+  REQUIRE(process);
+  CHECK(read_all(process->take_stdout()) ==
+        "127.0.0.1 only-here\n" + std::to_string(::geteuid()) + "\n");
+  CHECK(read_file("/etc/hosts").find("only-here") == std::string::npos);
+}
+
+TEST_CASE("process: where it may not have one, the kernel's reason is told") {
+  const testing::TemporaryFolder folder;
+  const auto process = Process::start(
+      {.command = {"true"}, .environment = kEnvironment, .hosts_file = folder.path() + "/nothing"});
+  REQUIRE_FALSE(process);
+  CHECK(process.error().code == Code::Unsupported);
+  CHECK(process.error().message ==
+        "cannot start 'true' with a hosts file of its own (no such file)");
 }
 
 TEST_CASE("process: a signal reaches the whole group") {

@@ -35,8 +35,8 @@ TEST_CASE("process watcher: the end is told after all output was kept") {
   Process process = shell("for i in 1 2 3; do echo out $i; done; echo broken >&2; exit 4");
 
   std::optional<std::string> errors;
-  REQUIRE(
-      watcher.watch(process, std::make_unique<LogFile>(*LogFile::open(path, {})), [&](std::string last) { errors = last; }));
+  REQUIRE(watcher.watch(process, std::make_unique<LogFile>(*LogFile::open(path, {})),
+                        [&](std::string last) { errors = last; }));
   control.run_until([&] { return errors.has_value(); });
 
   CHECK(*errors == "broken\n");
@@ -54,8 +54,8 @@ TEST_CASE("process watcher: more output than a pipe holds does not stop the proc
   Process process = shell("head -c 3000000 /dev/zero");
 
   bool ended = false;
-  REQUIRE(
-      watcher.watch(process, std::make_unique<LogFile>(*LogFile::open(path, {})), [&](const std::string&) { ended = true; }));
+  REQUIRE(watcher.watch(process, std::make_unique<LogFile>(*LogFile::open(path, {})),
+                        [&](const std::string&) { ended = true; }));
   control.run_until([&] { return ended; });
   CHECK(std::filesystem::file_size(path) == 3000000);
 }
