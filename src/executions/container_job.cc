@@ -43,7 +43,7 @@ class JobDecoder {
   void read_envelope(Fields& fields) {
     fields.text("name");  // that of the path counts
     fields.text("location");
-    fields.accept({"id", "kind", "extendedLocation"});
+    fields.accept({"id", "kind", "extendedLocation", "resourceGroup", "systemData", "etag"});
     scalar_texts(fields, "tags");
     const std::string type = fields.text("type");
     if (!type.empty() && lower_case(type) != lower_case(kJobType))
@@ -52,6 +52,8 @@ class JobDecoder {
   }
 
   void read_properties(Fields& fields) {
+    fields.accept(
+        {"provisioningState", "runningStatus", "outboundIpAddresses", "eventStreamEndpoint"});
     fields.text("environmentId");
     fields.text("workloadProfileName");
     fields.required_object("configuration", [&](Fields& f) { read_configuration(f); });
@@ -204,24 +206,21 @@ void forget_secret_values(Node& resource) {
     std::erase_if(secret.members, [](const Node::Member& member) { return member.key == "value"; });
 }
 
-Node shown(const JobKey& key, const Node& resource, Node tidy) {
-  if (!tidy.is_object()) return tidy;
-  forget_secret_values(tidy);
-  Node document = Node::object();
-  if (const Node* id = resource.find("id"); id && id->is_string()) document.set("id", *id);
-  document.set("name", Node::string(key.name));
-  document.set("type", Node::string(kJobType));
-  for (Node::Member& member : tidy.members)
-    if (!document.find(member.key)) document.members.push_back(std::move(member));
-  return document;
+// With the names that the path gives, the rest in the order written.
+Node shown(const JobKey& key, Node resource) {
+  if (!resource.is_object()) return resource;
+  forget_secret_values(resource);
+  resource.set("name", Node::string(key.name));
+  resource.set("type", Node::string(kJobType));
+  return resource;
 }
 
 }  // namespace
 
 ContainerJob decode_job(const JobKey& key, const Node& resource, Problems& problems) {
-  Node tidy = tidy_resource(resource);
-  ContainerJob job = JobDecoder(key).decode(tidy, problems);
-  job.document = shown(key, resource, std::move(tidy));
+  Node document = shaped(resource);
+  ContainerJob job = JobDecoder(key).decode(document, problems);
+  job.document = shown(key, std::move(document));
   return job;
 }
 

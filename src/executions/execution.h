@@ -75,16 +75,16 @@ struct Replica {
 
 // A message that a replica was given, and what became of it.
 struct TakenMessage {
-  std::string replica;
-  std::string entity;
+  std::string replica{};
+  std::string entity{};
   std::int64_t sequence = 0;
-  std::string message_id;
+  std::string message_id{};
   std::uint32_t delivery_count = 0;
   TimePoint taken{};
-  std::string outcome;  // empty while it is held: completed, abandoned, deferred, dead-lettered,
-                        // released, lock-lost, deleted (received and deleted)
-  std::string reason;   // of a dead letter
-  std::optional<TimePoint> ended;
+  std::string outcome{};  // empty while it is held: completed, abandoned, deferred, dead-lettered,
+                          // released, lock-lost, deleted (received and deleted)
+  std::string reason{};   // of a dead letter
+  std::optional<TimePoint> ended{};
 };
 
 struct StartedBy {

@@ -219,7 +219,7 @@ void Executions::State::run_schedules(TimePoint now) {
     const auto limit = job.job.options.pending_limit;
     if (limit && scheduled >= *limit) continue;
     const std::string by(kScheduled);
-    add(made(job, {.by = {.name = by, .type = by}, .pod = std::nullopt}, now));
+    add(made(job, {.by = {.name = by, .type = by}}, now));
   }
 }
 

@@ -53,11 +53,11 @@ class Executions {
   };
 
   struct StartRequest {
-    StartedBy by;
+    StartedBy by{};
     int rule = -1;
     Semantics semantics = Semantics::Cloud;
     int reserves = 0;
-    std::optional<Template> pod;  // instead of the job's
+    std::optional<Template> pod{};  // instead of the job's
   };
 
   // Of one job. Finished executions are not counted.

@@ -265,7 +265,7 @@ AssignedIdentities read_identity(Fields& fields) {
       identity.user.push_back(lower_case(member.key));
     }
   });
-  fields.accept({"principalId", "tenantId"});
+  fields.accept({"principalId", "clientId", "tenantId"});
   identity.system = type.starts_with("systemassigned");
   const bool user = type.ends_with("userassigned");
   if (!identity.system && !user && !type.empty() && type != "none")

@@ -39,6 +39,9 @@ std::optional<Duration> read_seconds(Fields& fields, std::string_view key);
 
 std::string lower_case(std::string_view text);
 
+// tidy_resource() that leaves what is read-only.
+Node shaped(Node resource);
+
 // `check` may say more of each container, init containers included.
 using CheckContainer = std::function<void(Fields& fields, const Container& container)>;
 Template read_template(Fields& fields, const CheckContainer& check = {});

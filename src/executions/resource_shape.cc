@@ -3,7 +3,7 @@
 #include <array>
 #include <cctype>
 
-#include "executions/container_job.h"
+#include "executions/job_fields.h"
 
 namespace jobmill::executions {
 namespace {
@@ -42,12 +42,12 @@ std::string camel_case(std::string_view name) {
 }
 
 // Keys that people chose stay as they are.
-void to_camel_case(Node& node) {
+void to_camel_case(Node& node, bool free = false) {
   for (Node& item : node.items) to_camel_case(item);
   for (Node::Member& member : node.members) {
-    std::string camel = camel_case(member.key);
+    std::string camel = free ? member.key : camel_case(member.key);
     if (!node.find(camel)) member.key = std::move(camel);
-    if (!is_in(kFreeMaps, member.key)) to_camel_case(member.value);
+    to_camel_case(member.value, is_in(kFreeMaps, member.key));
   }
 }
 
@@ -104,11 +104,16 @@ Node merged(const Node& resource, const Node& change, const std::string& path) {
 
 }  // namespace
 
-Node tidy_resource(Node resource) {
+Node shaped(Node resource) {
   if (!resource.is_object()) return resource;
   to_camel_case(resource);
   move_below_properties(resource);
   if (Node* properties = resource.find("properties")) rename_environment(*properties);
+  return resource;
+}
+
+Node tidy_resource(Node resource) {
+  resource = shaped(std::move(resource));
   drop_read_only(resource);
   return resource;
 }
