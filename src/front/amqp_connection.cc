@@ -6,6 +6,7 @@
 
 #include "front/cbs.h"
 #include "front/errors.h"
+#include "net/address.h"
 
 namespace jobmill::front {
 namespace {
@@ -146,6 +147,28 @@ bool AmqpConnection::allowed(std::string_view path, std::optional<broker::Right>
   return right ? claims_.allow(path, *right, now) : claims_.cover(path, now);
 }
 
+const std::optional<broker::Holder>& AmqpConnection::peer_holder() {
+  if (std::exchange(asked_for_peer_, true) || !shared_.options.holder_at) return peer_holder_;
+  const auto address = net::parse_address(stream_->peer());
+  if (address && net::is_loopback(address->host))
+    peer_holder_ = shared_.options.holder_at(stream_->peer());
+  return peer_holder_;
+}
+
+// A replica that has ended holds nothing, whoever still has its token or its socket.
+broker::Holder AmqpConnection::holder(std::string_view path) {
+  const auto& named = shared_.options.holder_named;
+  const std::string replica = claims_.holder(path, now());
+  if (!replica.empty()) return named ? named(replica).value_or(broker::Holder{}) : broker::Holder{};
+  const auto& peer = peer_holder();
+  if (!peer) return {};
+  return named ? named(peer->name).value_or(broker::Holder{}) : *peer;
+}
+
+bool AmqpConnection::is_of(std::string_view replica) const {
+  return claims_.of(replica) || (peer_holder_ && peer_holder_->name == replica);
+}
+
 Link* AmqpConnection::find(amqp::LinkId link) {
   const auto at = links_.find(link);
   return at == links_.end() ? nullptr : at->second.get();
@@ -261,6 +284,7 @@ void AmqpConnection::leave() {
   std::exchange(links_, {}).clear();
   std::exchange(dropped_, {}).clear();
   shared_.connections.erase(this);
+  if (shared_.on_left) shared_.on_left(*this);
 }
 
 // --- time ----------------------------------------------------------------------------------------

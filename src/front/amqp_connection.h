@@ -34,6 +34,7 @@ struct Shared {
   const AmqpOptions& options;
   LinkNames names{};
   std::unordered_map<AmqpConnection*, std::shared_ptr<AmqpConnection>> connections{};
+  std::function<void(AmqpConnection&)> on_left{};  // one of them was read to its end
 };
 
 // One client: a stream, the engine that speaks AMQP on it, what the client may do and its links.
@@ -56,6 +57,8 @@ class AmqpConnection final : public net::Stream::Events,
   void close(std::optional<amqp::Error> error);
   void tick();
   void entities_changed();
+  // Whether a replica speaks here, as far as anybody has asked.
+  bool is_of(std::string_view replica) const;
 
   // --- for its links -------------------------------------------------------------------------
   amqp::Connection& engine() { return engine_; }
@@ -67,6 +70,8 @@ class AmqpConnection final : public net::Stream::Events,
   const std::string& container() const { return engine_.peer().container_id; }
 
   bool allowed(std::string_view path, std::optional<broker::Right> right, TimePoint now) const;
+  // On whose behalf the peer receives: a replica of ours, by its token or by its socket.
+  broker::Holder holder(std::string_view path);
   // Output or top-ups wait: a turn follows.
   void wake();
   void wants_top_up(amqp::LinkId link);
@@ -107,6 +112,7 @@ class AmqpConnection final : public net::Stream::Events,
   void stored(amqp::LinkId link, amqp::DeliveryId delivery, bool settled, std::size_t bytes,
               const Status& status);
   void leave();
+  const std::optional<broker::Holder>& peer_holder();
   bool late(TimePoint now) const;
   void expire_claims(TimePoint now);
   void detach_idle_links(TimePoint now);
@@ -119,6 +125,8 @@ class AmqpConnection final : public net::Stream::Events,
   amqp::Connection engine_;
   const TimePoint deadline_;  // for the first claim
   Claims claims_;
+  bool asked_for_peer_ = false;
+  std::optional<broker::Holder> peer_holder_{};
   RequestRoutes routes_;
   std::unordered_map<amqp::LinkId, std::unique_ptr<Link>> links_;
   std::vector<std::unique_ptr<Link>> dropped_;  // until the end of the turn

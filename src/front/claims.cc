@@ -14,7 +14,8 @@ bool alive(const broker::Claim& claim, TimePoint now) {
 // Whether the first makes the second superfluous.
 bool replaces(const broker::Claim& claim, const broker::Claim& old) {
   const bool longer = !claim.expires_at || (old.expires_at && *claim.expires_at >= *old.expires_at);
-  return claim.path == old.path && claim.rights == old.rights && longer;
+  return claim.path == old.path && claim.rights == old.rights && claim.holder == old.holder &&
+         longer;
 }
 
 }  // namespace
@@ -36,6 +37,17 @@ bool Claims::cover(std::string_view path, TimePoint now) const {
   return std::any_of(claims_.begin(), claims_.end(), [&](const broker::Claim& claim) {
     return claim.rights.bits != 0 && alive(claim, now) && claim.covers(path);
   });
+}
+
+std::string Claims::holder(std::string_view path, TimePoint now) const {
+  for (const broker::Claim& claim : claims_)
+    if (!claim.holder.empty() && alive(claim, now) && claim.covers(path)) return claim.holder;
+  return {};
+}
+
+bool Claims::of(std::string_view holder) const {
+  return std::any_of(claims_.begin(), claims_.end(),
+                     [&](const broker::Claim& claim) { return claim.holder == holder; });
 }
 
 bool Claims::expire(TimePoint now) {

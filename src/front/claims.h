@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,9 @@ class Claims {
 
   bool allow(std::string_view path, broker::Right right, TimePoint now) const;
   bool cover(std::string_view path, TimePoint now) const;  // with any right
+  // The replica whose token covers the path; empty: there is none.
+  std::string holder(std::string_view path, TimePoint now) const;
+  bool of(std::string_view holder) const;
   bool empty() const { return claims_.empty(); }
 
   // Forgets those that have run out; whether there were any.

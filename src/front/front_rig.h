@@ -29,6 +29,10 @@ namespace jobmill::front {
 // For tests: a stream whose other end the test holds.
 class MemoryStream final : public net::Stream {
  public:
+  static constexpr char kPeer[] = "127.0.0.1:40000";
+
+  explicit MemoryStream(std::string peer = kPeer) : peer_(std::move(peer)) {}
+
   void start(std::shared_ptr<Events> events) override { events_ = std::move(events); }
   void pause() override { paused_ = true; }
   void resume() override { paused_ = false; }
@@ -61,6 +65,11 @@ class MemoryStream final : public net::Stream {
     const auto events = events_;
     if (events) events->on_drained();
   }
+  // The process at the other end died: what it wrote is read, then comes the end.
+  void end() {
+    const auto events = events_;
+    if (events) events->on_end();
+  }
   void vanish() {
     finished_ = true;
     const auto events = std::exchange(events_, nullptr);
@@ -72,7 +81,7 @@ class MemoryStream final : public net::Stream {
   std::string written_;
   bool paused_ = false;
   bool finished_ = false;
-  const std::string peer_ = "127.0.0.1:40000";
+  const std::string peer_;
 };
 
 // For tests: the server with a real broker, a clock that stands still, and clients in memory.
@@ -147,11 +156,13 @@ class FrontClient {
   struct Options {
     std::string container = "client";
     std::optional<amqp::ConnectionOptions::Login> login = amqp::ConnectionOptions::Login{};
+    std::string peer = MemoryStream::kPeer;
   };
 
   explicit FrontClient(FrontRig& server) : FrontClient(server, Options()) {}
   FrontClient(FrontRig& server, Options options)
       : rig(server),
+        stream(std::make_shared<MemoryStream>(options.peer)),
         end({.side = amqp::ConnectionOptions::Side::Client,
              .container_id = options.container,
              .hostname = "localhost",
@@ -163,7 +174,7 @@ class FrontClient {
   }
 
   FrontRig& rig;
-  std::shared_ptr<MemoryStream> stream = std::make_shared<MemoryStream>();
+  std::shared_ptr<MemoryStream> stream;
   amqp::Endpoint end;
   amqp::SessionId session = 0;
 

@@ -61,6 +61,7 @@ struct Call {
   const broker::Address& entity;
   const amqp::Map& arguments;
   TimePoint now;
+  const Caller& caller;
   std::function<void(const Outcome&)> done;
 };
 
@@ -303,7 +304,8 @@ Status receive_by_sequence_number(const Call& call) {
   const bool lock = number(call, "receiver-settle-mode").value_or(1) != 0;
   const broker::ReceiverOptions options{
       .address = call.entity,
-      .mode = lock ? broker::ReceiveMode::PeekLock : broker::ReceiveMode::ReceiveAndDelete};
+      .mode = lock ? broker::ReceiveMode::PeekLock : broker::ReceiveMode::ReceiveAndDelete,
+      .holder = call.caller.holder()};
   call.broker.receive(options, text(call, "session-id"), numbers, call.now,
                       [done = call.done](Result<std::vector<broker::Delivery>> deliveries) {
                         if (!deliveries)
@@ -444,8 +446,7 @@ std::string write(const Value& correlation_id, const Value& tracking_id, const O
 
 // Nothing here waits for messages, so that no server-timeout (Go: without prefix) is needed.
 void manage(broker::Broker& broker, const broker::Address& entity, const Request& request,
-            TimePoint now, const std::function<bool(broker::Right)>& allowed,
-            std::function<void(std::string answer)> done) {
+            TimePoint now, const Caller& caller, std::function<void(std::string answer)> done) {
   const Value* tracking = amqp::find(request.properties, kTrackingId);
   const auto answer = [id = request.message_id, done = std::move(done),
                        tracking_id = tracking == nullptr ? Value() : *tracking](
@@ -457,7 +458,7 @@ void manage(broker::Broker& broker, const broker::Address& entity, const Request
     return answer({.status = kNotImplemented,
                    .description = "There is no operation '" + std::string(name) + "'.",
                    .condition = std::string(condition::kNotImplemented)});
-  if (!allowed(operation->right))
+  if (!caller.allowed(operation->right))
     return answer({.status = kUnauthorized,
                    .description = "Unauthorized access to '" + entity.path + "'.",
                    .condition = std::string(condition::kUnauthorized)});
@@ -470,7 +471,7 @@ void manage(broker::Broker& broker, const broker::Address& entity, const Request
     return answer({.status = kBadRequest,
                    .description = "The body of the request must be a map.",
                    .condition = std::string(condition::kArgument)});
-  const Status status = operation->run({broker, entity, *arguments, now, answer});
+  const Status status = operation->run({broker, entity, *arguments, now, caller, answer});
   if (!status) answer(failed(Operation::Entity, status.error()));
 }
 

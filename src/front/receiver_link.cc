@@ -108,7 +108,8 @@ void ReceiverLink::attach(AmqpConnection& connection, amqp::LinkAttached& attach
 }
 
 broker::ReceiverOptions ReceiverLink::options() const {
-  return {.address = about_.address, .mode = mode_};
+  return {
+      .address = about_.address, .mode = mode_, .holder = connection_.holder(about_.address.path)};
 }
 
 Status ReceiverLink::open(TimePoint now) {

@@ -159,9 +159,10 @@ void RequestLink::put_token(const Request& request, TimePoint now) {
 }
 
 void RequestLink::manage(const Request& request, TimePoint now) {
-  const auto allowed = [this, now](broker::Right right) {
-    return connection_.allowed(about_.address.path, right, now);
-  };
+  const std::string& path = about_.address.path;
+  const Caller caller{
+      .allowed = [&](broker::Right right) { return connection_.allowed(path, right, now); },
+      .holder = [&] { return connection_.holder(path); }};
   // The link may be gone when the broker is done.
   auto done = [weak = connection_.weak_from_this(), link = about_.id,
                reply_to = request.reply_to](std::string message) {
@@ -169,7 +170,7 @@ void RequestLink::manage(const Request& request, TimePoint now) {
     Link* found = connection == nullptr ? nullptr : connection->find(link);
     if (found != nullptr) static_cast<RequestLink*>(found)->answer(reply_to, std::move(message));
   };
-  front::manage(connection_.broker(), about_.address, request, now, allowed, std::move(done));
+  front::manage(connection_.broker(), about_.address, request, now, caller, std::move(done));
 }
 
 void RequestLink::answer(std::string_view reply_to, std::string message) {
