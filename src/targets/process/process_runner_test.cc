@@ -4,14 +4,19 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -140,6 +145,17 @@ void drop_admin() {
   REQUIRE(::syscall(SYS_capset, &header, data.data()) == 0);
 }
 
+// As on a machine that lets nobody but root have namespaces.
+void refuse_namespaces() {
+  std::array<sock_filter, 4> code{{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
+                                   BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                                   BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+  const sock_fprog program{code.size(), code.data()};
+  REQUIRE(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  REQUIRE(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
 }  // namespace
 
 TEST_CASE("process runner: the contract of runners") {
@@ -266,6 +282,27 @@ TEST_CASE("process runner: a local name leads here for the replica alone") {
     resolves(world);
   }).join();
   CHECK(contents("/etc/hosts") == before);
+}
+
+TEST_CASE("process runner: a name that cannot be made to lead here is a reason not to start") {
+  std::thread([] {
+    ProcessWorld world;
+    refuse_namespaces();
+    RunReplica replica = world.replica("mail-1", "exit 0");
+    replica.local_names = {"192.0.2.1"};  // leads elsewhere, and no server need be asked
+    world.runner().start(replica);
+    world.run_until([&] { return world.told().failed.size() == 1; });
+    const std::string reason = world.told().failed["mail-1"];
+    CHECK(reason.starts_with("NameNotResolvable: "));
+    CHECK(reason.find("192.0.2.1") != std::string::npos);
+    CHECK(reason.ends_with("run: sudo jobmill hosts apply"));
+    CHECK_FALSE(std::filesystem::exists(world.work() + "/mail-1"));
+
+    // The resolver may know more than the hosts file.
+    replica = world.replica("mail-2", "exit 0");
+    replica.local_names = {"127.0.0.9"};
+    CHECK(run(world, replica).exit_code == 0);
+  }).join();
 }
 
 TEST_CASE("process runner: a replica knows the leaders of its processes") {
