@@ -16,7 +16,7 @@ using testing::http_request;
 struct Rig : testing::ServiceBusRig {
   explicit Rig(bool anonymous = false)
       : access(broker(), clock, anonymous,
-               [](std::string_view jwt, TimePoint) -> Result<broker::Claim> {
+               [](std::string_view jwt, std::string_view, TimePoint) -> Result<broker::Claim> {
                  if (jwt != "a.b.c") return fail(Code::PermissionDenied, "unknown token");
                  return broker::Claim{.rights = {4}};
                }),
