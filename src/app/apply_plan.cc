@@ -8,6 +8,7 @@
 #include "manifest/core_kinds.h"
 #include "manifest/reader.h"
 #include "scale/auth.h"
+#include "scale/scaled_job.h"
 #include "scale/spec.h"
 #include "scalers/table.h"
 
@@ -59,6 +60,20 @@ void check_image(const Object& object, const Deployment& deployment, const Local
   }
 }
 
+void check_types(const Object& object, std::span<const scale::Trigger> triggers,
+                 Problems& problems) {
+  for (std::size_t i = 0; i < triggers.size(); ++i)
+    if (const Status known =
+            scale::check_trigger_types(triggers.subspan(i, 1), scalers::scaler_types());
+        !known)
+      problems.error(trigger_node(object, i, "type"), known.error().message);
+}
+
+void check_scaled_job(const Object& object, Problems& problems) {
+  const auto spec = scale::decode_scaled_job(object, problems);
+  if (problems.ok()) check_types(object, spec.triggers, problems);
+}
+
 struct Checker {
   const manifest::Catalog& catalog;
   const LocalImages& images;
@@ -82,11 +97,7 @@ struct Checker {
   void check_scaled_object(const Object& object, Problems& problems) {
     auto spec = scale::decode_scaled_object(object, problems);
     if (!problems.ok()) return;
-    for (std::size_t i = 0; i < spec.triggers.size(); ++i)
-      if (const Status known = scale::check_trigger_types(std::span(spec.triggers).subspan(i, 1),
-                                                          scalers::scaler_types());
-          !known)
-        problems.error(trigger_node(object, i, "type"), known.error().message);
+    check_types(object, spec.triggers, problems);
     if (const Status alone = scale::check_no_rival(spec, others(object.key)); !alone)
       problems.error(whole(object), alone.error().message);
     scaled.push_back(std::move(spec));
@@ -95,6 +106,7 @@ struct Checker {
   void check(const Object& object, Problems& problems) {
     const std::string& kind = object.key.kind;
     if (kind == "ScaledObject") return check_scaled_object(object, problems);
+    if (kind == "ScaledJob") return check_scaled_job(object, problems);
     if (kind == "TriggerAuthentication" || kind == "ClusterTriggerAuthentication") {
       (void)scale::decode_trigger_authentication(
           object, problems);  // only what is wrong with it matters here
@@ -109,9 +121,9 @@ struct Checker {
 
 // With what a trigger refers to as it will be. What is not there yet may come later: then the
 // object's status speaks of it, and the other triggers go on.
-void check_triggers(const Object& object, const manifest::Catalog& after, Problems& problems) {
-  const auto spec = scale::decode_scaled_object(object, problems);
-  const bool has_target = after.find(spec.target_key()) != nullptr;
+template <class Spec>
+void check_scalers(const Object& object, const Spec& spec, bool has_target,
+                   const manifest::Catalog& after, Problems& problems) {
   for (std::size_t i = 0; i < spec.triggers.size(); ++i) {
     const auto resolved = scale::resolve_trigger(after, spec, i);
     if (!resolved || !resolved->warnings.empty()) continue;
@@ -121,11 +133,19 @@ void check_triggers(const Object& object, const manifest::Catalog& after, Proble
   }
 }
 
+void check_triggers(const Object& object, const manifest::Catalog& after, Problems& problems) {
+  Problems told(object.source);  // when it was checked by itself
+  if (object.key.kind == "ScaledJob")
+    check_scalers(object, scale::decode_scaled_job(object, told), true, after, problems);
+  if (object.key.kind != "ScaledObject") return;
+  const auto spec = scale::decode_scaled_object(object, told);
+  check_scalers(object, spec, after.find(spec.target_key()) != nullptr, after, problems);
+}
+
 void check_all_triggers(const manifest::Catalog& catalog, manifest::Manifests& read) {
   manifest::Catalog after = catalog;
   for (const Object& object : read.objects) after.put(object, {});
   for (const Object& object : read.objects) {
-    if (object.key.kind != "ScaledObject") continue;
     Problems problems(object.source);
     check_triggers(object, after, problems);
     read.add(problems);

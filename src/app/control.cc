@@ -89,7 +89,8 @@ std::string joined(const std::set<std::string>& texts) {
 
 }  // namespace
 
-Control::Control(ControlParts parts) : parts_(std::move(parts)) {
+Control::Control(ControlParts parts)
+    : parts_(std::move(parts)), scaled_jobs_(parts_.catalog, parts_.executions, parts_.log) {
   workloads_ = std::make_unique<Workloads>(WorkloadParts{.loop = parts_.loop,
                                                          .store = parts_.store,
                                                          .catalog = parts_.catalog,
@@ -158,6 +159,8 @@ Result<api::ManifestReport> Control::apply_now(const std::vector<api::ManifestFi
   ApplyPlan plan = plan_apply(files, ns, parts_.catalog, parts_.images);
   api::ManifestReport report{
       .lines = {}, .notes = std::move(plan.notes), .errors = std::move(plan.errors)};
+  for (manifest::Remark& rival : scaled_jobs_.rivals(plan.objects))
+    report.errors.push_back(std::move(rival));
   if (!report.errors.empty()) return report;
 
   manifest::Catalog next =
@@ -212,6 +215,7 @@ void Control::reconcile(const std::set<Key>& changed) {
       deployments.insert(after->second.spec.target_key());
   }
   for (const Key& key : deployments) reconcile_deployment(key);
+  scaled_jobs_.reconcile(changed);
   for (const auto& [key, scaled] : scaled_) tell_replicas(key);
   drive();
 }
@@ -427,7 +431,16 @@ void Control::watch(std::string ns, std::string name, Duration wait,
   parts_.loop.post(std::move(add));
 }
 
+// What is asked for by a name alone is a ScaledObject, or else a ScaledJob.
+std::optional<Control::Key> Control::scaled_job_of(const Key& key) const {
+  const Key job{"ScaledJob", key.ns, key.name};
+  if (scaled_.contains(key) || !scaled_jobs_.knows(job)) return std::nullopt;
+  return job;
+}
+
 void Control::watch_now(const Key& key, Duration wait, std::function<void()> changed) {
+  if (const auto job = stopping_ ? std::nullopt : scaled_job_of(key))
+    return scaled_jobs_.watch(*job, wait, std::move(changed));
   const auto it = scaled_.find(key);
   if (it == scaled_.end() || stopping_) return changed();
   const std::uint64_t id = ++last_watcher_;
@@ -450,8 +463,11 @@ void Control::list(std::string kind, std::string ns, std::string name, Done<Node
 }
 
 void Control::explain(std::string ns, std::string name, Done<Node> done) {
-  parts_.loop.post([this, key = Key{"ScaledObject", std::move(ns), std::move(name)},
-                    done = std::move(done)] { done(explain_now(key)); });
+  parts_.loop.post(
+      [this, key = Key{"ScaledObject", std::move(ns), std::move(name)}, done = std::move(done)] {
+        if (const auto job = scaled_job_of(key)) return scaled_jobs_.explain(*job, done);
+        done(explain_now(key));
+      });
 }
 
 Result<Node> Control::list_now(const std::string& kind, const std::string& ns,
@@ -489,6 +505,7 @@ Node Control::item(const Object& object) {
 Node Control::status(const Key& key) {
   if (const auto scaled = scaled_.find(key); scaled != scaled_.end())
     return scaled_status(key, scaled->second);
+  if (key.kind == "ScaledJob") return scaled_jobs_.status(key);
   Node node = Node::object();
   if (const auto* target = workloads_->find(key)) {
     const scale::ReplicaCounts counts = target->counts();
@@ -527,9 +544,9 @@ Result<Node> Control::explain_now(const Key& key) {
   if (it == scaled_.end())
     return fail(
         Code::NotFound,
-        fmt::format(
-            "there is no ScaledObject '{}' in namespace {}; `jobmill get scaledobjects` lists them",
-            key.name, key.ns));
+        fmt::format("there is no ScaledObject or ScaledJob '{}' in namespace {}; `jobmill get "
+                    "scaledobjects` and `jobmill get scaledjobs` list them",
+                    key.name, key.ns));
   const Key target_key = it->second.spec.target_key();
   const targets::ProcessTarget* target = workloads_->find(target_key);
   const scale::ScaleStatus* status = autoscaler_.status(key);

@@ -12,6 +12,7 @@
 #include "app/front_door.h"
 #include "app/jobs_feed.h"
 #include "app/queue_feed.h"
+#include "app/scaled_jobs.h"
 #include "app/trigger_fetch.h"
 #include "app/workloads.h"
 #include "base/log.h"
@@ -39,7 +40,8 @@ struct ControlParts {
   Log& log;
   TriggerFetch& fetch;
   JobsFeed& feed;
-  QueueFeed* queues;  // null: no broker
+  QueueFeed* queues;                              // null: no broker
+  std::function<ExecutionControl&()> executions;  // made later; here before start()
   FrontDoor& door;
   api::Authenticator& authenticator;
   const ServerOptions& options;
@@ -125,11 +127,13 @@ class Control final : public api::ControlPlane {
   Node status(const Key& key);
   Node scaled_status(const Key& key, const Scaled& scaled);
   Result<Node> explain_now(const Key& key);
+  std::optional<Key> scaled_job_of(const Key& scaled_object) const;
   void watch_now(const Key& key, Duration wait, std::function<void()> changed);
 
   ControlParts parts_;
   scale::Autoscaler autoscaler_;
   std::map<Key, Scaled> scaled_;
+  ScaledJobs scaled_jobs_;
   std::unique_ptr<Workloads> workloads_;
   std::optional<net::EventLoop::TimerId> timer_;
   std::uint64_t last_watcher_ = 0;

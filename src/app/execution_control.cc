@@ -40,7 +40,8 @@ ExecutionControl::ExecutionControl(ExecutionParts parts)
                  .feed = parts_.feed,
                  .context = parts_.scaler_context,
                  .clock = parts_.clock,
-                 .log = parts_.log},
+                 .log = parts_.log,
+                 .begun = [this](const JobKey& key) { tell_scaler(key); }},
                 [this] { drive(); }) {
   runner_ = parts_.runner(runner_events());
   if (parts_.feed == nullptr) return;
@@ -64,9 +65,10 @@ void ExecutionControl::start() {
   restore();
   started_ = true;
   for (const executions::ContainerJob* job : engine_.jobs()) {
-    triggers_.put(*job);
+    put_triggers(*job);
     tell_scaler(job->key);
   }
+  for (const auto& [key, rules] : scaled_) roll_out(key);
   drive();
 }
 
@@ -78,7 +80,13 @@ void ExecutionControl::restore() {
   if (!jobs || !unfinished)
     return parts_.log.error("the executions cannot be read",
                             {{"error", !jobs ? jobs.error().message : unfinished.error().message}});
-  for (executions::ContainerJob& job : *jobs) engine_.put(std::move(job), now);
+  for (executions::ContainerJob& job : *jobs) {
+    if (!scaled_.contains(job.key))
+      engine_.put(std::move(job), now);
+    else
+      parts_.log.error("a ScaledJob has the name of a job, which does not run for that reason",
+                       {{"job", ExecutionTriggers::text(job.key)}});
+  }
   for (Execution& execution : *unfinished) {
     std::vector<TakenMessage> settled;
     for (const Replica& replica : execution.replicas) {
@@ -101,6 +109,60 @@ void ExecutionControl::shutdown(Duration grace, std::function<void()> done) {
   for (auto* waiters : {&job_waiters_, &log_waiters_})
     while (!waiters->empty()) wake(*waiters, std::string(waiters->begin()->first));
   drive();
+}
+
+// --- ScaledJobs ---------------------------------------------------------------------------------
+
+void ExecutionControl::put_triggers(const executions::ContainerJob& job) {
+  const auto scaled = scaled_.find(job.key);
+  triggers_.put(job, scaled != scaled_.end() ? &scaled->second : nullptr);
+}
+
+void ExecutionControl::put_scaled_job(executions::ContainerJob job, ScaledJobRules rules) {
+  const JobKey key = job.key;
+  job.updated = parts_.clock.now();
+  scaled_[key] = std::move(rules);
+  engine_.put(std::move(job), parts_.clock.now());
+  if (!started_) return;  // the rest is start()'s
+  put_triggers(*engine_.job(key));
+  roll_out(key);
+  job_changed(key);
+  drive();
+}
+
+void ExecutionControl::remove_scaled_job(const JobKey& key) {
+  if (scaled_.erase(key) == 0) return;
+  triggers_.remove(key);
+  engine_.remove(key, parts_.clock.now());
+  drive();
+}
+
+// Executions of an earlier spec are stopped, unless the ScaledJob lets them go on.
+void ExecutionControl::roll_out(const JobKey& key) {
+  if (scaled_.at(key).keeps_running) return;
+  const std::int64_t generation = engine_.job(key)->generation;
+  std::vector<std::string> old;
+  for (const Execution* execution : engine_.unfinished(key))
+    if (execution->started.generation != generation) old.push_back(execution->name);
+  if (old.empty()) return;
+  parts_.log.warn("executions of an earlier spec are stopped; rollout.strategy gradual keeps them",
+                  {{"scaledjob", ExecutionTriggers::text(key)}, {"count", old.size()}});
+  for (const std::string& name : old) (void)engine_.stop(key, name, parts_.clock.now());
+}
+
+bool ExecutionControl::has_stored_job(const JobKey& key) const {
+  return engine_.job(key) != nullptr && !scaled_.contains(key);
+}
+
+std::optional<JobPicture> ExecutionControl::picture(const JobKey& key) const {
+  const executions::ContainerJob* job = engine_.job(key);
+  if (job == nullptr) return std::nullopt;
+  const std::string text = ExecutionTriggers::text(key);
+  return JobPicture{.job = *job,
+                    .semantics = triggers_.semantics(key),
+                    .counts = engine_.counts(key),
+                    .latest = triggers_.scaler().latest(text),
+                    .last_create = triggers_.scaler().last_create(text)};
 }
 
 // --- the engines --------------------------------------------------------------------------------
@@ -260,6 +322,7 @@ void ExecutionControl::start_replica(const std::string& name) {
                            parts_.facts(), header, now);
   if (!plan)
     return replica_failed(name, plan.error().message, plan.error().code == Code::Unavailable);
+  if (scaled_.contains(job->key)) expand_variables(execution->started.pod, job->key, *plan);
   plan->log = log_path(*execution, name);
   std::optional<TimePoint> locks_until;
   if (job->options.supervisor_locks)

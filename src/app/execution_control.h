@@ -15,10 +15,12 @@
 
 #include "api/execution_plane.h"
 #include "api/identity.h"
+#include "app/execution_explain.h"
 #include "app/execution_triggers.h"
 #include "app/queue_feed.h"
 #include "app/replica_plan.h"
 #include "app/running_replicas.h"
+#include "app/scaled_job.h"
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "executions/execution_store.h"
@@ -65,6 +67,13 @@ class ExecutionControl final : public api::ExecutionPlane {
   void shutdown(Duration grace, std::function<void()> done);
   void log_grew(const std::string& replica);  // from any thread
 
+  // ScaledJobs, on the control thread: jobs that belong to their manifests. They are not stored, so
+  // those of the catalog have to be put before start().
+  void put_scaled_job(executions::ContainerJob job, ScaledJobRules rules);
+  void remove_scaled_job(const JobKey& key);
+  bool has_stored_job(const JobKey& key) const;  // of that name, which is none of these
+  std::optional<JobPicture> picture(const JobKey& key) const;
+
   void put_job(JobKey key, std::string id, Node resource, bool patch, Done<Put> done) override;
   void get_job(JobKey key, Done<Node> done) override;
   void list_jobs(std::string group, Done<Node> done) override;
@@ -105,6 +114,7 @@ class ExecutionControl final : public api::ExecutionPlane {
 
   // --- execution_control.cc: the engines ---
   void restore();
+  void roll_out(const JobKey& key);
   void drive();
   bool carry_out(const executions::Executions::Actions& actions);
   bool carry_out(const scale::JobScaler::Actions& actions);
@@ -112,6 +122,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   void start_replica(const std::string& replica);
   void stop_replica(const executions::Executions::StopReplica& stop);
   void create(const scale::JobScaler::Create& wish);
+  void put_triggers(const ContainerJob& job);
   void tell_scaler(const JobKey& key);
   void job_changed(const JobKey& key);
   void answer_pending();
@@ -141,6 +152,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   void log_now(const JobKey& key, const Log& query, Done<api::LogPage> done);
   void read_log(const Execution& execution, const Log& query, Done<api::LogPage> done);
   Node explained(const JobKey& key, const Explain& query);
+  Status check_not_scaled(const JobKey& key) const;
   Result<const ContainerJob*> known(const JobKey& key) const;
   std::string job_id(const JobKey& key) const;
   Node reference(const JobKey& key, const std::string& execution) const;
@@ -152,6 +164,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   ExecutionParts parts_;
   executions::Executions engine_;
   ExecutionTriggers triggers_;
+  std::map<JobKey, ScaledJobRules> scaled_;
   std::unique_ptr<executions::Runner> runner_;
 
   std::set<std::string, std::less<>> starting_;  // wait for their execution to be saved

@@ -86,6 +86,11 @@ Result<const ContainerJob*> ExecutionControl::known(const JobKey& key) const {
   return job;
 }
 
+Status ExecutionControl::check_not_scaled(const JobKey& key) const {
+  if (!scaled_.contains(key)) return {};
+  return fail(Code::Conflict, fmt::format("{} is a ScaledJob; change its manifest", key.name));
+}
+
 std::string ExecutionControl::job_id(const JobKey& key) const {
   const ContainerJob* job = engine_.job(key);
   const Node* id = job != nullptr ? job->document.find("id") : nullptr;
@@ -131,6 +136,7 @@ void ExecutionControl::put_job(JobKey key, std::string id, Node resource, bool p
 
 void ExecutionControl::put_now(const JobKey& key, const std::string& id, Node resource, bool patch,
                                Done<Put> done) {
+  if (const Status ours = check_not_scaled(key); !ours) return done(ours.error());
   auto job = decode(key, id, std::move(resource), patch);
   if (!job) return done(job.error());
   const ContainerJob* before = engine_.job(key);
@@ -174,6 +180,7 @@ void ExecutionControl::list_jobs(std::string group, Done<Node> done) {
 void ExecutionControl::delete_job(JobKey key, Done<void> done) {
   on_control([this, key = lower(key), done = std::move(done)] {
     if (const auto job = known(key); !job) return done(job.error());
+    if (const Status ours = check_not_scaled(key); !ours) return done(ours.error());
     parts_.store.remove_job(key, [this, key, done](const Status& removed) {
       if (!removed) return done(removed.error());
       triggers_.remove(key);
@@ -425,13 +432,8 @@ void ExecutionControl::explain(JobKey key, Explain query, Done<Node> done) {
 }
 
 Node ExecutionControl::explained(const JobKey& key, const Explain& query) {
-  const std::string text = ExecutionTriggers::text(key);
-  const JobPicture picture{.job = *engine_.job(key),
-                           .semantics = triggers_.semantics(key),
-                           .counts = engine_.counts(key),
-                           .latest = triggers_.scaler().latest(text),
-                           .last_create = triggers_.scaler().last_create(text)};
-  return query.why_not ? explain_why_not(picture) : explain_job(picture, parts_.clock.now());
+  const JobPicture about = *picture(key);
+  return query.why_not ? explain_why_not(about) : explain_job(about, parts_.clock.now());
 }
 
 }  // namespace jobmill::app

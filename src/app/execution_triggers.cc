@@ -42,6 +42,18 @@ scale::TriggerSpec trigger_spec(const ContainerJob& job, std::size_t index) {
   return spec;
 }
 
+Result<scale::TriggerSpec> resolved(const ContainerJob& job, const ScaledJobRules* rules,
+                                    std::size_t index) {
+  if (rules != nullptr) return rules->resolve(index);
+  return trigger_spec(job, index);
+}
+
+Result<scalers::ServiceBusTrigger> parse_queue(const ContainerJob& job, const ScaledJobRules* rules,
+                                               std::size_t index) {
+  TRY(const scale::TriggerSpec spec, resolved(job, rules, index));
+  return scalers::parse_azure_servicebus(spec);
+}
+
 bool is_foreign(const Result<std::string>& found) {
   return !found && found.error().code == Code::Unsupported;
 }
@@ -63,16 +75,16 @@ executions::JobKey ExecutionTriggers::key_of(std::string_view text) {
 
 // --- jobs ---------------------------------------------------------------------------------------
 
-void ExecutionTriggers::put(const ContainerJob& job) {
+void ExecutionTriggers::put(const ContainerJob& job, const ScaledJobRules* rules) {
   remove(job.key);
   if (job.trigger != executions::TriggerType::Event || job.rules.empty()) return;
   Binding& binding = bindings_[job.key];
   binding.job = job;
+  if (rules != nullptr) binding.rules = *rules;
   for (std::size_t i = 0; i < job.rules.size(); ++i) {
     Source& source = binding.sources.emplace_back();
-    source.spec = trigger_spec(job, i);
-    if (source.spec.type != kServiceBus || parts_.feed == nullptr) continue;
-    auto trigger = scalers::parse_azure_servicebus(source.spec);
+    if (job.rules[i].type != kServiceBus || parts_.feed == nullptr) continue;
+    auto trigger = parse_queue(job, rules, i);
     if (trigger)
       source.queue = *std::move(trigger);
     else
@@ -132,9 +144,11 @@ void ExecutionTriggers::located(const JobKey& key, std::uint64_t round, std::siz
 
 bool ExecutionTriggers::can_be_bound(const Binding& binding) const {
   if (binding.job.options.semantics == Semantics::Cloud) return false;
-  return std::ranges::all_of(binding.sources, [](const Source& source) {
-    return source.spec.type == kServiceBus && source.found && !is_foreign(*source.found);
-  });
+  const bool all_queues = std::ranges::all_of(
+      binding.job.rules, [](const auto& rule) { return rule.type == kServiceBus; });
+  return all_queues && std::ranges::all_of(binding.sources, [](const Source& source) {
+           return source.found && !is_foreign(*source.found);
+         });
 }
 
 void ExecutionTriggers::decide(Binding& binding) {
@@ -148,6 +162,7 @@ void ExecutionTriggers::decide(Binding& binding) {
     bind(binding);
   else
     read_by_polls(binding);
+  parts_.begun(binding.job.key);
   changed_();
 }
 
@@ -164,21 +179,33 @@ void ExecutionTriggers::unwatch(Binding& binding) {
 
 scale::JobScaler::Spec ExecutionTriggers::spec_of(const Binding& binding) const {
   const ContainerJob& job = binding.job;
-  return {.key = text(job.key),
-          .semantics = binding.semantics == Semantics::Bound ? scale::JobSemantics::Bound
-                                                             : scale::JobSemantics::Keda,
-          .polling_interval = job.polling_interval,
-          .min = job.min_executions,
-          .max = job.max_executions,
-          .suspended = job.options.suspended};
+  scale::JobScaler::Spec spec{.key = text(job.key),
+                              .semantics = binding.semantics == Semantics::Bound
+                                               ? scale::JobSemantics::Bound
+                                               : scale::JobSemantics::Keda,
+                              .polling_interval = job.polling_interval,
+                              .min = job.min_executions,
+                              .max = job.max_executions,
+                              .suspended = job.options.suspended};
+  if (!binding.rules) return spec;
+  const ScaledJobRules& rules = *binding.rules;
+  spec.min = rules.min;
+  spec.max = rules.max;
+  spec.combination = rules.combination;
+  spec.strategy = rules.strategy;
+  spec.deduction = rules.deduction;
+  spec.percentage = rules.percentage;
+  return spec;
 }
 
 void ExecutionTriggers::bind(Binding& binding) {
   scale::JobScaler::Spec spec = spec_of(binding);
-  for (const Source& source : binding.sources)
-    spec.rules.push_back({.name = source.spec.name,
-                          .messages = source.queue ? source.queue->messages : 1,
-                          .activation = source.queue ? source.queue->activation : 0});
+  for (std::size_t i = 0; i < binding.sources.size(); ++i) {
+    const auto& queue = binding.sources[i].queue;
+    spec.rules.push_back({.name = binding.job.rules[i].name,
+                          .messages = queue ? queue->messages : 1,
+                          .activation = queue ? queue->activation : 0});
+  }
   const TimePoint now = parts_.clock.now();
   scaler_.put(std::move(spec), now);
   for (std::size_t i = 0; i < binding.sources.size(); ++i) {
@@ -215,17 +242,22 @@ int ExecutionTriggers::messages(const JobKey& key, int rule) const {
 
 // --- cloud: read at the interval ----------------------------------------------------------------
 
-Result<scale::MetricSpec> ExecutionTriggers::build(Source& source) {
+// Its secrets are looked up again.
+Result<scale::MetricSpec> ExecutionTriggers::build(Binding& binding, std::size_t rule) {
+  Source& source = binding.sources[rule];
   source.scaler.reset();
-  TRY(source.scaler, scalers::make_scaler(source.spec, parts_.context()));
+  TRY(const scale::TriggerSpec spec,
+      resolved(binding.job, binding.rules ? &*binding.rules : nullptr, rule));
+  TRY(source.scaler, scalers::make_scaler(spec, parts_.context()));
   return source.scaler->metric();
 }
 
 void ExecutionTriggers::read_by_polls(Binding& binding) {
   scale::JobScaler::Spec spec = spec_of(binding);
-  for (Source& source : binding.sources)
-    spec.triggers.push_back(
-        {.type = source.spec.type, .name = source.spec.name, .metric = build(source)});
+  for (std::size_t i = 0; i < binding.sources.size(); ++i) {
+    const executions::ScaleRule& rule = binding.job.rules[i];
+    spec.triggers.push_back({.type = rule.type, .name = rule.name, .metric = build(binding, i)});
+  }
   scaler_.put(std::move(spec), parts_.clock.now());
 }
 
@@ -240,7 +272,7 @@ void ExecutionTriggers::read(const scale::JobScaler::Read& read) {
     });
   };
   if (read.rebuild || source.scaler == nullptr) {
-    const auto metric = build(source);
+    const auto metric = build(it->second, read.trigger);
     if (!metric) return answer(metric.error());
     scaler_.built(read, *metric);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "app/queue_feed.h"
+#include "app/scaled_job.h"
 #include "base/log.h"
 #include "executions/container_job.h"
 #include "net/event_loop.h"
@@ -34,12 +35,14 @@ class ExecutionTriggers {
     std::function<scalers::ScalerContext()> context;
     const Clock& clock;
     Log& log;
+    std::function<void(const JobKey& key)> begun;  // scaler() knows it, but not its executions
   };
 
   // `changed`: something may have to be decided now.
   ExecutionTriggers(Parts parts, std::function<void()> changed);
 
-  void put(const executions::ContainerJob& job);  // new or changed
+  // New or changed. `rules`: it is a ScaledJob, whose triggers are looked up in its own way.
+  void put(const executions::ContainerJob& job, const ScaledJobRules* rules = nullptr);
   void remove(const JobKey& key);
   void entities_changed();  // queues and keys: they are looked for again
   void stop();              // no reads any more
@@ -47,6 +50,7 @@ class ExecutionTriggers {
   // What scale::JobScaler asks for.
   void read(const scale::JobScaler::Read& read);
   scale::JobScaler& scaler() { return scaler_; }
+  const scale::JobScaler& scaler() const { return scaler_; }
 
   // A rule that means a queue of this server.
   struct Rule {
@@ -64,13 +68,13 @@ class ExecutionTriggers {
 
  private:
   struct Source {
-    scale::TriggerSpec spec;
     std::optional<scalers::ServiceBusTrigger> queue;  // of azure-servicebus, if it can be read
     std::optional<Result<std::string>> found;         // its path
     std::unique_ptr<scale::Scaler> scaler;            // of cloud semantics
   };
   struct Binding {
     executions::ContainerJob job;
+    std::optional<ScaledJobRules> rules;  // of a ScaledJob
     std::vector<Source> sources;
     std::uint64_t round = 0;  // of looking for queues; answers to earlier ones are dropped
     std::optional<executions::Semantics> semantics;
@@ -84,7 +88,7 @@ class ExecutionTriggers {
   void bind(Binding& binding);
   void read_by_polls(Binding& binding);
   void unwatch(Binding& binding);
-  Result<scale::MetricSpec> build(Source& source);
+  Result<scale::MetricSpec> build(Binding& binding, std::size_t rule);
   scale::JobScaler::Spec spec_of(const Binding& binding) const;
 
   Parts parts_;

@@ -16,6 +16,7 @@ struct Kind {
 
 constexpr std::array kKinds{
     Kind{"ScaledObject", {"so"}},
+    Kind{"ScaledJob", {"sj"}},
     Kind{"TriggerAuthentication", {"ta", "triggerauth"}},
     Kind{"ClusterTriggerAuthentication", {"cta", "clustertriggerauth"}},
     Kind{"Deployment", {"deploy"}},
@@ -46,7 +47,8 @@ std::optional<std::string_view> kind_of(std::string_view word) {
 }
 
 std::string_view known_kinds() {
-  return "scaledobjects (so), triggerauthentications (ta), clustertriggerauthentications (cta), "
+  return "scaledobjects (so), scaledjobs (sj), triggerauthentications (ta), "
+         "clustertriggerauthentications (cta), "
          "deployments (deploy), services (svc), secrets, configmaps (cm), pods (po)";
 }
 

@@ -273,6 +273,7 @@ Server::Impl::Impl(ServerOptions given)
                         .fetch = fetch,
                         .feed = feed,
                         .queues = bus ? &bus->feed() : nullptr,
+                        .executions = [this]() -> app::ExecutionControl& { return *executions; },
                         .door = door,
                         .authenticator = authenticator,
                         .options = options,

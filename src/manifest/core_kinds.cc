@@ -12,6 +12,7 @@ namespace jobmill::manifest {
 namespace {
 
 constexpr IntegerRange kPort{.least = 1, .most = 65535};
+constexpr IntegerRange kOneOrMore{.least = 1};
 
 // What every manifest has around its own members; read_object looks into it.
 void accept_envelope(Fields& fields) {
@@ -108,12 +109,11 @@ std::optional<Probe> decode_probe(Fields& fields) {
     probe.kind = Probe::Kind::Tcp;
     probe.port = decode_port_ref(f, "port");
   });
-  const IntegerRange one_or_more{.least = 1};
   probe.initial_delay = fields.seconds("initialDelaySeconds").value_or(probe.initial_delay);
-  probe.period = fields.seconds("periodSeconds", one_or_more).value_or(probe.period);
-  probe.timeout = fields.seconds("timeoutSeconds", one_or_more).value_or(probe.timeout);
-  probe.success_threshold = fields.integer("successThreshold", one_or_more).value_or(1);
-  probe.failure_threshold = fields.integer("failureThreshold", one_or_more).value_or(3);
+  probe.period = fields.seconds("periodSeconds", kOneOrMore).value_or(probe.period);
+  probe.timeout = fields.seconds("timeoutSeconds", kOneOrMore).value_or(probe.timeout);
+  probe.success_threshold = fields.integer("successThreshold", kOneOrMore).value_or(1);
+  probe.failure_threshold = fields.integer("failureThreshold", kOneOrMore).value_or(3);
   if (exec && probe.command.empty()) fields.error("exec", "needs a command");
   if (!exec && !http && !tcp) return std::nullopt;
   return probe;
@@ -163,12 +163,49 @@ void decode_pod_spec(Fields& spec, Deployment& deployment) {
   deployment.grace = spec.seconds("terminationGracePeriodSeconds").value_or(deployment.grace);
 }
 
-void decode_template(Fields& pod, Deployment& deployment) {
+// Answers the labels.
+Texts decode_pod_metadata(Fields& pod) {
+  Texts labels;
   pod.object("metadata", [&](Fields& metadata) {
-    deployment.pod_labels = metadata.texts("labels");
+    labels = metadata.texts("labels");
     metadata.accept({"annotations", "creationTimestamp", "name", "namespace"});
   });
+  return labels;
+}
+
+void decode_template(Fields& pod, Deployment& deployment) {
+  deployment.pod_labels = decode_pod_metadata(pod);
   pod.required_object("spec", [&](Fields& spec) { decode_pod_spec(spec, deployment); });
+}
+
+// A job runs all of its containers. Whether a replica that failed is started again in its pod or in
+// another one makes no difference without pods.
+void decode_job_pod(Fields& spec, JobSpec& job) {
+  spec.each("containers", [&](Fields& f) { job.containers.push_back(decode_container(f)); });
+  spec.each("initContainers",
+            [&](Fields& f) { job.init_containers.push_back(decode_container(f)); });
+  if (job.containers.empty()) spec.error("containers", "at least one is needed");
+  if (job.containers.size() > 1)
+    spec.problems().note(spec.node(), spec.path_to("containers") +
+                                          ": the first one is the replica; the others run beside "
+                                          "it and are stopped with it");
+  job.grace = spec.seconds("terminationGracePeriodSeconds").value_or(job.grace);
+  if (const auto deadline = spec.seconds("activeDeadlineSeconds", kOneOrMore))
+    job.deadline = std::min(job.deadline.value_or(*deadline), *deadline);
+  spec.accept({"restartPolicy"});
+}
+
+void decode_counts(Fields& fields, JobSpec& job) {
+  const auto completions = fields.integer("completions", kOneOrMore);
+  job.parallelism = fields.integer("parallelism", kOneOrMore).value_or(1);
+  job.completions = completions.value_or(1);
+  job.backoff_limit = fields.integer("backoffLimit", {.least = 0}).value_or(job.backoff_limit);
+  job.deadline = fields.seconds("activeDeadlineSeconds", kOneOrMore);
+  if (job.parallelism > job.completions)
+    fields.problems().note(
+        *fields.node().find("parallelism"),
+        fields.path_to("parallelism") + ": no effect beyond completions, which is " +
+            std::to_string(job.completions) + (completions ? "" : " when it is not set"));
 }
 
 ServicePort decode_service_port(Fields& fields) {
@@ -191,7 +228,7 @@ void decode_base64(Texts& values, const Texts& encoded, Fields& fields) {
 
 }  // namespace
 
-const Container* Deployment::container(std::string_view name) const {
+const Container* find_container(const std::vector<Container>& containers, std::string_view name) {
   const auto same = [&](const Container& one) { return name.empty() || one.name == name; };
   const auto found = std::find_if(containers.begin(), containers.end(), same);
   return found == containers.end() ? nullptr : &*found;
@@ -237,6 +274,19 @@ Texts decode_config_map(const Object& object, Problems& problems) {
   accept_envelope(fields);
   fields.accept({"immutable"});
   return fields.texts("data");
+}
+
+JobSpec decode_job_spec(const Node& node, const std::string& path, Problems& problems) {
+  JobSpec job;
+  Fields fields(node, path, Unknown::Named, problems);
+  if (!node.is_object()) return job;  // which is an error by now
+  decode_counts(fields, job);
+  fields.required_object("template", [&](Fields& pod) {
+    decode_pod_metadata(pod);
+    pod.required_object("spec", [&](Fields& spec) { decode_job_pod(spec, job); });
+  });
+  fields.accept({"completionMode", "manualSelector", "selector", "ttlSecondsAfterFinished"});
+  return job;
 }
 
 void check_core_object(const Object& object, Problems& problems) {

@@ -81,6 +81,9 @@ struct Container {
   Limits limits;
 };
 
+// The one of that name, the first one for "", null if there is none.
+const Container* find_container(const std::vector<Container>& containers, std::string_view name);
+
 struct Deployment {
   ObjectKey key;
   int replicas = 1;
@@ -89,8 +92,20 @@ struct Deployment {
   Duration grace = std::chrono::seconds(30);
 
   const Container& main() const { return containers.front(); }
-  // The named container, the first one for "", null if there is none of that name.
-  const Container* container(std::string_view name) const;
+  const Container* container(std::string_view name) const {
+    return find_container(containers, name);
+  }
+};
+
+// What a Job of batch/v1 runs. It stands in other kinds too.
+struct JobSpec {
+  int parallelism = 1;
+  int completions = 1;
+  int backoff_limit = 6;
+  std::optional<Duration> deadline;   // activeDeadlineSeconds, of the job or of its pod
+  std::vector<Container> containers;  // at least one
+  std::vector<Container> init_containers;
+  Duration grace = std::chrono::seconds(30);
 };
 
 struct ServicePort {
@@ -111,6 +126,9 @@ Deployment decode_deployment(const Object& object, Problems& problems);
 Service decode_service(const Object& object, Problems& problems);
 Texts decode_secret(const Object& object, Problems& problems);  // data and stringData, as bytes
 Texts decode_config_map(const Object& object, Problems& problems);
+
+// Decodes a part of a manifest of another kind; `path` leads to it.
+JobSpec decode_job_spec(const Node& node, const std::string& path, Problems& problems);
 
 // Decodes an object of one of these kinds only to find what is wrong with it. Other kinds are
 // for the module that owns them.

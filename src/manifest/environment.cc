@@ -103,10 +103,17 @@ Result<Texts> resolve_environment(const Catalog& catalog, const Deployment& depl
   if (!chosen)
     return fail(Code::NotFound,
                 to_string(deployment.key) + " has no container " + std::string(container));
-  EnvironmentBuilder builder(catalog, deployment.key.ns, fields, provided);
-  for (const EnvFrom& from : chosen->env_from) builder.add(from);
-  for (const EnvVar& variable : chosen->env) builder.add(variable);
-  return builder.take(to_string(deployment.key));
+  return resolve_environment(catalog, deployment.key.ns, *chosen, to_string(deployment.key), fields,
+                             provided);
+}
+
+Result<Texts> resolve_environment(const Catalog& catalog, std::string_view ns,
+                                  const Container& container, const std::string& whose,
+                                  const Texts& fields, const Texts& provided) {
+  EnvironmentBuilder builder(catalog, ns, fields, provided);
+  for (const EnvFrom& from : container.env_from) builder.add(from);
+  for (const EnvVar& variable : container.env) builder.add(variable);
+  return builder.take(whose);
 }
 
 std::string expand_variables(std::string_view text, const Texts& declared, const Texts& provided) {

@@ -23,6 +23,11 @@ Result<Texts> resolve_environment(const Catalog& catalog, const Deployment& depl
                                   std::string_view container = "", const Texts& fields = {},
                                   const Texts& provided = {});
 
+// The same for a container of any other object: `whose` names that in messages.
+Result<Texts> resolve_environment(const Catalog& catalog, std::string_view ns,
+                                  const Container& container, const std::string& whose,
+                                  const Texts& fields = {}, const Texts& provided = {});
+
 // Replaces $(NAME) by a variable's value and $$ by $, as Kubernetes does in values, commands and
 // arguments; $(NAME) of an unknown variable stays. What is declared comes before what is provided.
 std::string expand_variables(std::string_view text, const Texts& declared,

@@ -19,6 +19,7 @@ constexpr std::array kUsed{
     Kind{kKeda, "ClusterTriggerAuthentication"},
     Kind{"v1", "ConfigMap"},
     Kind{"apps/v1", "Deployment"},
+    Kind{kKeda, "ScaledJob"},
     Kind{kKeda, "ScaledObject"},
     Kind{"v1", "Secret"},
     Kind{"v1", "Service"},
@@ -79,7 +80,6 @@ Meaning meaning_of(std::string_view api_version, std::string_view kind) {
     return used.api_version == api_version && used.name == kind;
   };
   if (std::any_of(kUsed.begin(), kUsed.end(), same)) return Meaning::Used;
-  if (api_version == kKeda && kind == "ScaledJob") return Meaning::Later;
   const std::string_view group = group_of(api_version);
   if (is_kubernetes_own(group) || group == "eventing.keda.sh") return Meaning::NotUsed;
   return Meaning::Unknown;

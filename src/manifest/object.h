@@ -67,7 +67,6 @@ class Problems {
 enum class Meaning {
   Used,     // one of used_kinds()
   NotUsed,  // Kubernetes' own, and nothing to a machine without a cluster
-  Later,    // ours, and not built yet
   Unknown,
 };
 

@@ -83,8 +83,6 @@ class Reader {
     switch (meaning_of(object.api_version, object.key.kind)) {
       case Meaning::NotUsed:
         return problems.note(place, name + ": not used on this machine");
-      case Meaning::Later:
-        return problems.error(place, name + ": not supported yet");
       case Meaning::Unknown:
         return problems.error(place, name + ": unknown kind of " + object.api_version +
                                          "; known: " + std::string(used_kinds()));

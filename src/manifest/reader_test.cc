@@ -136,8 +136,6 @@ TEST_CASE("reader: kinds of a cluster are named and not used, others are errors"
                   "Deployment") != std::string::npos);
   CHECK(only_error(read("{apiVersion: keda.sh/v1alpha1, kind: ScaledObjekt, metadata: {name: a}}"))
             .find("unknown kind") != std::string::npos);
-  CHECK(only_error(read("{apiVersion: keda.sh/v1alpha1, kind: ScaledJob, metadata: {name: a}}")) ==
-        "m.yaml:1: ScaledJob/a: not supported yet");
 }
 
 TEST_CASE("reader: lists are opened, an object that comes twice is refused") {

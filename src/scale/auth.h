@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "manifest/catalog.h"
+#include "scale/scaled_job.h"
 #include "scale/scaler.h"
 #include "scale/spec.h"
 
@@ -27,6 +28,11 @@ struct ResolvedTrigger {
 // without it the wrong source might be read.
 Result<ResolvedTrigger> resolve_trigger(const manifest::Catalog& catalog,
                                         const ScaledObjectSpec& object, std::size_t index,
+                                        std::string_view cluster_ns = manifest::kDefaultNamespace);
+
+// The same for a ScaledJob, whose pod template is the target.
+Result<ResolvedTrigger> resolve_trigger(const manifest::Catalog& catalog, const ScaledJobSpec& job,
+                                        std::size_t index,
                                         std::string_view cluster_ns = manifest::kDefaultNamespace);
 
 }  // namespace jobmill::scale

@@ -160,3 +160,41 @@ spec:
   REQUIRE_FALSE(trigger);
   CHECK(trigger.error().message.find("there is no Secret/absent") != std::string::npos);
 }
+
+TEST_CASE("auth: a ScaledJob's variables are those of its pod template") {
+  Catalog catalog = catalog_of(kObjects);
+  ScaledJobSpec job;
+  job.key = {"ScaledJob", "default", "sj"};
+  using Source = jobmill::manifest::EnvVar::Source;
+  job.job.containers.resize(2);
+  job.job.containers[0].name = "main";
+  job.job.containers[1].name = "side";
+  job.job.containers[1].env = {{.name = "USER", .value = "u"},
+                               {.name = "TOKEN",
+                                .source = Source::Secret,
+                                .value = "",
+                                .object = "creds",
+                                .key = "password"}};
+  Trigger trigger;
+  trigger.type = "metrics-api";
+  trigger.authentication = AuthenticationRef{.name = "all"};
+  job.triggers = {trigger};
+
+  job.env_source_container = "side";
+  const auto both = resolve_trigger(catalog, job, 0);
+  REQUIRE(both);
+  CHECK(both->spec.env == Texts{{"TOKEN", "secret"}, {"USER", "u"}});
+  CHECK(both->spec.auth == Texts{{"host", "h"}, {"token", "secret"}, {"username", "ann"}});
+  CHECK(both->spec.polling_interval == std::chrono::seconds(30));
+  CHECK(both->warnings.empty());
+
+  job.env_source_container = "";
+  const auto first = resolve_trigger(catalog, job, 0);
+  REQUIRE(first);
+  CHECK(first->spec.env.empty());
+  CHECK(first->warnings == std::vector<std::string>{"ScaledJob/sj has no variable USER",
+                                                    "ScaledJob/sj has no variable USER"});
+
+  job.job.containers[0].env_from = {{.name = "absent"}};
+  CHECK_FALSE(resolve_trigger(catalog, job, 0));
+}

@@ -8,6 +8,7 @@
 
 #include "manifest/fields.h"
 #include "manifest/quantity.h"
+#include "scale/spec_fields.h"
 
 namespace jobmill::scale {
 namespace {
@@ -17,26 +18,10 @@ using manifest::IntegerRange;
 using manifest::Problems;
 using manifest::Texts;
 
-constexpr std::string_view kPaused = "autoscaling.keda.sh/paused";
 constexpr std::string_view kPausedReplicas = "autoscaling.keda.sh/paused-replicas";
 constexpr std::string_view kPausedIn = "autoscaling.keda.sh/paused-scale-in";
 constexpr std::string_view kPausedOut = "autoscaling.keda.sh/paused-scale-out";
 constexpr std::string_view kForce = "autoscaling.keda.sh/force-activation";
-constexpr std::string_view kSemantics = "jobmill/semantics";
-
-constexpr IntegerRange kNotNegative{.least = 0};
-constexpr IntegerRange kPositive{.least = 1};
-
-const std::string* find(const Texts& texts, std::string_view key) {
-  const auto it = texts.find(key);
-  return it == texts.end() ? nullptr : &it->second;
-}
-
-// Anything but a plain "no" counts as yes: a mistyped value must not set a paused workload free.
-bool is_asked_for(const std::string* text) {
-  constexpr std::array<std::string_view, 6> kNo{"0", "f", "F", "FALSE", "false", "False"};
-  return text && std::find(kNo.begin(), kNo.end(), *text) == kNo.end();
-}
 
 std::optional<int> integer_of(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
@@ -103,28 +88,6 @@ ScaleTargetRef decode_target(Fields& fields) {
   return target;
 }
 
-AuthenticationRef decode_authentication_ref(Fields& fields) {
-  constexpr std::array<std::string_view, 2> kKinds{"TriggerAuthentication",
-                                                   "ClusterTriggerAuthentication"};
-  AuthenticationRef reference;
-  reference.name = fields.required_text("name");
-  reference.kind = kKinds[fields.word("kind", kKinds).value_or(0)];
-  return reference;
-}
-
-Trigger decode_trigger(Fields& fields) {
-  Trigger trigger;
-  trigger.type = fields.required_text("type");
-  trigger.name = fields.text("name");
-  trigger.metric_type = fields.text("metricType");
-  trigger.metadata = fields.texts("metadata");
-  if (!fields.has("metadata")) fields.error("metadata", "required, and missing");
-  trigger.use_cached_metrics = fields.boolean("useCachedMetrics").value_or(false);
-  fields.object("authenticationRef",
-                [&](Fields& f) { trigger.authentication = decode_authentication_ref(f); });
-  return trigger;
-}
-
 void decode_advanced(Fields& fields, ScaledObjectSpec& spec) {
   spec.restore_to_original_replicas =
       fields.boolean("restoreToOriginalReplicaCount").value_or(false);
@@ -150,7 +113,7 @@ void decode_spec(Fields& fields, ScaledObjectSpec& spec) {
 }
 
 Semantics decode_semantics(const manifest::Object& object, Problems& problems) {
-  const std::string* text = find(object.annotations, kSemantics);
+  const std::string* text = find_text(object.annotations, kSemantics);
   if (!text || *text == "direct") return Semantics::Direct;
   if (*text != "keda")
     problems.error(object.document, "annotation " + std::string(kSemantics) +
@@ -195,14 +158,6 @@ void decode_authentication(Fields& fields, TriggerAuthenticationSpec& spec) {
                             "filePath", "gcpSecretManager", "hashiCorpVault", "oauth2"});
 }
 
-template <class DecodeSpec>
-void decode_document(const manifest::Object& object, Problems& problems,
-                     DecodeSpec decode_spec_of) {
-  Fields fields(object.document, "", manifest::Unknown::Refused, problems);
-  fields.accept({"apiVersion", "kind", "metadata", "status"});
-  fields.required_object("spec", decode_spec_of);
-}
-
 // The bounds as sentences need them.
 std::string shown(std::optional<int> value, std::string_view otherwise) {
   return value ? std::to_string(*value) : std::string(otherwise);
@@ -218,27 +173,18 @@ std::string hpa_name_of(const ScaledObjectSpec& spec) {
   return spec.hpa_name.empty() ? "keda-hpa-" + spec.key.name : spec.hpa_name;
 }
 
-void report(const Status& status, const Node& at, Problems& problems) {
-  if (!status) problems.error(at, status.error().message);
-}
-
-const Node& member_or_self(const Node& object, std::string_view key) {
-  const Node* member = object.find(key);
-  return member ? *member : object;
-}
-
 }  // namespace
 
 Pause read_pause(const Texts& annotations) {
   Pause pause;
-  const std::string* replicas = find(annotations, kPausedReplicas);
+  const std::string* replicas = find_text(annotations, kPausedReplicas);
   if (replicas) pause.replicas = integer_of(*replicas);
   pause.replicas_error = replicas && !pause.replicas;
-  pause.paused = replicas || is_asked_for(find(annotations, kPaused));
-  pause.has_paused = replicas || find(annotations, kPaused);
-  pause.in = is_asked_for(find(annotations, kPausedIn));
-  pause.out = is_asked_for(find(annotations, kPausedOut));
-  pause.force = is_asked_for(find(annotations, kForce));
+  pause.paused = replicas || is_asked_for(find_text(annotations, kPaused));
+  pause.has_paused = replicas || find_text(annotations, kPaused);
+  pause.in = is_asked_for(find_text(annotations, kPausedIn));
+  pause.out = is_asked_for(find_text(annotations, kPausedOut));
+  pause.force = is_asked_for(find_text(annotations, kForce));
   return pause;
 }
 

@@ -109,6 +109,20 @@ std::vector<std::string> scaled_object_row(const Node& item) {
           age_of(item, "created")};
 }
 
+std::vector<std::string> scaled_job_row(const Node& item) {
+  const Node& spec = member(member(item, "manifest"), "spec");
+  const Node& status = member(item, "status");
+  return {cell(item, "name"),
+          cell(spec, "minReplicaCount"),
+          cell(spec, "maxReplicaCount"),
+          condition(item, "Ready"),
+          condition(item, "Active"),
+          condition(item, "Paused"),
+          cell(status, "triggersTypes"),
+          cell(status, "authenticationsTypes"),
+          age_of(item, "created")};
+}
+
 std::vector<std::string> deployment_row(const Node& item) {
   const Node& status = member(item, "status");
   if (status.find("replicas") == nullptr)  // its image is off on this machine
@@ -132,6 +146,9 @@ const std::vector<Listing>& listings() {
        {"NAME", "SCALETARGETKIND", "SCALETARGETNAME", "MIN", "MAX", "READY", "ACTIVE", "FALLBACK",
         "PAUSED", "TRIGGERS", "AUTHENTICATIONS", "AGE"},
        scaled_object_row},
+      {"ScaledJob",
+       {"NAME", "MIN", "MAX", "READY", "ACTIVE", "PAUSED", "TRIGGERS", "AUTHENTICATIONS", "AGE"},
+       scaled_job_row},
       {"Deployment", {"NAME", "READY", "STARTING", "DRAINING", "AGE"}, deployment_row},
       {"Pod", {"NAME", "READY", "STATUS", "RESTARTS", "AGE"}, pod_row},
       {"", {"NAME", "AGE"}, plain_row},
@@ -196,8 +213,12 @@ const std::array<Command, 4> kManifestCommands{
     Command{"apply", "", "Create or change the objects of manifests; all of them or none.",
             kFileFlags, true, apply},
     Command{"delete", "", "Delete the objects of manifests.", kFileFlags, true, remove},
-    Command{
-        "get", "KIND [NAME]", "List objects: scaledobjects, deployments, pods, …", {}, true, get},
+    Command{"get",
+            "KIND [NAME]",
+            "List objects: scaledobjects, scaledjobs, deployments, pods, …",
+            {},
+            true,
+            get},
     Command{"describe", "KIND [NAME]", "Show objects with their status.", {}, true, describe},
 };
 

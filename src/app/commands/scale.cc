@@ -30,7 +30,7 @@ int explain(const Arguments& arguments) {
 const std::array<Command, 1> kScaleCommands{
     Command{"scale explain",
             "NAME",
-            "Why a ScaledObject has the replicas that it has.",
+            "Why a ScaledObject has its replicas, or a ScaledJob its executions.",
             {},
             true,
             explain},
