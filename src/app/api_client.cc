@@ -170,9 +170,9 @@ Reply ApiClient::send(http::ClientRequest request, std::string* etag) {
   if (!document || !document->is_object())
     document = make_problem(answer->status, "unexpected answer",
                             fmt::format("{} answered with status {}", url_, answer->status));
-  return {.refusal = Refusal{exit_of(answer->status),
-                             problem_of(answer->status, *std::move(document))},
-          .document = {}};
+  return {
+      .refusal = Refusal{exit_of(answer->status), problem_of(answer->status, *std::move(document))},
+      .document = {}};
 }
 
 int ApiClient::complain(int exit, std::string_view text) const {

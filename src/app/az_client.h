@@ -42,6 +42,7 @@ class AzClient {
   int usage_error(std::string_view text) const;  // prints; 2
   int fail(std::string_view text) const;         // prints; 1
   int not_found(std::string_view text) const;    // prints; 3
+  int complain(int exit, std::string_view text) const { return api_.complain(exit, text); }
 
   // Whether to go on: --yes, or a yes at the terminal. Otherwise the exit code.
   std::optional<int> confirm(const Arguments& arguments, std::string_view question) const;

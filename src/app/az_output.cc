@@ -133,6 +133,13 @@ std::string group_of(std::string_view id) {
   return std::string(id.substr(0, id.find('/')));
 }
 
+Node each(const Node& list, Node (*shown)(Node)) {
+  Node resources = Node::array();
+  if (const Node* value = list.find("value"))
+    for (const Node& one : value->items) resources.push(shown(one));
+  return resources;
+}
+
 }  // namespace
 
 std::optional<AzOutput> az_output_named(std::string_view text) {
@@ -169,17 +176,17 @@ Node az_resource(Node resource) {
         lifted.set(property.key, std::move(property.value));
     else
       lifted.set(member.key, std::move(member.value));
-  if (const Node* id = lifted.find("id"))
-    if (const std::string group = group_of(id->text); !group.empty())
-      lifted.set("resourceGroup", Node::string(group));
-  return lifted;
+  return az_plain_resource(std::move(lifted));
 }
 
-Node az_resources(const Node& list) {
-  Node resources = Node::array();
-  if (const Node* value = list.find("value"))
-    for (const Node& one : value->items) resources.push(az_resource(one));
-  return resources;
+Node az_plain_resource(Node resource) {
+  if (const Node* id = resource.find("id"))
+    if (const std::string group = group_of(id->text); !group.empty())
+      resource.set("resourceGroup", Node::string(group));
+  return resource;
 }
+
+Node az_resources(const Node& list) { return each(list, az_resource); }
+Node az_plain_resources(const Node& list) { return each(list, az_plain_resource); }
 
 }  // namespace jobmill::app

@@ -25,4 +25,8 @@ std::string az_text(const Node& result, AzOutput output, bool picked);
 Node az_resource(Node resource);
 Node az_resources(const Node& list);  // {"value": […]} as an array of them
 
+// Those that az shows as they are, with the resource group of their id.
+Node az_plain_resource(Node resource);
+Node az_plain_resources(const Node& list);
+
 }  // namespace jobmill::app

@@ -64,5 +64,13 @@ TEST_CASE("az output: properties stand beside the name, with the group of the id
         R"([{"name":"a"},{"name":"b"}])");
 }
 
+TEST_CASE("az output: some resources are shown as they are, with the group of the id") {
+  CHECK(to_json(az_plain_resource(
+            *parse_json(R"({"id": "/subscriptions/s/resourceGroups/rg/x", "properties": {}})"))) ==
+        R"({"id":"/subscriptions/s/resourceGroups/rg/x","properties":{},"resourceGroup":"rg"})");
+  CHECK(to_json(az_plain_resources(*parse_json(R"({"value": [{"properties": {"a": 1}}]})"))) ==
+        R"([{"properties":{"a":1}}])");
+}
+
 }  // namespace
 }  // namespace jobmill::app

@@ -66,8 +66,8 @@ bool share_a_name(std::string_view a, std::string_view b) {
 // A flag of az's own goes before one of ours: --server of a registry. Ours may stand before the
 // noun then.
 bool is_hidden(const Command& command, const Flag& global) {
-  return std::ranges::any_of(
-      command.flags, [&](const Flag& own) { return share_a_name(own.name, global.name); });
+  return std::ranges::any_of(command.flags,
+                             [&](const Flag& own) { return share_a_name(own.name, global.name); });
 }
 
 constexpr std::string_view kEllipsis = "…";

@@ -119,8 +119,8 @@ struct ScaleDefaults {
 Status set_scale(Node& config, const Arguments& arguments, const ScaleDefaults& otherwise,
                  std::vector<std::string>& notes) {
   Node& scale = object_at(config, {"scale"});
-  TRY_VOID(set_number(scale, "pollingInterval", arguments, "polling-interval", 1,
-                      otherwise.polling));
+  TRY_VOID(
+      set_number(scale, "pollingInterval", arguments, "polling-interval", 1, otherwise.polling));
   TRY_VOID(set_number(scale, "minExecutions", arguments, "min-executions", 0, otherwise.min));
   TRY_VOID(set_number(scale, "maxExecutions", arguments, "max-executions", 1, otherwise.max));
   TRY(std::vector<Node> rules, rules_of(arguments, notes));
@@ -152,9 +152,10 @@ Status set_options(Node& job, const Arguments& arguments) {
     options.set("supervisorLocks", Node::boolean(word == "on"));
   }
   if (arguments.has("workdir"))
-    options.set("workdir", Node::string(std::filesystem::absolute(arguments.get("workdir"))
-                                            .lexically_normal()
-                                            .string()));
+    options.set(
+        "workdir",
+        Node::string(
+            std::filesystem::absolute(arguments.get("workdir")).lexically_normal().string()));
   TRY_VOID(set_number(options, "stopGrace", arguments, "stop-grace", 0));
   TRY_VOID(set_number(options, "stalledAfter", arguments, "stalled-after", 1));
   TRY_VOID(set_number(options, "pendingLimit", arguments, "pending-limit", 1));
@@ -219,8 +220,7 @@ bool has_any(const Arguments& arguments, std::initializer_list<const char*> flag
 Result<Node*> container_to_change(Node& containers, const Arguments& arguments) {
   if (!arguments.has("container-name")) {
     if (containers.items.size() == 1) return &containers.items.front();
-    return invalid(
-        "Usage error: --container-name is required when adding or updating a container");
+    return invalid("Usage error: --container-name is required when adding or updating a container");
   }
   const std::string name = arguments.get("container-name");
   if (Node* found = named_in(&containers, "name", name)) return found;
@@ -233,12 +233,12 @@ Result<Node*> container_to_change(Node& containers, const Arguments& arguments) 
 }
 
 Status change_container(Node& job, const Arguments& arguments, std::vector<std::string>& notes) {
-  const bool env = has_any(arguments, {"set-env-vars", "remove-env-vars", "replace-env-vars",
-                                       "remove-all-env-vars"});
+  const bool env = has_any(
+      arguments, {"set-env-vars", "remove-env-vars", "replace-env-vars", "remove-all-env-vars"});
   if (!env && !has_any(arguments, {"image", "container-name", "cpu", "memory", "command", "args"}))
     return {};
   Node& containers = list_at(job, {"properties", "template", "containers"});
-  TRY(Node* container, container_to_change(containers, arguments));
+  TRY(Node * container, container_to_change(containers, arguments));
   TRY_VOID(set_container(*container, arguments));
   return env ? change_env(*container, arguments, notes) : Status();
 }
@@ -312,8 +312,7 @@ class NewJob {
   }
 
   Status read_environment(const FindEnvironment& find_environment) {
-    const std::string id =
-        resource_id(place_, kEnvironmentType, arguments_.get("environment"));
+    const std::string id = resource_id(place_, kEnvironmentType, arguments_.get("environment"));
     const auto environment = find_environment(id);
     if (!environment && environment.error().code != Code::NotFound) return environment.error();
     if (!environment)
@@ -344,8 +343,7 @@ class NewJob {
 
   Status read_container() {
     Node container = Node::object();
-    container.set("name",
-                  Node::string(arguments_.get("container-name", arguments_.get("name"))));
+    container.set("name", Node::string(arguments_.get("container-name", arguments_.get("name"))));
     container.set("image", Node::string(kQuickstart));
     TRY_VOID(set_container(container, arguments_));
     TRY(Node env, env_vars(values_of(arguments_, "env-vars"), draft_.notes));
@@ -438,8 +436,8 @@ Result<JobDraft> changed_job(const Arguments& arguments, Node job) {
 
 Result<Node> start_template(const Arguments& arguments, const Node& job,
                             std::vector<std::string>& notes) {
-  if (!has_any(arguments, {"image", "container-name", "env-vars", "command", "args", "cpu",
-                           "memory"}))
+  if (!has_any(arguments,
+               {"image", "container-name", "env-vars", "command", "args", "cpu", "memory"}))
     return Node();
   Node pod = Node::object();
   if (const Node* known = find_at(job, {"properties", "template"})) pod = *known;

@@ -69,9 +69,10 @@ Result<std::string> password_secret(Node& job, const RegistryLogin& login) {
   if (login.password.starts_with(kSecretRef)) {
     const std::string name = login.password.substr(kSecretRef.size());
     if (named_in(&secrets, "name", name) != nullptr) return name;
-    return invalid(fmt::format("Registry password secret with name '{}' does not exist. Add the "
-                               "secret using --secrets",
-                               name));
+    return invalid(
+        fmt::format("Registry password secret with name '{}' does not exist. Add the "
+                    "secret using --secrets",
+                    name));
   }
   const std::string name = secret_name_for(login);
   Node secret = Node::object();
@@ -143,9 +144,10 @@ Status remove_identities(Node& job, bool system,
   for (const std::string& id : ids.value_or(std::vector<std::string>())) {
     const auto user = find_user(users, id);
     if (user == users.members.end())
-      return invalid(fmt::format("The containerapp job does not have specified user identity '{}' "
-                                 "assigned, so it cannot be removed.",
-                                 id));
+      return invalid(
+          fmt::format("The containerapp job does not have specified user identity '{}' "
+                      "assigned, so it cannot be removed.",
+                      id));
     users.members.erase(user);
   }
   if (ids && ids->empty()) users = Node::object();
@@ -215,17 +217,15 @@ void set_secrets(Node& job, const Node& given) {
 }
 
 Fault no_such_secret(const Node& job, std::string_view name) {
-  return invalid(
-      fmt::format("The containerapp job {} does not have a secret assigned with name {}.",
-                  name_of(job), name));
+  return invalid(fmt::format(
+      "The containerapp job {} does not have a secret assigned with name {}.", name_of(job), name));
 }
 
 Status remove_secrets(Node& job, const std::vector<std::string>& names) {
   Node& secrets = secrets_of(job);
   for (const std::string& name : names) {
     const Node* found = named_in(&secrets, "name", name);
-    if (found == nullptr)
-      return no_such_secret(job, name);
+    if (found == nullptr) return no_such_secret(job, name);
     secrets.items.erase(secrets.items.begin() + (found - secrets.items.data()));
   }
   return {};

@@ -74,8 +74,20 @@ Result<Node> vault_secret(const std::string& name, std::string_view value) {
 }  // namespace
 
 int exit_of(const Fault& fault) {
-  if (fault.code == Code::NotFound) return kNotFound;
-  return fault.code == Code::Unsupported ? kUsage : kFailed;
+  switch (fault.code) {
+    case Code::NotFound:
+      return kNotFound;
+    case Code::Unsupported:
+      return kUsage;
+    case Code::PermissionDenied:
+      return kPermission;
+    case Code::Unavailable:
+      return kUnreachable;
+    case Code::Timeout:
+      return kTemporary;
+    default:
+      return kFailed;
+  }
 }
 
 Values values_of(const Arguments& arguments, std::string_view flag) {

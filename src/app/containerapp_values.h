@@ -16,7 +16,7 @@
 // line would refuse.
 namespace jobmill::app {
 
-// 1, or 2 for what the parser refuses.
+// Of the process: 1, or 2 for what the parser refuses; as the server's refusals have it otherwise.
 int exit_of(const Fault& fault);
 
 using Values = std::vector<std::string>;

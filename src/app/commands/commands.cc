@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/commands/commands.h"
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
 #include <vector>
 
 namespace jobmill::app {
@@ -19,7 +22,28 @@ std::span<const Command> commands() {
     add(kScaleCommands);
     add(kServiceBusCommands);
     add(kMessageCommands);
+    add(kContainerJobCommands);
+    add(kContainerJobExecutionCommands);
+    add(kContainerJobPartCommands);
+    add(kAzureNameCommands);
+    add(kImageCommands);
+    add(kMachineCommands);
     add(kDoctorCommands);
+    return list;
+  }();
+  return all;
+}
+
+std::span<const Command> az_commands() {
+  static constexpr std::array<std::string_view, 6> kNouns{"containerapp ", "servicebus ", "acr ",
+                                                          "identity ",     "role ",       "group "};
+  static const std::vector<Command> all = [] {
+    std::vector<Command> list(kAzOnlyCommands.begin(), kAzOnlyCommands.end());
+    std::ranges::copy_if(commands(), std::back_inserter(list), [](const Command& command) {
+      return std::ranges::any_of(kNouns, [&](std::string_view noun) {
+        return std::string_view(command.path).starts_with(noun);
+      });
+    });
     return list;
   }();
   return all;

@@ -15,6 +15,15 @@ extern const std::array<Command, 4> kManifestCommands;
 extern const std::array<Command, 1> kScaleCommands;
 extern const std::array<Command, 22> kServiceBusCommands;
 extern const std::array<Command, 6> kMessageCommands;
+extern const std::array<Command, 15> kAzureNameCommands;
+extern const std::array<Command, 10> kContainerJobCommands;
+extern const std::array<Command, 11> kContainerJobPartCommands;
+extern const std::array<Command, 6> kContainerJobExecutionCommands;
+extern const std::array<Command, 5> kImageCommands;
+extern const std::array<Command, 2> kMachineCommands;
 extern const std::array<Command, 2> kDoctorCommands;
+
+// Only of a program named az.
+extern const std::array<Command, 2> kAzOnlyCommands;
 
 }  // namespace jobmill::app

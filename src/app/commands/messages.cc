@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 
 #include "app/az_client.h"
+#include "app/commands/az_command.h"
 #include "app/commands/commands.h"
 #include "app/commands/servicebus_names.h"
 #include "app/table.h"
@@ -333,7 +334,6 @@ constexpr Flag kSession{"--session-id", "ID", "only this session"};
 constexpr Flag kDeadLetter{"--dead-letter", "", "of the dead letters"};
 constexpr Flag kReason{"--reason", "TEXT", "only what was dead-lettered for this reason"};
 constexpr Flag kNumbers{"--sequence-number", "N …", "only these"};
-constexpr Flag kYes{"-y,--yes", "", "do not ask"};
 constexpr Flag kMost{"--max", "N", "at most this many (default: all)"};
 
 constexpr std::array kSendFlags{
@@ -374,11 +374,6 @@ constexpr std::array kRedriveFlags{
     Flag{"--to", "QUEUE", "to this queue (default: where they were)"},
     Flag{"--rate", "N", "at most so many a second"},
     kYes};
-
-constexpr Command az(const char* path, const char* help, std::span<const Flag> flags,
-                     int (*run)(const Arguments&)) {
-  return {path, "", help, flags, true, run, true};
-}
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "app/az_client.h"
+#include "app/commands/az_command.h"
 #include "app/commands/commands.h"
 #include "app/commands/servicebus_names.h"
 #include "http/message.h"
@@ -48,15 +49,6 @@ int delete_resource(const Arguments& arguments, AzClient& client, const std::str
   if (const auto exit = client.confirm(arguments, question)) return *exit;
   const Reply reply = client.api().remove(client.path(resource));
   return reply ? kOk : client.refused(reply);
-}
-
-// Runs what a command does with its client, and with the name that it must be given.
-template <int (*Run)(const Arguments&, AzClient&, const std::string& name)>
-int named(const Arguments& arguments) {
-  auto client = AzClient::from(arguments);
-  if (!client) return kUsage;
-  const auto name = required(*client, arguments, "name");
-  return name ? Run(arguments, *client, *name) : kUsage;
 }
 
 // --- namespaces --------------------------------------------------------------------------------
@@ -336,8 +328,6 @@ int delete_queue(const Arguments& arguments, AzClient& client, const std::string
 // --- the table ---------------------------------------------------------------------------------
 
 constexpr Flag kNamespaceName{"--namespace-name", "NAME", "the namespace (default: sbemulatorns)"};
-constexpr Flag kYes{"-y,--yes", "", "do not ask"};
-constexpr Flag kNoWait{"--no-wait", "", "no effect: it is done at once"};
 
 constexpr Flag kThisNamespace{"-n,--name,--namespace-name", "NAME", "the namespace"};
 constexpr std::array kNamespaceCreateFlags{
@@ -401,11 +391,6 @@ constexpr std::array kQueueDeleteFlags{kThisQueue, kNamespaceName, kYes};
 constexpr std::array kQueueListFlags{kNamespaceName,
                                      Flag{"--skip", "N", "leave out the first ones"},
                                      Flag{"--top", "N", "at most this many"}};
-
-constexpr Command az(const char* path, const char* help, std::span<const Flag> flags,
-                     int (*run)(const Arguments&)) {
-  return {path, "", help, flags, true, run, true};
-}
 
 }  // namespace
 
