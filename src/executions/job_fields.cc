@@ -16,6 +16,8 @@ using manifest::Quantity;
 
 constexpr std::int64_t kMebi = std::int64_t{1} << 20;
 constexpr std::int64_t kGibi = std::int64_t{1} << 30;
+constexpr double kMostCpus = 1e6;
+constexpr double kMostMemory = 1e15;
 constexpr double kMostSeconds = std::numeric_limits<std::int32_t>::max();
 // As long as history is kept without an age. Not the greatest Duration: it is subtracted from now.
 constexpr Duration kForever = std::chrono::hours(24 * 36525);
@@ -25,19 +27,22 @@ bool is_scalar(const Node& node) {
          node.is(Node::Kind::Bool);
 }
 
-std::optional<Quantity> read_quantity(Fields& fields, std::string_view key) {
+std::optional<Quantity> read_quantity(Fields& fields, std::string_view key, double most) {
   const std::string text = scalar_text(fields, key);
   if (text.empty()) return std::nullopt;
   auto quantity = Quantity::parse(text);
-  if (quantity && quantity->milli() > 0) return *std::move(quantity);
-  fields.error(key, quantity ? "must be more than 0" : quantity.error().message);
+  if (quantity && quantity->to_double() > 0 && quantity->to_double() <= most)
+    return *std::move(quantity);
+  fields.error(key, quantity ? "must be more than 0 and of a sane size, found " + text
+                             : quantity.error().message);
   return std::nullopt;
 }
 
 void read_resources(Fields& resources, Container& container) {
   resources.accept({"ephemeralStorage", "gpu"});
-  if (const auto cpu = read_quantity(resources, "cpu")) container.cpu_milli = cpu->milli();
-  const auto memory = read_quantity(resources, "memory");
+  if (const auto cpu = read_quantity(resources, "cpu", kMostCpus))
+    container.cpu_milli = cpu->milli();
+  const auto memory = read_quantity(resources, "memory", kMostMemory);
   if (!memory) return;
   container.memory_bytes = memory->whole();
   if (*container.memory_bytes < kMebi)
@@ -140,10 +145,16 @@ std::string history_text(const History& history) {
 
 // As people write it: "0.5Gi". Eighths are exact in three decimals.
 std::string memory_text(std::int64_t bytes) {
+  if (bytes % kGibi == 0) return std::to_string(bytes / kGibi) + "Gi";
   if (bytes % (kGibi / 8) == 0)
     return Node::number(static_cast<double>(bytes) / static_cast<double>(kGibi)).text + "Gi";
   if (bytes % kMebi == 0) return std::to_string(bytes / kMebi) + "Mi";
   return std::to_string(bytes);
+}
+
+Node cpu_document(std::int64_t milli) {
+  if (milli % 1000 == 0) return Node::integer(milli / 1000);
+  return Node::number(static_cast<double>(milli) / 1000);
 }
 
 Node variable_document(const EnvVar& variable) {
@@ -163,8 +174,7 @@ Node auth_document(const ScaleRule::Auth& auth) {
 
 Node resources_document(const Container& container) {
   Node node = Node::object();
-  if (container.cpu_milli)
-    node.set("cpu", Node::number(static_cast<double>(*container.cpu_milli) / 1000));
+  if (container.cpu_milli) node.set("cpu", cpu_document(*container.cpu_milli));
   if (container.memory_bytes)
     node.set("memory", Node::string(memory_text(*container.memory_bytes)));
   return node;
@@ -257,8 +267,6 @@ ScaleRule read_rule(Fields& fields) {
 
 AssignedIdentities read_identity(Fields& fields) {
   AssignedIdentities identity;
-  std::string type = lower_case(fields.text("type"));
-  std::erase(type, ' ');
   fields.object("userAssignedIdentities", [&](Fields& users) {
     for (const Node::Member& member : users.node().members) {
       users.accept({member.key});
@@ -266,8 +274,11 @@ AssignedIdentities read_identity(Fields& fields) {
     }
   });
   fields.accept({"principalId", "clientId", "tenantId"});
-  identity.system = type.starts_with("systemassigned");
-  const bool user = type.ends_with("userassigned");
+  std::string type = lower_case(fields.text("type"));
+  std::erase(type, ' ');
+  const bool both = type == "systemassigned,userassigned";
+  const bool user = both || type == "userassigned";
+  identity.system = both || type == "systemassigned";
   if (!identity.system && !user && !type.empty() && type != "none")
     fields.error("type",
                  "expected None, SystemAssigned, UserAssigned or \"SystemAssigned, UserAssigned\"");
