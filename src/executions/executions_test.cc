@@ -714,6 +714,32 @@ TEST_CASE("executions: exit 0 with a message in hand is a success with a warning
   }
 }
 
+TEST_CASE("executions: of a message that was taken twice the last outcome counts") {
+  EngineRig rig(EngineRig::queue_job());
+  const std::string name = rig.start_bound();
+  const std::string replica = rig.run_one();
+  rig.take(replica, 1);
+  rig.settle(replica, 1, "abandoned");
+  rig.take(replica, 1);
+  CHECK(rig.engine.reservation(rig.key, 0).taken == 1);  // one message
+  SUBCASE("before its end") {
+    rig.settle(replica, 1, "completed");
+    rig.exit(replica, 0);
+    CHECK(rig.saved(name).reason.empty());
+  }
+  SUBCASE("as it is known after a crash") {
+    rig.tick();
+    TakenMessage given_back{.replica = replica, .entity = "orders", .sequence = 1};
+    given_back.outcome = "abandoned";
+    TakenMessage done = given_back;
+    done.outcome = "completed";
+    EngineRig next(EngineRig::queue_job(), 2);
+    next.engine.restore(rig.saved(name), {given_back, done}, next.clock.now());
+    next.tick();
+    CHECK(next.saved(name).status == ExecutionStatus::Succeeded);
+  }
+}
+
 TEST_CASE("executions: an execution shows the last hundred messages") {
   EngineRig rig(EngineRig::queue_job());
   const std::string name = rig.start_bound();

@@ -196,21 +196,27 @@ void Run::stop(std::string reason) {
 void Run::halt() { halted_ = true; }
 
 void Run::restore(const std::vector<TakenMessage>& settled, TimePoint now) {
-  for (const TakenMessage& message : settled) {
-    const auto same = std::find_if(
-        execution_.messages.begin(), execution_.messages.end(), [&](const TakenMessage& one) {
-          return same_delivery(one, message.replica, message.entity, message.sequence);
-        });
-    if (same == execution_.messages.end())
-      execution_.messages.push_back(message);
-    else
-      *same = message;
-  }
+  for (const TakenMessage& message : settled) learn(message);
   for (const std::size_t i : std::vector(active_))
     if (is_out(i)) lose(i, now);
   if (execution_.status == ExecutionStatus::Degraded)
     conclude({ExecutionStatus::Failed, execution_.reason});
   if (execution_.stopping) stop(execution_.reason);
+}
+
+// An outcome that was kept with a settlement. The execution may have known of it, or not even of
+// the delivery.
+void Run::learn(const TakenMessage& message) {
+  auto& messages = execution_.messages;
+  const auto same = std::find_if(messages.rbegin(), messages.rend(), [&](const TakenMessage& one) {
+    return same_delivery(one, message.replica, message.entity, message.sequence);
+  });
+  const bool held = same != messages.rend() && same->outcome.empty();
+  if (same != messages.rend() && same->outcome == message.outcome) return;
+  if (!held) return messages.push_back(message);
+  same->outcome = message.outcome;
+  same->reason = message.reason;
+  same->ended = message.ended;
 }
 
 // --- ends of replicas ---------------------------------------------------------------------------
@@ -282,20 +288,30 @@ void Run::conclude(Verdict verdict) {
 
 // --- what became of messages --------------------------------------------------------------------
 
-bool Run::went_back(std::size_t i) const {
+// The last delivery of each message that the replica took: it may have given one back and taken it
+// again.
+std::vector<const TakenMessage*> Run::last_deliveries(std::size_t i) const {
   const std::string& name = execution_.replicas[i].name;
-  return std::any_of(
-      execution_.messages.begin(), execution_.messages.end(),
-      [&](const TakenMessage& message) { return message.replica == name && is_back(message); });
+  std::map<std::pair<std::string_view, std::int64_t>, const TakenMessage*> last;
+  for (const TakenMessage& message : execution_.messages)
+    if (message.replica == name) last[{message.entity, message.sequence}] = &message;
+  std::vector<const TakenMessage*> all;
+  for (const auto& [key, message] : last) all.push_back(message);
+  return all;
+}
+
+bool Run::went_back(std::size_t i) const {
+  const auto last = last_deliveries(i);
+  return std::any_of(last.begin(), last.end(),
+                     [](const auto* message) { return is_back(*message); });
 }
 
 Run::Work Run::work_of(std::size_t i) const {
   Work work = Work::None;
-  for (const TakenMessage& message : execution_.messages) {
-    if (message.replica != execution_.replicas[i].name) continue;
-    if (!is_settled(message)) return Work::Open;
+  for (const TakenMessage* message : last_deliveries(i)) {
+    if (!is_settled(*message)) return Work::Open;
     if (work != Work::Completed)
-      work = message.outcome == kCompleted ? Work::Completed : Work::Settled;
+      work = message->outcome == kCompleted ? Work::Completed : Work::Settled;
   }
   return work;
 }

@@ -85,6 +85,8 @@ class Run {
   void try_later(std::size_t i, std::string reason, TimePoint now);
   void conclude(Verdict verdict);
 
+  void learn(const TakenMessage& message);
+  std::vector<const TakenMessage*> last_deliveries(std::size_t i) const;
   bool went_back(std::size_t i) const;
   enum class Work { None, Open, Settled, Completed };
   Work work_of(std::size_t i) const;
