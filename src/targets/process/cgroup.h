@@ -20,7 +20,7 @@ class Cgroup {
 
   int procs() const { return procs_.get(); }  // for ProcessSpec::cgroup_procs
   const std::string& path() const { return path_; }
-  bool out_of_memory() const;                 // the kernel killed a process of it for its memory
+  bool out_of_memory() const;  // the kernel killed a process of it for its memory
 
  private:
   std::string path_;
