@@ -133,6 +133,7 @@ void ExecutionControl::put_scaled_job(executions::ContainerJob job, ScaledJobRul
 void ExecutionControl::remove_scaled_job(const JobKey& key) {
   if (scaled_.erase(key) == 0) return;
   triggers_.remove(key);
+  backoff_.forget(key);
   engine_.remove(key, parts_.clock.now());
   drive();
 }
@@ -174,6 +175,7 @@ void ExecutionControl::drive() {
   again_ = true;
   if (std::exchange(driving_, true)) return;
   while (std::exchange(again_, false)) {
+    end_backoffs();
     if (carry_out(engine_.tick(parts_.clock.now()))) again_ = true;
     if (!stopping_ && carry_out(triggers_.scaler().tick(parts_.clock.now()))) again_ = true;
   }
@@ -185,6 +187,7 @@ void ExecutionControl::drive() {
   auto next = engine_.next();
   if (const auto scale = stopping_ ? std::nullopt : triggers_.scaler().next())
     next = std::min(next.value_or(*scale), *scale);
+  if (const auto held = backoff_.next()) next = std::min(next.value_or(held->first), held->first);
   if (!next) return;
   timer_ = parts_.control.run_after(std::max(*next - parts_.clock.now(), Duration(0)), [this] {
     timer_.reset();
@@ -217,6 +220,9 @@ void ExecutionControl::job_changed(const JobKey& key) {
 void ExecutionControl::save(const std::string& name, std::vector<std::string> starts) {
   const Execution* execution = engine_.find(name);
   if (execution == nullptr) return;
+  if (execution->finished())
+    backoff_.ended(*execution, engine_.reservation(execution->job, execution->rule).ready,
+                   parts_.clock.now());
   for (const Replica& replica : execution->replicas)
     if (replica.finished()) wake(log_waiters_, replica.name);
   parts_.store.save(*execution, [this, name, starts = std::move(starts)](const Status& saved) {
@@ -236,11 +242,25 @@ void ExecutionControl::tell_scaler(const JobKey& key) {
   const executions::ContainerJob* job = engine_.job(key);
   if (job == nullptr) return;
   const Executions::Counts counts = engine_.counts(key);
+  const TimePoint now = parts_.clock.now();
   std::vector<std::int64_t> reserved;
-  for (std::size_t i = 0; i < job->rules.size(); ++i)
-    reserved.push_back(engine_.reservation(key, static_cast<int>(i)).reserved);
+  std::vector<std::int64_t> held;
+  for (std::size_t i = 0; i < job->rules.size(); ++i) {
+    held.push_back(backoff_.held(key, static_cast<int>(i), now));
+    reserved.push_back(engine_.reservation(key, static_cast<int>(i)).reserved + held.back());
+  }
   triggers_.scaler().executions(ExecutionTriggers::text(key), counts.unfinished, counts.pending,
-                                std::move(reserved), parts_.clock.now());
+                                std::move(reserved), now, std::move(held));
+}
+
+// Messages that waited may start executions again.
+void ExecutionControl::end_backoffs() {
+  const TimePoint now = parts_.clock.now();
+  while (const auto next = backoff_.next()) {
+    if (next->first > now) return;
+    backoff_.expire(next->first);
+    tell_scaler(next->second);
+  }
 }
 
 bool ExecutionControl::carry_out(const scale::JobScaler::Actions& actions) {
@@ -436,11 +456,14 @@ void ExecutionControl::on_news(const QueueFeed::News& news) {
     for (const ExecutionTriggers::Rule& rule : triggers_.rules_of(path)) {
       const bool well = state && state->receivable;
       engine_.set_ready(rule.job, rule.index, well ? state->ready : 0, now);
-      Result<scale::JobScaler::Queue> queue = fail(Code::PermissionDenied, path + " is disabled");
+      Result<scale::JobScaler::Queue> queue = scale::JobScaler::Queue{};
       if (!state)
         queue = state.error();
-      else if (state->receivable)
-        queue = scale::JobScaler::Queue{.ready = state->ready, .locked = state->locked};
+      else
+        queue = scale::JobScaler::Queue{.ready = state->ready,
+                                        .locked = state->locked,
+                                        .sessions = state->sessions,
+                                        .receivable = state->receivable};
       triggers_.scaler().queue(ExecutionTriggers::text(rule.job),
                                static_cast<std::size_t>(rule.index), std::move(queue), now);
       concerned.insert(rule.job);

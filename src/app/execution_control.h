@@ -26,6 +26,7 @@
 #include "executions/execution_store.h"
 #include "executions/executions.h"
 #include "executions/runner.h"
+#include "executions/start_backoff.h"
 #include "net/event_loop.h"
 
 namespace jobmill::app {
@@ -126,6 +127,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   void tell_scaler(const JobKey& key);
   void job_changed(const JobKey& key);
   void answer_pending();
+  void end_backoffs();
 
   executions::Runner::Events runner_events();
   std::string admit(const ContainerJob& job, const Execution& execution,
@@ -163,6 +165,7 @@ class ExecutionControl final : public api::ExecutionPlane {
 
   ExecutionParts parts_;
   executions::Executions engine_;
+  executions::StartBackoff backoff_;
   ExecutionTriggers triggers_;
   std::map<JobKey, ScaledJobRules> scaled_;
   std::unique_ptr<executions::Runner> runner_;

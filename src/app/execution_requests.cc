@@ -184,6 +184,7 @@ void ExecutionControl::delete_job(JobKey key, Done<void> done) {
     parts_.store.remove_job(key, [this, key, done](const Status& removed) {
       if (!removed) return done(removed.error());
       triggers_.remove(key);
+      backoff_.forget(key);
       engine_.remove(key, parts_.clock.now());
       pending_.push_back(
           {[this, key] { return engine_.unfinished(key).empty(); }, [done] { done({}); }});

@@ -12,6 +12,8 @@ using executions::ContainerJob;
 using executions::Semantics;
 
 constexpr std::string_view kServiceBus = "azure-servicebus";
+// It tries four times before it gives up.
+constexpr Duration kServiceBusTimeout = std::chrono::seconds(25);
 
 // Variables for parameters whose names end in FromEnv: those of the first container.
 scale::TriggerSpec::Texts environment(const ContainerJob& job) {
@@ -257,6 +259,7 @@ void ExecutionTriggers::read_by_polls(Binding& binding) {
   for (std::size_t i = 0; i < binding.sources.size(); ++i) {
     const executions::ScaleRule& rule = binding.job.rules[i];
     spec.triggers.push_back({.type = rule.type, .name = rule.name, .metric = build(binding, i)});
+    if (rule.type == kServiceBus) spec.triggers.back().timeout = kServiceBusTimeout;
   }
   scaler_.put(std::move(spec), parts_.clock.now());
 }
