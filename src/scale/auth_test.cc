@@ -165,16 +165,17 @@ TEST_CASE("auth: a ScaledJob's variables are those of its pod template") {
   Catalog catalog = catalog_of(kObjects);
   ScaledJobSpec job;
   job.key = {"ScaledJob", "default", "sj"};
-  using Source = jobmill::manifest::EnvVar::Source;
   job.job.containers.resize(2);
   job.job.containers[0].name = "main";
   job.job.containers[1].name = "side";
-  job.job.containers[1].env = {{.name = "USER", .value = "u"},
-                               {.name = "TOKEN",
-                                .source = Source::Secret,
-                                .value = "",
-                                .object = "creds",
-                                .key = "password"}};
+  auto& user = job.job.containers[1].env.emplace_back();
+  user.name = "USER";
+  user.value = "u";
+  auto& token = job.job.containers[1].env.emplace_back();
+  token.name = "TOKEN";
+  token.source = jobmill::manifest::EnvVar::Source::Secret;
+  token.object = "creds";
+  token.key = "password";
   Trigger trigger;
   trigger.type = "metrics-api";
   trigger.authentication = AuthenticationRef{.name = "all"};
@@ -195,6 +196,6 @@ TEST_CASE("auth: a ScaledJob's variables are those of its pod template") {
   CHECK(first->warnings == std::vector<std::string>{"ScaledJob/sj has no variable USER",
                                                     "ScaledJob/sj has no variable USER"});
 
-  job.job.containers[0].env_from = {{.name = "absent"}};
+  job.job.containers[0].env_from.emplace_back().name = "absent";
   CHECK_FALSE(resolve_trigger(catalog, job, 0));
 }
