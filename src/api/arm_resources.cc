@@ -25,11 +25,17 @@ constexpr char kTenant[] = "00000000-0000-0000-0000-000000000000";
 struct Kind {
   std::string_view type;
   bool is_group = false;
-  void (*complete)(Node& properties, const Node* before, TimePoint now) = nullptr;
+  void (*complete)(Node& document, const Node* before, TimePoint now) = nullptr;
 };
 
+std::string text_of(const Node& object, std::string_view member) {
+  const Node* value = object.find(member);
+  return value != nullptr && value->is_string() ? value->text : "";
+}
+
 // The ids of an identity are made once.
-void complete_identity(Node& properties, const Node* before, TimePoint now) {
+void complete_identity(Node& document, const Node* before, TimePoint now) {
+  Node& properties = *document.find("properties");
   for (const char* id : {"clientId", "principalId"}) {
     const Node* known = before == nullptr ? nullptr : before->find(id);
     properties.set(id, known != nullptr ? *known : Node::string(new_id(now)));
@@ -37,9 +43,14 @@ void complete_identity(Node& properties, const Node* before, TimePoint now) {
   properties.set("tenantId", Node::string(kTenant));
 }
 
+void complete_registry(Node& document, const Node*, TimePoint) {
+  document.find("properties")
+      ->set("loginServer", Node::string(text_of(document, "name") + ".azurecr.io"));
+}
+
 constexpr Kind kGroup{executions::kGroups, true};
 constexpr Kind kEnvironment{executions::kEnvironments};
-constexpr Kind kRegistry{executions::kRegistries};
+constexpr Kind kRegistry{executions::kRegistries, false, complete_registry};
 constexpr Kind kIdentity{executions::kIdentities, false, complete_identity};
 
 const std::string& name_in(const Call& call, const Kind& kind) {
@@ -60,9 +71,8 @@ Fault missing(const Call& call, const Kind& kind) {
 }
 
 std::optional<std::string> place_of(const Node& document) {
-  const Node* place = document.find("location");
-  if (place == nullptr || !place->is_string() || place->text.empty()) return std::nullopt;
-  return place->text;
+  std::string place = text_of(document, "location");
+  return place.empty() ? std::nullopt : std::optional(std::move(place));
 }
 
 std::string place_for(Resources& resources, const Call& call, const Node& said) {
@@ -91,7 +101,7 @@ Resource composed(ApiContext& context, const Call& call, const Kind& kind, const
     properties = *given;
   properties.set("provisioningState", Node::string("Succeeded"));
   const Node* known = before ? before->document.find("properties") : nullptr;
-  if (kind.complete != nullptr) kind.complete(properties, known, context.clock.now());
+  if (kind.complete != nullptr) kind.complete(made.document, known, context.clock.now());
   return made;
 }
 

@@ -203,6 +203,14 @@ TEST_CASE("container apps: an identity has its ids once and for all") {
   CHECK(found->principal_id == made.text({"properties", "principalId"}));
 }
 
+TEST_CASE("container apps: a registry has the name of its server") {
+  Rig rig;
+  const char* path = "/resourceGroups/rg/providers/Microsoft.ContainerRegistry/registries/acr";
+  CHECK(rig.arm("PUT", path, R"({"sku": {"name": "Basic"}})").text({"properties", "loginServer"}) ==
+        "acr.azurecr.io");
+  CHECK(rig.arm("GET", path).text({"sku", "name"}) == "Basic");
+}
+
 TEST_CASE("container apps: a role is assigned at a scope, and only once") {
   Rig rig;
   const std::string identity =

@@ -13,11 +13,12 @@
 #include "base/id.h"
 #include "http/message.h"
 
-// What jobs refer to: resource groups, environments, identities, and the roles of these.
+// What jobs refer to: resource groups, environments, registries, identities and their roles.
 namespace jobmill::app {
 namespace {
 
 constexpr char kEnvironments[] = "Microsoft.App/managedEnvironments";
+constexpr char kRegistries[] = "Microsoft.ContainerRegistry/registries";
 constexpr char kIdentities[] = "Microsoft.ManagedIdentity/userAssignedIdentities";
 constexpr char kRoles[] = "/providers/Microsoft.Authorization/roleAssignments";
 
@@ -146,6 +147,35 @@ int list_identities(const Arguments&, AzClient& client) {
 int delete_identity(const Arguments&, AzClient& client, const std::string& name) {
   const Reply reply = client.api().remove(identity_path(client, name));
   return reply ? kOk : client.refused(reply);
+}
+
+// --- registries --------------------------------------------------------------------------------
+
+std::string registry_path(AzClient& client, const std::string& name) {
+  return client.path(std::string(kRegistries) + "/" + http::url_encode(name));
+}
+
+int create_registry(const Arguments& arguments, AzClient& client, const std::string& name) {
+  auto body = label_body(arguments);
+  if (!body) return client.fail(body.error().message);
+  object_at(*body, {"sku"}).set("name", Node::string(arguments.get("sku", "Basic")));
+  object_at(*body, {"properties"})
+      .set("adminUserEnabled", Node::boolean(arguments.get("admin-enabled") == "true"));
+  return show(client, client.api().put(registry_path(client, name), *body), az_resource);
+}
+
+int show_registry(const Arguments&, AzClient& client, const std::string& name) {
+  return show(client, client.api().get(registry_path(client, name)), az_resource);
+}
+
+int list_registries(const Arguments&, AzClient& client) {
+  return show(client, client.api().get(client.path_of_list(kRegistries)),
+              [](Node list) { return az_resources(list); });
+}
+
+int delete_registry(const Arguments& arguments, AzClient& client, const std::string& name) {
+  return remove_after_question(arguments, client, registry_path(client, name),
+                               "the registry " + name);
 }
 
 // --- roles -------------------------------------------------------------------------------------
@@ -287,6 +317,17 @@ constexpr Flag kIdentityName{"-n,--name", "NAME", "the identity"};
 constexpr std::array kIdentityCreateFlags{kIdentityName, kPlace, kTags};
 constexpr std::array kIdentityFlags{kIdentityName};
 
+constexpr Flag kRegistryName{"-n,--name", "NAME", "the registry"};
+constexpr std::array kRegistryCreateFlags{
+    kRegistryName,
+    kPlace,
+    kTags,
+    Flag{"--sku", "SKU", "a label"},
+    Flag{"--admin-enabled", "[true|false]", "a label"},
+};
+constexpr std::array kRegistryFlags{kRegistryName};
+constexpr std::array kRegistryDeleteFlags{kRegistryName, kYes};
+
 constexpr Flag kAssignee{"--assignee", "ID", "principal, client or resource id of an identity"};
 constexpr Flag kAssigneeObject{"--assignee-object-id", "ID", "the same, by its principal id"};
 constexpr Flag kRole{"--role", "ROLE", "name or id, such as \"Azure Service Bus Data Receiver\""};
@@ -314,7 +355,7 @@ constexpr std::array kAssignmentDeleteFlags{
 
 }  // namespace
 
-const std::array<Command, 15> kAzureNameCommands{
+const std::array<Command, 19> kAzureNameCommands{
     az("group create", "Create a resource group.", kGroupCreateFlags, of_group<create_group>),
     az("group show", "Show a resource group.", kGroupFlags, of_group<show_group>),
     az("group list", "List the resource groups.", {}, with_client<list_groups>),
@@ -331,6 +372,12 @@ const std::array<Command, 15> kAzureNameCommands{
     az("identity show", "Show an identity.", kIdentityFlags, named<show_identity>),
     az("identity list", "List the identities.", {}, with_client<list_identities>),
     az("identity delete", "Delete an identity.", kIdentityFlags, named<delete_identity>),
+    az("acr create", "Create the name of a container registry.", kRegistryCreateFlags,
+       named<create_registry>),
+    az("acr show", "Show a registry.", kRegistryFlags, named<show_registry>),
+    az("acr list", "List the registries.", {}, with_client<list_registries>),
+    az("acr delete", "Delete the name of a registry.", kRegistryDeleteFlags,
+       named<delete_registry>),
     az("role assignment create", "Give an identity a role.", kAssignmentCreateFlags,
        with_client<create_assignment>),
     az("role assignment list", "List who has which role.", kAssignmentListFlags,

@@ -15,7 +15,7 @@ extern const std::array<Command, 4> kManifestCommands;
 extern const std::array<Command, 1> kScaleCommands;
 extern const std::array<Command, 22> kServiceBusCommands;
 extern const std::array<Command, 6> kMessageCommands;
-extern const std::array<Command, 15> kAzureNameCommands;
+extern const std::array<Command, 19> kAzureNameCommands;
 extern const std::array<Command, 10> kContainerJobCommands;
 extern const std::array<Command, 11> kContainerJobPartCommands;
 extern const std::array<Command, 6> kContainerJobExecutionCommands;
