@@ -11,7 +11,7 @@
 namespace jobmill::app {
 namespace {
 
-Node entry_of(std::string_view dockerfile, const std::string& folder = "/home/me/app") {
+Node entry_of(std::string_view dockerfile, const std::string& folder = "/srv/job/app") {
   const auto file = parse_dockerfile(dockerfile);
   REQUIRE(file);
   auto entry = built_entry(*file, "r.azurecr.io/job:1", folder);
@@ -29,9 +29,9 @@ TEST_CASE("container build: an image has its registry's name, once") {
 TEST_CASE("container build: the folder stands for the image's WORKDIR") {
   CHECK(to_json(entry_of("FROM python\nWORKDIR /app\nENV PYTHONUNBUFFERED=1 CONF=/app/etc\n"
                          "CMD [\"python\", \"/app/x.py\", \"/apple\", \"/app\"]")) ==
-        R"({"match":"r.azurecr.io/job:1","runner":"process","workdir":"/home/me/app",)"
-        R"("command":["python","/home/me/app/x.py","/apple","/home/me/app"],)"
-        R"("env":{"PYTHONUNBUFFERED":"1","CONF":"/home/me/app/etc"}})");
+        R"({"match":"r.azurecr.io/job:1","runner":"process","workdir":"/srv/job/app",)"
+        R"("command":["python","/srv/job/app/x.py","/apple","/srv/job/app"],)"
+        R"("env":{"PYTHONUNBUFFERED":"1","CONF":"/srv/job/app/etc"}})");
   CHECK(entry_of("FROM a\nWORKDIR /\nCMD [\"/bin/true\"]").find("command")->items[0].text ==
         "/bin/true");
 }
