@@ -3,11 +3,11 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <ostream>
-#include <sstream>
 
 #include <fmt/core.h>
+
+#include "app/command_rig.h"
 
 namespace jobmill::app {
 namespace {
@@ -20,31 +20,10 @@ constexpr char kIdentityId[] =
     "/subscriptions/sub/resourceGroups/rg/providers/Microsoft.ManagedIdentity/"
     "userAssignedIdentities/me";
 
-Arguments& parsed() {
-  static Arguments arguments;
-  return arguments;
-}
-
-// What the command line makes of these words, by the command's own table of flags.
 Arguments arguments_of(std::string_view path, const Words& words) {
-  const auto known = std::ranges::find_if(
-      commands(), [&](const Command& command) { return path == command.path; });
-  REQUIRE(known != commands().end());
-  Command command = *known;
-  command.run = [](const Arguments& arguments) {
-    parsed() = arguments;
-    return 0;
-  };
-  std::istringstream nouns{std::string(path)};
-  Words line{"jobmill"};
-  for (std::string noun; nouns >> noun;) line.push_back(noun);
-  line.insert(line.end(), words.begin(), words.end());
-  std::vector<char*> argv;
-  for (std::string& word : line) argv.push_back(word.data());
-  const int exit =
-      run_command_line({"jobmill", "", {&command, 1}}, static_cast<int>(argv.size()), argv.data());
-  REQUIRE_MESSAGE(exit == 0, path);
-  return parsed();
+  const CommandTrial trial = try_command(path, words);
+  REQUIRE(trial.exit == 0);
+  return trial.arguments;
 }
 
 Result<Node> find_environment(const std::string& id) {
