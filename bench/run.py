@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -201,8 +202,11 @@ def broker_waiting(options):
 def call(server, method, path, body=None):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(server.url + path, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        text = answer.read()
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+    except urllib.error.HTTPError as error:
+        raise SystemExit(f"bench: {method} {path}: {error.read().decode()}") from error
     return json.loads(text) if text else None
 
 
@@ -231,9 +235,9 @@ def execution_start(options):
         time.sleep(0.5)
         for number in range(options.executions):
             sent.append(time.time())
-            call(server, "POST", f"/v1/messages/bench/{QUEUES[0]}/send", [{"body": str(number)}])
+            call(server, "POST", f"/v1/messages/bench/{QUEUES[0]}/send", {"body": str(number)})
+            time.sleep(0.06)
             call(server, "POST", f"/v1/messages/bench/{QUEUES[0]}/receive", {"max": 1})
-            time.sleep(0.05)
         time.sleep(2)
         found = call(server, "GET", job + f"/executions?api-version=2025-07-01&$top={options.executions}")["value"]
         began = sorted(datetime.datetime.fromisoformat(one["properties"]["jobmill"]["replicas"][0]["startTime"]).timestamp()

@@ -63,9 +63,8 @@ std::string trigger_text(const scale::JobTrigger& trigger) {
 }
 
 std::string decision_text(const scale::ExecutionsDecision& decision) {
-  std::string text = fmt::format(
-      "decided {}: {} started, {}\n", format_instant(decision.input.at), decision.total(),
-      decision.sentence.empty() ? "nothing held it back" : decision.sentence);
+  std::string text =
+      fmt::format("decided {}: {}\n", format_instant(decision.input.at), decision.sentence);
   for (const scale::BoundRule& rule : decision.input.bound) text += bound_text(rule);
   for (const scale::JobTrigger& trigger : decision.input.triggers) text += trigger_text(trigger);
   if (!decision.formula.empty()) text += "  " + decision.formula + "\n";
@@ -149,8 +148,6 @@ Node explain_execution(const Execution& execution) {
   for (const TakenMessage& message : execution.messages) add_message(lines, message);
   std::string text = execution.name + ": " + ended_line(execution) + "\n";
   for (const auto& [at, line] : lines) text += format_instant(at) + "  " + line + "\n";
-  if (execution.ended)
-    text += format_instant(*execution.ended) + "  " + ended_line(execution) + "\n";
   Node node = answer(std::move(text));
   node.set("execution", to_document(execution));
   return node;
