@@ -21,6 +21,7 @@ using executions::TakenMessage;
 
 constexpr Duration kPrunePause = std::chrono::seconds(10);
 constexpr std::size_t kPruneAtOnce = 500;
+constexpr std::size_t kLookBack = 100;  // executions, for the last one of a schedule
 // Locks of a replica without a time-out last as long as it does.
 constexpr Duration kNoTimeout = std::chrono::hours(24 * 365);
 
@@ -96,6 +97,18 @@ void ExecutionControl::restore() {
     }
     engine_.restore(std::move(execution), settled, now);
   }
+  for (const executions::ContainerJob* job : engine_.jobs())
+    if (job->trigger == executions::TriggerType::Schedule) catch_up(job->key);
+}
+
+// Runs of a schedule that nobody was there for: since its last one, or since it was defined.
+void ExecutionControl::catch_up(const JobKey& key) {
+  const auto newest = parts_.store.list({.job = key, .limit = kLookBack});
+  if (!newest) return;
+  TimePoint since = engine_.job(key)->updated;
+  for (const Execution& execution : *newest)
+    if (execution.by.type == "schedule") since = std::max(since, execution.created);
+  engine_.catch_up(key, since, parts_.clock.now());
 }
 
 void ExecutionControl::shutdown(Duration grace, std::function<void()> done) {

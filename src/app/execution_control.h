@@ -115,6 +115,7 @@ class ExecutionControl final : public api::ExecutionPlane {
 
   // --- execution_control.cc: the engines ---
   void restore();
+  void catch_up(const JobKey& key);
   void roll_out(const JobKey& key);
   void drive();
   bool carry_out(const executions::Executions::Actions& actions);

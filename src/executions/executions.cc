@@ -312,6 +312,12 @@ void Executions::restore(Execution execution, const std::vector<TakenMessage>& s
   state_->touch(serial);
 }
 
+void Executions::catch_up(const JobKey& key, TimePoint since, TimePoint now) {
+  state_->note(now);
+  const auto found = state_->jobs.find(key);
+  if (found != state_->jobs.end()) state_->plan(found->second, since);
+}
+
 // --- wishes -------------------------------------------------------------------------------------
 
 Result<std::string> Executions::start(const JobKey& key, StartRequest request, TimePoint now) {

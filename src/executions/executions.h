@@ -92,6 +92,10 @@ class Executions {
   // ServerRestarted. Every other one goes on with a new replica, not counted as a failure.
   void restore(Execution execution, const std::vector<TakenMessage>& settled, TimePoint now);
 
+  // At start, after put() of its job: when its schedule was seen to last. However many runs were
+  // missed since, one makes up for them.
+  void catch_up(const JobKey& key, TimePoint since, TimePoint now);
+
   // --- wishes ---
   // The name of the new execution. NotFound: no such job. Its replicas start with the tick() after
   // it was saved.

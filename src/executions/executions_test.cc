@@ -450,6 +450,23 @@ TEST_CASE("executions: a deleted job is gone at once, its executions when they h
 
 // --- schedules ----------------------------------------------------------------------------------
 
+TEST_CASE("executions: runs that a schedule missed while nobody was there are made up for by one") {
+  ContainerJob job = EngineRig::plain_job();
+  job.trigger = TriggerType::Schedule;
+  job.cron = "*/5 * * * *";
+  for (const auto& [away, made_up] : {std::pair(1h, 1u), std::pair(0h, 0u)}) {
+    EngineRig rig(job);
+    rig.engine.catch_up(rig.key, rig.clock.now() - away, rig.clock.now());
+    rig.wait(0us);
+    CHECK(rig.engine.unfinished(rig.key).size() == made_up);
+    CHECK(rig.engine.next() == rig.clock.now() + 5min);  // and then by the clock
+  }
+  EngineRig rig(job);
+  rig.engine.catch_up({"default", "unknown"}, rig.clock.now() - 1h, rig.clock.now());
+  rig.wait(0us);
+  CHECK(rig.engine.unfinished(rig.key).empty());
+}
+
 TEST_CASE("executions: a schedule starts executions by cron, in UTC") {
   ContainerJob job = EngineRig::plain_job();
   job.trigger = TriggerType::Schedule;
