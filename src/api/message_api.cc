@@ -208,10 +208,10 @@ void purge(ApiContext& context, Call call) {
   broker::Broker& broker = context.bus->broker;
   const MessageFilter& filter = selection->filter;
   if (filter.everything())  // without reading them
-    return broker.purge(*address, filter.most, std::nullopt, {}, answer_count(call));
+    return broker.purge(*address, filter.most, {}, answer_count(call));
   with_selected(context, call, *address, filter,
                 [&broker, call, at = *address](const Sequences& found) {
-                  broker.purge(at, found.size(), std::nullopt, found, answer_count(call));
+                  broker.purge(at, found.size(), {.only = found}, answer_count(call));
                 });
 }
 

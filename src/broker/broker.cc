@@ -143,9 +143,9 @@ Result<std::vector<std::string>> Broker::sessions(const Address& at, std::option
   return engine_->sessions(at, since, skip, top);
 }
 
-void Broker::purge(const Address& at, std::size_t count, std::optional<TimePoint> before,
-                   std::span<const SequenceNumber> only, Answer<std::size_t> done) {
-  engine_->purge(at, count, before, only, std::move(done));
+void Broker::purge(const Address& at, std::size_t count, const PurgeFilter& filter,
+                   Answer<std::size_t> done) {
+  engine_->purge(at, count, filter, std::move(done));
 }
 void Broker::redrive(const Address& at, std::optional<Address> to,
                      std::span<const SequenceNumber> sequences, TimePoint now,

@@ -120,6 +120,13 @@ struct Settlement {
   amqp::Map properties{};     // application properties to set
 };
 
+// Which messages are to be deleted.
+struct PurgeFilter {
+  std::optional<TimePoint> before{};     // enqueued before it
+  std::optional<std::string> session{};  // of this one
+  std::vector<SequenceNumber> only{};    // empty: any
+};
+
 struct SessionInfo {
   std::string id{};
 };
@@ -218,11 +225,13 @@ class Broker {
   // Its locks stay until they end, those of a session go back at once. Also for one that waits.
   void close(ReceiverId receiver, TimePoint now);
 
-  // Deferred messages by number. NotFound when one is missing: nothing is locked or deleted then.
+  // Deferred messages by number, each once. NotFound when one is missing, InvalidArgument when they
+  // are too large together: nothing is locked or deleted then.
   void receive(const ReceiverOptions& options, std::optional<std::string> session,
                std::span<const SequenceNumber> sequences, TimePoint now,
                Answer<std::vector<Delivery>> done);
-  // From this number on, any state, without locking.
+  // From this number on, any state, without locking. Fewer than `count` when they are large, but
+  // none only when there is none.
   void peek(const Address& at, SequenceNumber from, std::size_t count,
             std::optional<std::string> session,
             Answer<std::vector<std::shared_ptr<const Message>>> done);
@@ -243,10 +252,10 @@ class Broker {
                                             std::size_t skip, std::size_t top) const;
 
   // --- dead letters and housekeeping ---
-  // Deletes up to `count` messages enqueued before `before` that nobody has locked; of those in
-  // `only` when it is not empty.
-  void purge(const Address& at, std::size_t count, std::optional<TimePoint> before,
-             std::span<const SequenceNumber> only, Answer<std::size_t> done);
+  // Deletes up to `count` messages that nobody has locked. Unsupported: a session is named, and the
+  // entity has none.
+  void purge(const Address& at, std::size_t count, const PurgeFilter& filter,
+             Answer<std::size_t> done);
   // Sends dead letters again, to `to` or to the queue they came from, and removes them, each in one
   // transaction. No numbers: all that nobody has locked.
   void redrive(const Address& at, std::optional<Address> to,

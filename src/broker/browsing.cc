@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "broker/engine.h"
 
@@ -9,13 +10,25 @@ namespace {
 
 constexpr std::array kDeadLetterProperties{kReasonProperty, kDescriptionProperty};
 
-// Of one write.
+// Of one write, or of one read of whole messages.
 constexpr std::size_t kMostMessages = 256;
+constexpr std::size_t kMostBytes = 4 * 1024 * 1024;
+// Of messages that are received by number, all of them or none.
+constexpr std::size_t kMostReceivedBytes = 16 * 1024 * 1024;
 
 // Nobody has it, and nothing happens to it.
 bool at_rest(const Entry& entry) {
   return entry.place == Place::Ready || entry.place == Place::Deferred ||
          entry.place == Place::Scheduled;
+}
+
+// Who names a message twice means it once.
+std::vector<SequenceNumber> each_once(std::span<const SequenceNumber> sequences) {
+  std::set<SequenceNumber> seen;
+  std::vector<SequenceNumber> once;
+  for (const SequenceNumber sequence : sequences)
+    if (seen.insert(sequence).second) once.push_back(sequence);
+  return once;
 }
 
 std::vector<SequenceNumber> take_some(std::vector<SequenceNumber>& from) {
@@ -40,10 +53,14 @@ void Engine::peek(const Address& at, SequenceNumber from, std::size_t count,
     if (only == nullptr) return done(Messages());
   }
   std::vector<SequenceNumber> wanted;
+  std::size_t bytes = 0;
   for (const Entry* entry = queue.index().at_or_after(from);
-       entry != nullptr && wanted.size() < count;
+       entry != nullptr && wanted.size() < count && bytes < kMostBytes;
        entry = queue.index().at_or_after(entry->sequence + 1)) {
-    if (only == nullptr || entry->session == only) wanted.push_back(entry->sequence);
+    if (only != nullptr && entry->session != only) continue;
+    if (!wanted.empty() && bytes + entry->size > kMostBytes) break;
+    wanted.push_back(entry->sequence);
+    bytes += entry->size;
   }
   if (wanted.empty()) return done(Messages());
   read(queue, std::move(wanted), std::move(done));
@@ -65,7 +82,8 @@ void Engine::receive(const ReceiverOptions& options, std::optional<std::string> 
     if (held == nullptr || held->holder == 0)
       return done(fail(Code::Conflict, "the session of these messages is not locked"));
   }
-  std::vector<SequenceNumber> wanted(sequences.begin(), sequences.end());
+  std::vector<SequenceNumber> wanted = each_once(sequences);
+  std::size_t bytes = 0;
   for (const SequenceNumber sequence : wanted) {
     const Entry* entry = queue.find(sequence);
     const bool there =
@@ -76,12 +94,16 @@ void Engine::receive(const ReceiverOptions& options, std::optional<std::string> 
       move(queue, {sequence, keep ? Move::Kind::DeadLetter : Move::Kind::Drop,
                    "TTLExpiredException", "The message expired and was dead lettered."});
     } else if (there) {
+      bytes += entry->size;
       continue;
     }
     return done(
         fail(Code::NotFound, "no deferred message has the number " + std::to_string(sequence)));
   }
   if (wanted.empty()) return done(std::vector<Delivery>());
+  if (wanted.size() > 1 && bytes > kMostReceivedBytes)
+    return done(fail(Code::InvalidArgument, "these messages have " + std::to_string(bytes) +
+                                                " bytes together; ask for fewer at once"));
   for (const SequenceNumber sequence : wanted) queue.put(sequence, Place::DeferredLocked);
   read(queue, wanted,
        [this, &queue, mode = options.mode, holder = live(options.holder),
@@ -122,11 +144,12 @@ void Engine::delete_deferred(Queue& queue, const HolderPtr& holder, Messages mes
           done = std::move(done)](const Status& written) {
            std::vector<Delivery> deliveries;
            for (const MessagePtr& message : messages) {
+             if (written) deliveries.push_back({.message = message});
+             if (entity->gone) continue;
              if (written) {
                queue.remove(message->sequence);
                tell_deleted(queue, holder, *message);
-               deliveries.push_back({.message = message});
-             } else if (!entity->gone) {
+             } else {
                queue.put(message->sequence, Place::Deferred);
              }
            }
@@ -137,23 +160,29 @@ void Engine::delete_deferred(Queue& queue, const HolderPtr& holder, Messages mes
 
 // --- housekeeping ---
 
-void Engine::purge(const Address& at, std::size_t count, std::optional<TimePoint> before,
-                   std::span<const SequenceNumber> only, Broker::Answer<std::size_t> done) {
+void Engine::purge(const Address& at, std::size_t count, const PurgeFilter& filter,
+                   Broker::Answer<std::size_t> done) {
   const Turn turn(*this, false);
   const auto found = use_queue(at, now_);
   if (!found) return done(found.error());
   Queue& queue = **found;
+  if (filter.session && !queue.sessions)
+    return done(fail(Code::Unsupported, at.path + " has no sessions"));
+  const MessageSession* session = filter.session ? queue.sessions->find(*filter.session) : nullptr;
+  if (filter.session && session == nullptr) return done(std::size_t{0});
   const auto wanted = [&](const Entry* entry) {
-    return entry != nullptr && at_rest(*entry) && (!before || entry->enqueued_at < *before);
+    return entry != nullptr && at_rest(*entry) &&
+           (!filter.before || entry->enqueued_at < *filter.before) &&
+           (session == nullptr || entry->session == session);
   };
   std::vector<SequenceNumber> left;
-  if (only.empty()) {
+  if (filter.only.empty()) {
     for (const Entry* entry = queue.index().at_or_after(0); entry != nullptr && left.size() < count;
          entry = queue.index().at_or_after(entry->sequence + 1)) {
       if (wanted(entry)) left.push_back(entry->sequence);
     }
   } else {
-    for (const SequenceNumber sequence : only) {
+    for (const SequenceNumber sequence : filter.only) {
       if (left.size() < count && wanted(queue.find(sequence))) left.push_back(sequence);
     }
   }
@@ -213,13 +242,17 @@ void Engine::redrive(const Address& at, std::optional<Address> to,
 void Engine::redrive_some(Queue& queue, std::optional<Address> to, std::vector<SequenceNumber> left,
                           std::size_t moved, Broker::Answer<std::size_t> done) {
   std::vector<SequenceNumber> some;
-  for (const SequenceNumber sequence : take_some(left)) {
-    const Entry* entry = queue.find(sequence);
+  std::size_t bytes = 0;
+  auto next = left.begin();
+  for (; next != left.end() && some.size() < kMostMessages && bytes < kMostBytes; ++next) {
+    const Entry* entry = queue.find(*next);
     if (entry == nullptr || entry->place != Place::Ready) continue;
-    some.push_back(sequence);
-    queue.put(sequence, Place::Moving);
+    some.push_back(*next);
+    bytes += entry->size;
+    queue.put(*next, Place::Moving);
   }
-  if (some.empty()) return left.empty() ? done(moved) : redrive_some(queue, to, left, moved, done);
+  left.erase(left.begin(), next);
+  if (some.empty()) return done(moved);
   read(queue, some,
        [this, &queue, to = std::move(to), left = std::move(left), some, moved,
         done = std::move(done)](const Result<Messages>& messages) mutable {

@@ -103,8 +103,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Result<std::vector<std::string>> sessions(const Address& at, std::optional<TimePoint> since,
                                             std::size_t skip, std::size_t top) const;
 
-  void purge(const Address& at, std::size_t count, std::optional<TimePoint> before,
-             std::span<const SequenceNumber> only, Broker::Answer<std::size_t> done);
+  void purge(const Address& at, std::size_t count, const PurgeFilter& filter,
+             Broker::Answer<std::size_t> done);
   void redrive(const Address& at, std::optional<Address> to,
                std::span<const SequenceNumber> sequences, TimePoint now,
                Broker::Answer<std::size_t> done);

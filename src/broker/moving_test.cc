@@ -268,8 +268,9 @@ TEST_CASE("purge: deletes what nobody holds, up to a count, a time, or by number
   bench.must_take("orders");
   const auto purge = [&](std::size_t count, std::optional<TimePoint> before,
                          std::vector<SequenceNumber> only) {
-    const auto purged = bench.answer<std::size_t>(
-        [&](auto done) { bench.broker->purge(bench.at("orders"), count, before, only, done); });
+    const auto purged = bench.answer<std::size_t>([&](auto done) {
+      bench.broker->purge(bench.at("orders"), count, {.before = before, .only = only}, done);
+    });
     return purged ? static_cast<int>(*purged) : -1;
   };
   CHECK(purge(10, bench.clock.now(), {}) == 0);
@@ -281,11 +282,35 @@ TEST_CASE("purge: deletes what nobody holds, up to a count, a time, or by number
   CHECK(bench.take_all("orders") == Bodies{"d"});
 }
 
+TEST_CASE("purge: of one session deletes messages of that session only") {
+  Bench bench({.name = "orders", .requires_session = true});
+  REQUIRE(bench.create({.name = "plain"}));
+  REQUIRE(bench.send("plain", {.body = "c"}));
+  REQUIRE(bench.send_all("orders", {{.body = "a", .session = "x"}, {.body = "b", .session = "y"}}));
+  const auto purge = [&](std::string_view from, std::string session) {
+    return bench.answer<std::size_t>(
+        [&](auto done) { bench.broker->purge(bench.at(from), 10, {.session = session}, done); });
+  };
+  CHECK(*purge("orders", "x") == 1);
+  CHECK(*purge("orders", "z") == 0);
+  CHECK(bench.peek_bodies("orders") == Bodies{"b"});
+  CHECK(code_of(purge("plain", "x")) == Code::Unsupported);
+  CHECK(bench.peek_bodies("plain") == Bodies{"c"});
+}
+
+TEST_CASE("peek: large messages come a few at a time") {
+  Bench bench;
+  for (int i = 0; i < 10; ++i)
+    REQUIRE(bench.send("orders", {.body = std::string(1000 * 1000, 'x')}));
+  CHECK(bench.peek("orders").size() == 4);
+  CHECK(bench.peek("orders", 9).size() == 2);
+}
+
 TEST_CASE("purge: of thousands goes in several writes") {
   Bench bench;
   for (int i = 0; i < 10; ++i) REQUIRE(bench.send_all("orders", std::vector<testing::Letter>(100)));
   const auto purged = bench.answer<std::size_t>(
-      [&](auto done) { bench.broker->purge(bench.at("orders"), 900, {}, {}, done); });
+      [&](auto done) { bench.broker->purge(bench.at("orders"), 900, {}, done); });
   REQUIRE(purged);
   CHECK(*purged == 900);
   CHECK(bench.counts("orders").active == 100);
@@ -353,6 +378,29 @@ TEST_CASE("redrive: what is refused or cannot be written stays among the dead le
   CHECK(code_of(redrive()) == Code::Unavailable);
   CHECK(bench.counts("orders") == Counts{.dead_letter = 1});
   CHECK(*redrive() == 1);
+}
+
+TEST_CASE("redrive: large dead letters are read a few at a time, and all arrive") {
+  Bench bench;
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(bench.send("orders", {.body = std::string(1000 * 1000, 'x')}));
+    REQUIRE(bench.settle(bench.must_take("orders").lock, Action::DeadLetter));
+  }
+  const std::size_t writes = bench.store.writes();
+  CHECK(*bench.answer<std::size_t>([&](auto done) {
+    bench.broker->redrive(bench.at("orders/$deadletterqueue"), {}, {}, bench.clock.now(), done);
+  }) == 10);
+  CHECK(bench.store.writes() == writes + 2);
+  CHECK(bench.counts("orders") == Counts{.active = 10});
+}
+
+TEST_CASE("schedule: who cancels a message twice at once has cancelled it") {
+  Bench bench;
+  const auto numbers =
+      bench.schedule("orders", {.body = "a", .scheduled_for = bench.clock.now() + 1min});
+  REQUIRE(numbers);
+  CHECK(bench.cancel("orders", {numbers->at(0), numbers->at(0)}));
+  CHECK(bench.counts("orders") == Counts{});
 }
 
 }  // namespace jobmill::broker

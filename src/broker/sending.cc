@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <set>
 
 #include "broker/engine.h"
 
@@ -54,29 +55,29 @@ void Engine::cancel(const Address& at, std::span<const SequenceNumber> scheduled
   if (!found) return done(found.error());
   Queue& queue = **found;
   Batch batch;
-  for (const SequenceNumber sequence : scheduled) {
+  const std::set<SequenceNumber> numbers(scheduled.begin(), scheduled.end());
+  for (const SequenceNumber sequence : numbers) {
     const Entry* entry = queue.find(sequence);
     if (entry == nullptr || entry->place != Place::Scheduled)
       return done(
           fail(Code::NotFound, "no scheduled message has the number " + std::to_string(sequence)));
     batch.changes.emplace_back(DeleteMessage{queue.key(), sequence});
   }
-  std::vector<SequenceNumber> numbers(scheduled.begin(), scheduled.end());
   // Until this is written, they are neither sent nor cancelled a second time.
   for (const SequenceNumber sequence : numbers) queue.put(sequence, Place::Moving);
-  commit(std::move(batch),
-         [this, entity = pointer(queue.entity), &queue, numbers = std::move(numbers),
-          done = std::move(done)](const Status& written) {
-           for (const SequenceNumber sequence : numbers) {
-             if (written) {
-               queue.remove(sequence);
-             } else if (queue.find(sequence) != nullptr) {
-               queue.put(sequence, Place::Scheduled);
-             }
-           }
-           if (const auto next = queue.next_due()) arm(queue, *next);
-           done(written);
-         });
+  commit(std::move(batch), [this, entity = pointer(queue.entity), &queue, numbers,
+                            done = std::move(done)](const Status& written) {
+    if (entity->gone) return done(written);
+    for (const SequenceNumber sequence : numbers) {
+      if (written) {
+        queue.remove(sequence);
+      } else if (queue.find(sequence) != nullptr) {
+        queue.put(sequence, Place::Scheduled);
+      }
+    }
+    if (const auto next = queue.next_due()) arm(queue, *next);
+    done(written);
+  });
 }
 
 Result<Engine::Batch> Engine::read_all(Entity& entity, std::span<const std::string_view> messages,

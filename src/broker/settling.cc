@@ -107,6 +107,11 @@ void Engine::settle(LockId id, Settlement settlement, TimePoint now, Broker::Don
     end_lock(*lock, Outcome::LockLost);
     return done(lock_lost());
   }
+  const Entry* entry = queue.find(lock->sequence);
+  if (entry == nullptr) {
+    unlock(*lock);
+    return done(lock_lost());
+  }
   using Action = Settlement::Action;
   switch (settlement.action) {
     case Action::Complete: {
@@ -124,8 +129,7 @@ void Engine::settle(LockId id, Settlement settlement, TimePoint now, Broker::Don
     case Action::Defer:
       return defer(*lock, std::move(settlement), std::move(done));
     case Action::DeadLetter:
-      return dead_letter(*lock, std::move(settlement), queue.find(lock->sequence)->delivery_count,
-                         std::move(done));
+      return dead_letter(*lock, std::move(settlement), entry->delivery_count, std::move(done));
   }
 }
 
@@ -140,8 +144,10 @@ void Engine::settle_with(Lock& settled, Batch batch, EventPtr outcome, Broker::D
                             done = std::move(done), then = std::move(then)](const Status& written) {
     Lock* lock = locks_.find(id);
     if (lock == nullptr) return done(written);  // with its entity
-    if (std::exchange(lock->returning, false))
-      --lock->queue->find(lock->sequence)->session->returning;
+    if (std::exchange(lock->returning, false)) {
+      const Entry* entry = lock->queue->find(lock->sequence);
+      if (entry != nullptr && entry->session != nullptr) --entry->session->returning;
+    }
     if (written) {
       Queue& queue = *lock->queue;
       const SequenceNumber sequence = lock->sequence;

@@ -287,6 +287,32 @@ TEST_CASE("settling: deferred messages are received all or none, and deleted fir
   CHECK(bench.counts("orders") == Counts{});
 }
 
+TEST_CASE("settling: a deferred message that is asked for twice at once is locked once") {
+  for (const ReceiveMode mode : {ReceiveMode::PeekLock, ReceiveMode::ReceiveAndDelete}) {
+    CAPTURE(static_cast<int>(mode));
+    Bench bench;
+    REQUIRE(bench.send("orders", {.body = "a"}));
+    REQUIRE(bench.settle(bench.must_take("orders").lock, Action::Defer));
+    const auto received = bench.receive_deferred("orders", {1, 1}, {}, mode);
+    REQUIRE(received);
+    REQUIRE(received->size() == 1);
+    if (mode == ReceiveMode::PeekLock)
+      CHECK(bench.settle(received->front().lock, Action::Complete));
+    CHECK(bench.counts("orders") == Counts{});
+  }
+}
+
+TEST_CASE("settling: deferred messages that are too large together are refused, none is locked") {
+  Bench bench({.name = "orders", .max_message_kb = 10 * 1024});
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(bench.send("orders", {.body = std::string(9 * 1024 * 1024, 'x')}));
+    REQUIRE(bench.settle(bench.must_take("orders").lock, Action::Defer));
+  }
+  CHECK(code_of(bench.receive_deferred("orders", {1, 2})) == Code::InvalidArgument);
+  CHECK(bench.receive_deferred("orders", {1}));
+  CHECK(bench.receive_deferred("orders", {2}));
+}
+
 TEST_CASE("settling: in a session nothing overtakes a message that is on its way back") {
   struct Session : Bench {
     Session() : Bench({.name = "orders", .requires_session = true}) {

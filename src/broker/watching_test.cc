@@ -262,12 +262,11 @@ TEST_CASE("watching: whatever changes the state of a queue is told") {
   queue.status = EntityStatus::SendDisabled;
   REQUIRE(bench.update(queue));
   changes({.ready = 1, .dead_letter = 1});
-  REQUIRE(bench.answer<std::size_t>([&](auto done) {
-    bench.broker->purge(bench.at("orders/$deadletterqueue"), 10, {}, {}, done);
-  }));
+  REQUIRE(bench.answer<std::size_t>(
+      [&](auto done) { bench.broker->purge(bench.at("orders/$deadletterqueue"), 10, {}, done); }));
   changes({.ready = 1});
   REQUIRE(bench.answer<std::size_t>(
-      [&](auto done) { bench.broker->purge(bench.at("orders"), 10, {}, {}, done); }));
+      [&](auto done) { bench.broker->purge(bench.at("orders"), 10, {}, done); }));
   changes({});
   REQUIRE(bench.remove("orders"));
   CHECK_FALSE(bench.told().empty());

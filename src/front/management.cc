@@ -320,13 +320,15 @@ Status receive_by_sequence_number(const Call& call) {
 Status batch_delete_messages(const Call& call) {
   TRY(const std::size_t limit, count(call, "message-count"));
   if (limit == 0 || limit > kMaxPurged) return bad_argument("message-count", "from 1 to 500");
-  call.broker.purge(call.entity, limit, time_limit(call, "enqueued-time-utc"), {},
-                    [done = call.done](Result<std::size_t> deleted) {
-                      if (!deleted) return done(failed(Operation::Entity, deleted.error()));
-                      if (*deleted == 0) return done(nothing());
-                      const auto number = static_cast<std::int32_t>(*deleted);
-                      done(ok(body_of("message-count", Value(number))));
-                    });
+  call.broker.purge(
+      call.entity, limit,
+      {.before = time_limit(call, "enqueued-time-utc"), .session = text(call, "session-id")},
+      [done = call.done](Result<std::size_t> deleted) {
+        if (!deleted) return done(failed(Operation::Entity, deleted.error()));
+        if (*deleted == 0) return done(nothing());
+        const auto number = static_cast<std::int32_t>(*deleted);
+        done(ok(body_of("message-count", Value(number))));
+      });
   return {};
 }
 
