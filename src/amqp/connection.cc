@@ -406,6 +406,7 @@ std::optional<Event> Connection::next_event() { return impl_->next_event(); }
 std::string Connection::take_output() { return impl_->take_output(); }
 std::size_t Connection::output_size() const { return impl_->output_size(); }
 std::size_t Connection::waiting_bytes() const { return impl_->waiting_bytes(); }
+void Connection::limit_partial(std::size_t bytes) { impl_->options.max_partial_bytes = bytes; }
 std::optional<TimePoint> Connection::tick(TimePoint now) { return impl_->tick(now); }
 void Connection::sasl_outcome(SaslCode code) { impl_->sasl_outcome(code); }
 void Connection::open() { impl_->open(); }
@@ -424,6 +425,11 @@ void Connection::drain(LinkId link) { impl_->drain(link); }
 std::uint32_t Connection::credit(LinkId link) const {
   const Link* found = impl_->attached(link, Role::Sender);
   return found == nullptr ? 0 : found->usable_credit();
+}
+std::uint32_t Connection::window(LinkId link) const {
+  const Link* found = impl_->attached(link, Role::Sender);
+  if (found == nullptr || !found->session->waiting.empty()) return 0;
+  return found->session->peer_window;
 }
 bool Connection::send(LinkId link, const Outgoing& delivery,
                       std::initializer_list<std::string_view> parts) {

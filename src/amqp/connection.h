@@ -179,6 +179,9 @@ class Connection {
   // looks at it cannot be made to keep more than he wants.
   std::size_t waiting_bytes() const;
 
+  // Another ConnectionOptions::max_partial_bytes, from now on.
+  void limit_partial(std::size_t bytes);
+
   // Call it whenever its answer is due, and after the first byte: keeps the connection alive and
   // ends it when the peer is silent for longer than we said (Closed comes then by next_event()).
   std::optional<TimePoint> tick(TimePoint now);
@@ -207,6 +210,8 @@ class Connection {
 
   // For links that we send on. 0 for links that are gone or not attached.
   std::uint32_t credit(LinkId link) const;
+  // How many transfers the peer's session takes now, beside those that wait inside.
+  std::uint32_t window(LinkId link) const;
   // Uses one credit; the message is the parts, one after the other, in as many frames as it takes.
   // Frames that the session's window does not allow yet wait inside. False: no credit, or the link
   // is gone.

@@ -302,6 +302,17 @@ TEST_CASE("transfers: unfinished deliveries are bounded together") {
   CHECK(closed->error->condition == "amqp:resource-limit-exceeded");
 }
 
+TEST_CASE("transfers: the bound of unfinished deliveries may change") {
+  auto options = server_options();
+  options.max_partial_bytes = 10;
+  Handmade hand(options);
+  hand.begin();
+  hand.server.connection.grant(hand.attach(Role::Sender), 5);
+  hand.server.connection.limit_partial(1000);
+  (void)hand.say(part(0, std::string(500, 'h'), true, true) + part(0, "x", false, false));
+  CHECK(hand.server.take<MessageReceived>());
+}
+
 TEST_CASE("transfers: our ids run on over the end of the numbers of the peer") {
   Handmade hand;
   hand.begin(10, 0xfffffffe);

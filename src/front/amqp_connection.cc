@@ -11,8 +11,12 @@
 namespace jobmill::front {
 namespace {
 
+// Of deliveries that are not complete, from a client that has shown no token yet.
+constexpr std::size_t kStrangersBytes = 256u << 10;
+
 amqp::ConnectionOptions engine_options(const AmqpOptions& options) {
   amqp::ConnectionOptions engine;
+  if (options.auth == AmqpOptions::Auth::Strict) engine.max_partial_bytes = kStrangersBytes;
   engine.container_id = options.container_id;
   amqp::set_symbol(engine.properties, "product", "jobmill");
   if (!options.version.empty()) amqp::set_symbol(engine.properties, "version", options.version);
@@ -87,7 +91,10 @@ void AmqpConnection::turn() {
   dropped_.clear();
   if (left_) return;
   balance();
-  claimed_ = claimed_ || !claims_.empty();
+  if (!claimed_ && !claims_.empty()) {
+    claimed_ = true;
+    engine_.limit_partial(amqp::ConnectionOptions().max_partial_bytes);
+  }
   if (const auto expiry = claims_.next_expiry()) arm(*expiry);
 }
 
@@ -98,7 +105,11 @@ void AmqpConnection::write_out() {
 
 void AmqpConnection::balance() {
   const bool full = stream_->unsent() > shared_.options.max_unsent_bytes;
-  const bool pause = full || storing_bytes_ > shared_.options.max_storing_bytes;
+  // Requests that wait for the broker will be done; those that wait for credit need the client's
+  // flows.
+  const RequestLoad& load = routes_.load;
+  const std::size_t to_do = storing_bytes_ + (load.under_way > 0 ? load.held_bytes : 0);
+  const bool pause = full || to_do > shared_.options.max_storing_bytes;
   if (std::exchange(paused_, pause) != pause) pause ? stream_->pause() : stream_->resume();
   // What the client's own windows keep in the engine counts too, but its flows must be read. Once
   // held back, all must have left: on_drained tells, or a flow.
@@ -108,6 +119,11 @@ void AmqpConnection::balance() {
   if (std::exchange(holding_back_, hold) == hold) return;
   const TimePoint time = now();
   for (const auto& [id, link] : links_) hold ? link->hold_back(time) : link->go_on(time);
+}
+
+bool AmqpConnection::may_answer() const {
+  return !holding_back_ && routes_.load.room() &&
+         engine_.output_size() + engine_.waiting_bytes() <= shared_.options.max_unsent_bytes;
 }
 
 void AmqpConnection::wake() {

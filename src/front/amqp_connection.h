@@ -80,6 +80,8 @@ class AmqpConnection final : public net::Stream::Events,
   void drop(amqp::LinkId link, std::optional<amqp::Error> error);
   Link* find(amqp::LinkId link);
   bool holding_back() const { return holding_back_; }
+  // Whether there is room for the answer to one more request.
+  bool may_answer() const;
 
   // Bytes of a message went to the broker; the answer of the broker comes to on_stored.
   broker::Broker::Done storing(amqp::LinkId link, amqp::DeliveryId delivery, bool settled,

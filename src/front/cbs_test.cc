@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include "amqp_fixture.h"
 #include "front/front_rig.h"
 
 namespace jobmill::front {
@@ -283,6 +284,29 @@ TEST_CASE_FIXTURE(Tokens, "cbs: what is no request is rejected or answered, neve
 
 TEST_CASE_FIXTURE(Tokens, "cbs: credit for requests is topped up") {
   for (int i = 0; i < 300; ++i) REQUIRE(put("sb://h/queue1", "no token") != 0);
+}
+
+TEST_CASE_FIXTURE(Tokens, "cbs: a request is as large as a token may be, no larger") {
+  client.send(request, put_token("sb://localhost/queue1", std::string(70 * 1000, 'x')));
+  CHECK(client.rejection() == "amqp:link:message-size-exceeded");
+}
+
+TEST_CASE_FIXTURE(Tokens, "cbs: who has shown no token cannot leave much unfinished") {
+  FrontClient stranger(rig, {.container = "stranger"});
+  for (int i = 0; i < 8; ++i) {
+    auto attach = stranger.sender("$cbs", "$cbs");
+    attach.name += std::to_string(i);
+    stranger.attach(std::move(attach));
+  }
+  stranger.pump();
+  for (std::uint32_t i = 0; i < 8 && !stranger.stream->closed(); ++i) {
+    const amqp::Transfer begun{
+        .handle = i, .delivery_id = i, .delivery_tag = "tag", .message_format = 0, .more = true};
+    stranger.stream->say(amqp::frame(begun, 0, std::string(60 * 1000, 'x')));
+  }
+  const auto closed = stranger.take<amqp::Closed>();
+  REQUIRE(closed);
+  CHECK(condition_of(closed->error) == "amqp:resource-limit-exceeded");
 }
 
 }  // namespace

@@ -80,6 +80,16 @@ struct Managed {
     return ask(operation, Value(std::move(body)), std::move(extra));
   }
 
+  static std::string peek_one() {
+    std::string out;
+    amqp::encode_properties(out, {.message_id = Value("peek"), .reply_to = "mine"});
+    amqp::Map properties;
+    amqp::set_string(properties, "operation", "com.microsoft:peek-message");
+    amqp::encode_map_section(out, amqp::kApplicationProperties, properties);
+    amqp::encode_value_section(out, Value(map("message-count", std::int32_t{1})));
+    return out;
+  }
+
   static Answer read(const FrontClient::Message& message) {
     Answer out{.correlation_id = message.properties.correlation_id,
                .application = message.application};
@@ -332,6 +342,47 @@ TEST_CASE_FIXTURE(Managed, "management: messages are deleted in batches") {
   CHECK(ask("com.microsoft:batch-delete-messages", arguments).status == 204);
   amqp::set_string(arguments, "message-count", std::int32_t{501});
   CHECK(ask("com.microsoft:batch-delete-messages", arguments).status == 400);
+}
+
+TEST_CASE_FIXTURE(ManagedSessions, "management: one session's messages are deleted in batches") {
+  send("a", "blue");
+  send("b", "green");
+  amqp::Map arguments = map("message-count", std::int32_t{10});
+  amqp::set_string(arguments, "session-id", "blue");
+  CHECK(ask("com.microsoft:batch-delete-messages", arguments).at("message-count").integer() == 1);
+  CHECK(ask("com.microsoft:batch-delete-messages", arguments).status == 204);
+}
+
+TEST_CASE("management: requests wait while their answers have no credit") {
+  Managed managed;
+  managed.send(std::string(500 * 1000, 'x'));
+  FrontClient other(managed.rig, {.container = "other"});
+  const auto request = other.attach(other.sender("queue1/$management", "mine"));
+  const auto answers = other.attach(other.receiver("queue1/$management", "mine"));
+  other.pump();
+  for (int i = 0; i < 100; ++i) REQUIRE(other.send(request, managed.peek_one()));
+  other.pump();
+  CHECK(other.end.connection.credit(request) == 0);
+  other.end.connection.grant(answers, 1000);
+  other.pump();
+  int answered = 0;
+  while (other.receive()) ++answered;
+  CHECK(answered == 100);
+  CHECK(other.end.connection.credit(request) == 100);
+}
+
+TEST_CASE("management: requests of a client that does not read wait") {
+  Managed managed;
+  managed.send(std::string(500 * 1000, 'x'));
+  managed.client.stream->stuck = true;
+  for (int i = 0; i < 60; ++i) REQUIRE(managed.client.send(managed.request, managed.peek_one()));
+  managed.client.pump();
+  CHECK(managed.client.stream->unsent() > 1000 * 1000);
+  CHECK(managed.client.stream->unsent() < 8 * 1000 * 1000);
+  int answered = 0;
+  managed.client.stream->unstick();
+  while (managed.client.receive()) ++answered;
+  CHECK(answered == 60);
 }
 
 TEST_CASE_FIXTURE(Managed, "management: bad requests say what is wrong") {
