@@ -19,6 +19,8 @@ namespace {
 
 constexpr Duration kSessionWait = std::chrono::seconds(60);  // when the client says nothing
 
+constexpr std::size_t kDeletedAtOnce = 1000;  // messages
+
 broker::ReceiveMode mode_of(const amqp::Attach& attach) {
   return attach.sender_settle_mode == amqp::SenderSettleMode::Settled
              ? broker::ReceiveMode::ReceiveAndDelete
@@ -158,7 +160,7 @@ void ReceiverLink::accept(amqp::Attach answer, TimePoint now) {
   take_name();
   connection_.engine().accept(about_.id, std::move(answer));
   // A client may have given credit before it had our answer.
-  if (connection_.engine().credit(about_.id) > 0) grant(false, now);
+  if (connection_.engine().credit(about_.id) > 0) grant(now);
 }
 
 void ReceiverLink::take_name() {
@@ -178,14 +180,29 @@ void ReceiverLink::take_name() {
 void ReceiverLink::on_credit(const amqp::CreditGiven& credit, TimePoint now) {
   if (!accepted_) return;
   while (!waiting_.empty() && send(waiting_.front())) waiting_.pop_front();
-  grant(credit.drain, now);
+  drain_ = credit.drain;
+  grant(now);
 }
 
-void ReceiverLink::grant(bool drain, TimePoint now) {
-  drain_ = drain_ || drain;
+void ReceiverLink::grant(TimePoint now) {
   if (receiver_ == 0 || connection_.holding_back()) return;
   const std::uint32_t credit = connection_.engine().credit(about_.id);
-  connection_.broker().grant(receiver_, credit, std::exchange(drain_, false), now);
+  asked_for_ = mode_ == broker::ReceiveMode::PeekLock ? credit : deletable(credit);
+  more_ = asked_for_ < credit;
+  if (more_) connection_.wants_top_up(about_.id);
+  if (more_ && asked_for_ == 0) return;  // the client's window is closed
+  connection_.broker().grant(receiver_, asked_for_, drain_, now);
+}
+
+// What is deleted before it can be sent is lost when the client goes.
+std::uint32_t ReceiverLink::deletable(std::uint32_t credit) const {
+  const std::size_t fit = connection_.shared().options.max_unsent_bytes / usual_bytes_;
+  return std::min({credit, connection_.engine().window(about_.id),
+                   static_cast<std::uint32_t>(std::clamp<std::size_t>(fit, 1, kDeletedAtOnce))});
+}
+
+void ReceiverLink::top_up() {
+  if (more_) grant(connection_.now());
 }
 
 void ReceiverLink::hold_back(TimePoint now) {
@@ -193,10 +210,16 @@ void ReceiverLink::hold_back(TimePoint now) {
 }
 
 void ReceiverLink::go_on(TimePoint now) {
-  if (accepted_) grant(false, now);
+  if (accepted_) grant(now);
 }
 
 void ReceiverLink::drained() {
+  // All that was asked for came. There may be more, for which there may be no room.
+  if (more_ && asked_for_ == 0) {
+    connection_.wants_top_up(about_.id);
+    return connection_.wake();
+  }
+  more_ = drain_ = false;
   connection_.engine().drained(about_.id);
   connection_.wake();
 }
@@ -204,6 +227,8 @@ void ReceiverLink::drained() {
 void ReceiverLink::deliver(broker::Delivery delivery) {
   last_active = connection_.now();
   connection_.wake();
+  if (asked_for_ > 0) --asked_for_;
+  usual_bytes_ = std::max<std::size_t>(delivery.message->size, 1);
   if (send(delivery)) return;
   // The client took its credit back while the message was on its way.
   if (delivery.lock == 0) return waiting_.push_back(std::move(delivery));

@@ -26,6 +26,7 @@ class ReceiverLink final : public Link, public broker::Receiver {
   void on_disposition(amqp::DispositionReceived& disposition, TimePoint now) override;
   void hold_back(TimePoint now) override;
   void go_on(TimePoint now) override;
+  void top_up() override;
 
  private:
   void deliver(broker::Delivery delivery) override;
@@ -38,7 +39,8 @@ class ReceiverLink final : public Link, public broker::Receiver {
   void session_opened(Result<broker::SessionGrant> grant);
   void accept(amqp::Attach answer, TimePoint now);
   void take_name();
-  void grant(bool drain, TimePoint now);
+  void grant(TimePoint now);
+  std::uint32_t deletable(std::uint32_t credit) const;
   bool send(const broker::Delivery& delivery);
   void settle_answer(amqp::DispositionReceived& disposition, broker::Settlement settlement,
                      TimePoint now);
@@ -48,9 +50,12 @@ class ReceiverLink final : public Link, public broker::Receiver {
   broker::ReceiverId receiver_ = 0;
   bool accepted_ = false;
   bool has_session_ = false;
-  bool drain_ = false;                      // asked for while deliveries are held back
+  bool drain_ = false;                      // asked for, and not answered yet
   std::string name_key_{};                  // in LinkNames
   std::uint64_t sent_ = 0;                  // deliveries without a lock, for their tags
+  std::uint32_t asked_for_ = 0;             // of the broker, and not delivered yet
+  bool more_ = false;                       // the client's credit is greater than that
+  std::size_t usual_bytes_ = 64u << 10;     // of a message, to judge by the latest
   std::deque<broker::Delivery> waiting_{};  // deleted already, but the client took its credit back
 };
 

@@ -191,5 +191,31 @@ TEST_CASE_FIXTURE(Sessions, "receiver: filters that nobody applies are not confi
   CHECK(attached.answer.source->filter.empty());
 }
 
+TEST_CASE("receiver: no more is deleted than may be sent at once") {
+  FrontRig rig;
+  FrontClient client(rig);
+  const auto sender = client.attach(client.sender("queue1"));
+  auto attach = client.receiver("queue1");
+  attach.sender_settle_mode = amqp::SenderSettleMode::Settled;
+  const auto receiver = client.attach(std::move(attach));
+  client.pump();
+  for (int i = 0; i < 40; ++i)
+    client.send(sender, FrontClient::message(std::string(100 * 1000, 'x')));
+  client.pump();
+  REQUIRE(rig.counts().active == 40);
+
+  client.stream->stuck = true;
+  client.end.connection.grant(receiver, 50);
+  client.end.connection.drain(receiver);
+  client.pump();
+  CHECK(rig.counts().active == 24);
+  client.stream->unstick();
+  int received = 0;
+  while (client.receive()) ++received;
+  CHECK(received == 40);
+  CHECK(rig.counts().active == 0);
+  CHECK(client.end.connection.granted(receiver) == 0);
+}
+
 }  // namespace
 }  // namespace jobmill::front
