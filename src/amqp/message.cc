@@ -40,6 +40,7 @@ constexpr std::uint64_t kSequence = 0x76;
 constexpr std::uint64_t kValue = 0x77;
 constexpr std::uint64_t kFooter = 0x78;
 
+constexpr std::uint32_t kExpiryField = 8;
 constexpr std::uint32_t kGroupIdField = 10;
 
 Fault malformed(const char* what) { return fail(Code::InvalidArgument, what); }
@@ -178,7 +179,9 @@ std::optional<Ids> usual_ids(std::string_view section) {
   Ids ids;
   UsualFields fields(section, kProperties);
   fields.text(id);
-  for (std::uint32_t field = 1; field < kGroupIdField; ++field) fields.skip();
+  for (std::uint32_t field = 1; field < kExpiryField; ++field) fields.skip();
+  fields.timestamp(ids.absolute_expiry_time);
+  fields.skip();
   fields.text(ids.group_id);
   if (!fields.good()) return std::nullopt;
   if (id) ids.message_id = *id;
@@ -276,8 +279,11 @@ Result<Ids> decode_ids(std::string_view properties_section) {
     TRY(const Value id, in.value());
     ids.message_id = id_text(id);
   }
+  if (items.count <= kExpiryField) return ids;
+  for (std::uint32_t field = 1; field < kExpiryField; ++field) TRY_VOID(in.skip());
+  TRY(ids.absolute_expiry_time, in.integer());
   if (items.count <= kGroupIdField) return ids;
-  for (std::uint32_t field = 1; field < kGroupIdField; ++field) TRY_VOID(in.skip());
+  TRY_VOID(in.skip());
   TRY(ids.group_id, in.text());
   return ids;
 }

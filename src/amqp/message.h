@@ -68,6 +68,7 @@ void encode_properties(std::string& out, const Properties& properties);
 struct Ids {
   std::string message_id{};  // as id_text() says it; empty when absent
   std::optional<std::string_view> group_id{};
+  std::optional<std::int64_t> absolute_expiry_time{};
 };
 Result<Ids> decode_ids(std::string_view properties_section);
 

@@ -89,6 +89,13 @@ class UsualFields {
   void null() {
     if (next() != kNull) surprise();
   }
+  void timestamp(std::optional<std::int64_t>& field) {
+    const std::uint8_t format = next();
+    if (format == kNull) return;
+    if (format != kTimestamp) return surprise();
+    const std::uint64_t high = number(4);
+    field = static_cast<std::int64_t>(high << 32 | number(4));
+  }
   // Over a field of one of the types that properties of messages have.
   void skip() {
     switch (next()) {

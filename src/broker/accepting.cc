@@ -141,6 +141,7 @@ void Engine::set_session_state(const Address& at, std::string_view session,
   see(now);
   const auto found = session_queue(at);
   if (!found) return done(found.error());
+  if (const Status checked = check_id("the session id", session); !checked) return done(checked);
   Queue& queue = **found;
   queue.entity.used_at = now_;
   Batch batch;

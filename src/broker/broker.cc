@@ -120,6 +120,9 @@ void Broker::peek(const Address& at, SequenceNumber from, std::size_t count,
   engine_->peek(at, from, count, std::move(session), std::move(done));
 }
 
+std::optional<Broker::Locked> Broker::find(const LockToken& token, const Address& at) const {
+  return engine_->find(token, at);
+}
 std::optional<LockId> Broker::find(const LockToken& token) const { return engine_->find(token); }
 void Broker::settle(LockId lock, Settlement settlement, TimePoint now, Done done) {
   engine_->settle(lock, std::move(settlement), now, std::move(done));

@@ -238,6 +238,12 @@ class Broker {
 
   // --- locks ---
   std::optional<LockId> find(const LockToken& token) const;
+  // The same, for a message of this entity only.
+  struct Locked {
+    LockId id = 0;
+    SequenceNumber sequence = 0;
+  };
+  std::optional<Locked> find(const LockToken& token, const Address& at) const;
   void settle(LockId lock, Settlement settlement, TimePoint now, Done done);
   Result<TimePoint> renew(LockId lock, TimePoint now);
 

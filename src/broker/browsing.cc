@@ -301,6 +301,8 @@ Result<Engine::Batch> Engine::redrive_batch(Queue& queue, const std::optional<Ad
     if (destination == nullptr) return fail(Code::NotFound, "no entity " + to->path);
     TRY(Message message, read_message(*dead->bytes, now_));
     message.scheduled_for.reset();
+    // Its sender's end of time, which has come already.
+    if (message.expires_at <= now_) message.expires_at.reset();
     message.bytes = without_properties(*message.bytes, kDeadLetterProperties);
     message.size = static_cast<std::uint32_t>(message.bytes->size());
     TRY_VOID(accepts(*destination, message, bytes));

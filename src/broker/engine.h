@@ -92,6 +92,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
             std::optional<std::string> session, Broker::Answer<Messages> done);
 
   std::optional<LockId> find(const LockToken& token) const { return locks_.find(token); }
+  std::optional<Broker::Locked> find(const LockToken& token, const Address& at);
   void settle(LockId lock, Settlement settlement, TimePoint now, Broker::Done done);
   Result<TimePoint> renew(LockId lock, TimePoint now);
 

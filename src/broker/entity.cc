@@ -73,10 +73,22 @@ Status check_rules(const QueueDescription& queue) {
   return {};
 }
 
+// Over HTTP, these paths are something else.
+Status check_reserved(const QueueDescription& queue) {
+  const std::string path = lower(queue.name);
+  const bool taken = path == "health" || path.ends_with("/messages") ||
+                     path.find("/messages/") != std::string::npos;
+  if (taken) return invalid(queue, "the name is reserved: it could not be reached over HTTP");
+  if (path.find("//") != std::string::npos)
+    return invalid(queue, "the name must not have two slashes in a row");
+  return {};
+}
+
 }  // namespace
 
 Status check(const QueueDescription& queue) {
   TRY_VOID(check_entity_name(queue.name));
+  TRY_VOID(check_reserved(queue));
   TRY_VOID(check_durations(queue));
   TRY_VOID(check_limits(queue));
   TRY_VOID(check_forwarding(queue));

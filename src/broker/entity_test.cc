@@ -72,4 +72,15 @@ TEST_CASE("entity: at most twelve rules, each with a name of its own and a right
   CHECK(complains_of("no rights", [](QueueDescription& queue) { queue.rules = {{.name = "a"}}; }));
 }
 
+TEST_CASE("entity: names that HTTP has another meaning for are refused") {
+  for (const char* name : {"health", "Health", "a/messages", "a/Messages/b", "a//b"}) {
+    CAPTURE(name);
+    const Status checked = check({.name = name});
+    REQUIRE_FALSE(checked);
+    CHECK(checked.error().code == Code::InvalidArgument);
+  }
+  for (const char* name : {"healthy", "a/health", "messages", "a/messages-b"})
+    CHECK(check({.name = name}));
+}
+
 }  // namespace jobmill::broker

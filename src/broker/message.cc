@@ -2,6 +2,7 @@
 #include "broker/message.h"
 
 #include <algorithm>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -15,6 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kLongestId = 128;
+constexpr std::size_t kLargestProperty = 32 * 1024;
+constexpr std::size_t kLargestHead = 64 * 1024;
 constexpr std::uint64_t kProperties = 0x73;
 
 std::int64_t ms(TimePoint at) {
@@ -109,14 +112,23 @@ Status read_annotations(std::string_view section, Message& message) {
   return each_annotation(section, look);
 }
 
-Status read_header(std::string_view section, Message& message, TimePoint now) {
-  if (section.empty()) return {};
-  TRY(const amqp::Header header, amqp::decode_header(section));
-  // Some clients write 0 for a message without a time to live.
-  if (!header.ttl || *header.ttl == 0) return {};
-  const TimePoint from = std::max(now, message.scheduled_for.value_or(now));
-  message.expires_at =
-      from + std::min<Duration>(std::chrono::milliseconds(*header.ttl), TimePoint::max() - from);
+// Some clients write 0 for a message without a time to live. One that the field cannot hold, or
+// that has no header, is told as the time of its end.
+Status read_expiry(std::string_view header, std::optional<std::int64_t> end, Message& message,
+                   TimePoint now) {
+  std::uint32_t ttl = 0;
+  if (!header.empty()) {
+    TRY(const amqp::Header read, amqp::decode_header(header));
+    ttl = read.ttl.value_or(0);
+  }
+  const bool told = ttl != 0 && ttl != std::numeric_limits<std::uint32_t>::max();
+  if (!told && end) {
+    message.expires_at = from_ms(*end);
+  } else if (ttl != 0) {
+    const TimePoint from = std::max(now, message.scheduled_for.value_or(now));
+    message.expires_at =
+        from + std::min<Duration>(std::chrono::milliseconds(ttl), TimePoint::max() - from);
+  }
   return {};
 }
 
@@ -146,18 +158,40 @@ Status append_properties(std::string& out, std::string_view section, std::string
   return {};
 }
 
-Status check_length(std::string_view what, std::string_view text) {
-  if (text.size() <= kLongestId) return {};
-  return fail(Code::InvalidArgument, std::string(what) + " is longer than 128 characters");
-}
-
-Status read_ids(const amqp::Sections& sections, Message& message) {
-  if (sections.properties.empty()) return {};
+// Answers when the message ends, if its properties say so.
+Result<std::optional<std::int64_t>> read_ids(const amqp::Sections& sections, Message& message) {
+  if (sections.properties.empty()) return std::optional<std::int64_t>();
   TRY(amqp::Ids ids, amqp::decode_ids(sections.properties));
   message.message_id = std::move(ids.message_id);
   if (ids.group_id) message.session_id = std::string(*ids.group_id);
-  TRY_VOID(check_length("the message id", message.message_id));
-  return check_length("the session id", message.session_id.value_or(""));
+  TRY_VOID(check_id("the message id", message.message_id));
+  TRY_VOID(check_id("the session id", message.session_id.value_or("")));
+  return ids.absolute_expiry_time;
+}
+
+Status check_property(std::size_t bytes) {
+  if (bytes <= kLargestProperty) return {};
+  return fail(Code::InvalidArgument, "a property of the message is larger than 32 KB");
+}
+
+Status check_fields(std::string_view section) {
+  if (section.empty()) return {};
+  amqp::Reader reader(section);
+  TRY_VOID(reader.descriptor());
+  TRY(const std::uint32_t count, reader.list());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    TRY(const std::string_view field, reader.raw_value());
+    TRY_VOID(check_property(field.size()));
+  }
+  return {};
+}
+
+Status check_entries(std::string_view section) {
+  std::size_t largest = 0;
+  TRY_VOID(each_annotation(section, [&](const Annotation& annotation) {
+    largest = std::max(largest, annotation.both.size());
+  }));
+  return check_property(largest);
 }
 
 std::string_view between(std::string_view whole, const char* from, const char* to) {
@@ -253,7 +287,32 @@ void append_message_annotations(std::string& head, std::string_view section, con
   writer.end(map);
 }
 
+Status check_properties(std::string_view bytes, const amqp::Sections& sections) {
+  if (bytes.size() <= kLargestProperty) return {};  // most messages: nothing in it can be too large
+  const auto head = bytes.size() - sections.body.size() - sections.footer.size();
+  if (head <= kLargestProperty) return {};
+  if (head > kLargestHead)
+    return fail(Code::InvalidArgument, "the properties of the message have more than 64 KB");
+  TRY_VOID(check_fields(sections.properties));
+  TRY_VOID(check_entries(sections.application_properties));
+  return check_entries(sections.message_annotations);
+}
+
 }  // namespace
+
+Status check_id(std::string_view what, std::string_view id) {
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+  if (id.size() <= kLongestId ||
+      id.size() - static_cast<std::size_t>(std::ranges::count_if(id, continues)) <= kLongestId)
+    return {};
+  return fail(Code::InvalidArgument, std::string(what) + " is longer than 128 characters");
+}
+
+Status check_properties(std::string_view bytes) {
+  if (bytes.size() <= kLargestProperty) return {};
+  TRY(const amqp::Sections sections, amqp::split(bytes));
+  return check_properties(bytes, sections);
+}
 
 Result<Message> read_message(std::string_view bytes, TimePoint now) {
   if (bytes.empty()) return fail(Code::InvalidArgument, "a message without any section");
@@ -261,9 +320,10 @@ Result<Message> read_message(std::string_view bytes, TimePoint now) {
   Message message;
   message.enqueued_at = now;
   TRY_VOID(read_annotations(sections.message_annotations, message));
-  TRY_VOID(check_length("the partition key", message.partition_key.value_or("")));
-  TRY_VOID(read_header(sections.header, message, now));
-  TRY_VOID(read_ids(sections, message));
+  TRY_VOID(check_id("the partition key", message.partition_key.value_or("")));
+  TRY(const auto end, read_ids(sections, message));
+  TRY_VOID(read_expiry(sections.header, end, message, now));
+  TRY_VOID(check_properties(bytes, sections));
   // Clients use the id of a message as the name of their timers, and fail without one.
   if (message.message_id.empty()) {
     message.message_id = new_message_id(now);

@@ -41,8 +41,16 @@ struct Message {
 
 // Reads what a sender gave: message-id (a new one of 32 hex digits is written into the properties
 // when absent), group-id, time to live, x-opt-scheduled-enqueue-time, x-opt-partition-key. Without
-// sequence. InvalidArgument: not a message; ids over 128 characters.
+// sequence. InvalidArgument: not a message; ids over
+// 128 characters; properties that are too large.
 Result<Message> read_message(std::string_view bytes, TimePoint now);
+
+// Whether all that stands before the body is small enough: each property, and all together.
+// InvalidArgument: it is not; read_message() looks as well.
+Status check_properties(std::string_view bytes);
+
+// Ids are as long as their characters are many, not their bytes.
+Status check_id(std::string_view what, std::string_view id);
 
 // 16 bytes in network order, as the lock token is in $management; as a delivery tag its first three
 // groups are little-endian (a .NET GUID).

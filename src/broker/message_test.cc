@@ -93,6 +93,44 @@ TEST_CASE("message: what is not one, and ids that are too long, are refused") {
   CHECK(read_message(encode({.body = "b", .id = std::string(128, 'x')}), kNow));
 }
 
+TEST_CASE("message: ids are as long as they have characters") {
+  std::string letters;
+  for (int i = 0; i < 128; ++i) letters += "\u00fc";
+  CHECK(read_message(encode({.body = "b", .id = letters, .session = letters}), kNow));
+  CHECK_FALSE(read_message(encode({.body = "b", .id = letters + "x"}), kNow));
+}
+
+TEST_CASE("message: properties are small, a body need not be") {
+  const auto with = [](int count, std::size_t bytes) {
+    testing::Letter letter{.body = std::string(200 * 1024, 'x')};
+    for (int i = 0; i < count; ++i)
+      amqp::set_string(letter.properties, std::to_string(i), std::string(bytes, 'p'));
+    return read_message(encode(letter), kNow);
+  };
+  CHECK(with(0, 0));
+  CHECK(with(1, 32 * 1000));
+  CHECK_FALSE(with(1, 33 * 1024));
+  CHECK(with(6, 10 * 1000));
+  CHECK_FALSE(with(7, 10 * 1000));
+  CHECK_FALSE(check_properties(encode(
+      {.body = "b", .properties = {{amqp::Value("a"), amqp::Value(std::string(70'000, 'p'))}}})));
+}
+
+TEST_CASE("message: an end of time counts where the time to live does not tell it") {
+  const auto read = [](std::optional<std::uint32_t> ttl, std::int64_t end) {
+    std::string out;
+    if (ttl) amqp::encode_header(out, {.ttl = ttl});
+    amqp::encode_properties(out, {.message_id = amqp::Value("id"), .absolute_expiry_time = end});
+    amqp::encode_data_section(out, "b");
+    return must_read(out).expires_at;
+  };
+  constexpr std::int64_t kHundredDays = std::int64_t{100} * 24 * 3600 * 1000;
+  constexpr TimePoint kMillisecond{std::chrono::milliseconds(kNowMs)};
+  CHECK(read({}, kNowMs + 5'000) == kMillisecond + 5s);
+  CHECK(read(0xffffffff, kNowMs + kHundredDays) == kMillisecond + 100 * 24h);
+  CHECK(read(1'000, kNowMs + kHundredDays) == kNow + 1s);
+}
+
 TEST_CASE("message: a delivery tag is the token with its first three groups turned around") {
   LockToken token{};
   for (std::uint8_t i = 0; i < 16; ++i) token[i] = i;

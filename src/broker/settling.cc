@@ -18,6 +18,15 @@ Fault lock_lost() {
 
 // --- locks ---
 
+std::optional<Broker::Locked> Engine::find(const LockToken& token, const Address& at) {
+  const auto id = locks_.find(token);
+  const Lock* lock = id ? locks_.find(*id) : nullptr;
+  if (lock == nullptr) return std::nullopt;
+  const Queue& queue = *lock->queue;
+  if (queue.entity.path != at.path || queue.sub_queue != at.sub_queue) return std::nullopt;
+  return Broker::Locked{*id, lock->sequence};
+}
+
 void Engine::unlock(Lock& lock) {
   if (lock.session != nullptr) {
     std::erase(lock.session->locks, lock.id);
@@ -191,6 +200,10 @@ void Engine::abandon(Lock& lock, Settlement settlement, Broker::Done done) {
   Batch batch;
   if (!settlement.properties.empty()) {
     Message changed = settled_copy(lock, entry, settlement.properties);
+    if (const Status fits = check_properties(*changed.bytes); !fits && queue.main()) {
+      settlement = {.reason = "HeaderSizeExceeded", .description = fits.error().message};
+      return dead_letter(lock, std::move(settlement), count, std::move(done));
+    }
     changed.delivery_count = count;
     batch.changes.emplace_back(
         UpdateMessage{queue.key(), std::make_shared<const Message>(std::move(changed)), true});

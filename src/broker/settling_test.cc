@@ -287,6 +287,17 @@ TEST_CASE("settling: deferred messages are received all or none, and deleted fir
   CHECK(bench.counts("orders") == Counts{});
 }
 
+TEST_CASE("settling: a message that would get too large properties becomes a dead letter") {
+  Bench bench;
+  REQUIRE(bench.send("orders", {.body = "a"}));
+  Settlement settlement{.action = Action::Abandon};
+  amqp::set_string(settlement.properties, "large", std::string(40 * 1024, 'x'));
+  REQUIRE(bench.settle(bench.must_take("orders").lock, std::move(settlement)));
+  CHECK(bench.counts("orders") == Counts{.dead_letter = 1});
+  CHECK(property_of(*bench.peek("orders/$deadletterqueue").at(0), "DeadLetterReason") ==
+        "HeaderSizeExceeded");
+}
+
 TEST_CASE("settling: a deferred message that is asked for twice at once is locked once") {
   for (const ReceiveMode mode : {ReceiveMode::PeekLock, ReceiveMode::ReceiveAndDelete}) {
     CAPTURE(static_cast<int>(mode));

@@ -235,7 +235,11 @@ Value encoded(const broker::Message& message, const broker::Rendering& rendering
 }
 
 Status peek_message(const Call& call) {
-  const SequenceNumber from = number(call, "from-sequence-number").value_or(0);
+  constexpr std::string_view kFrom = "from-sequence-number";
+  const Value* given = amqp::find(call.arguments, kFrom);
+  if (given != nullptr && !given->null() && !given->integer())
+    return bad_argument(kFrom, "a number");
+  const SequenceNumber from = number(call, kFrom).value_or(0);
   TRY(const std::size_t limit, count(call, "message-count"));
   call.broker.peek(
       call.entity, from, std::min(limit, kMaxMessages), text(call, "session-id"),

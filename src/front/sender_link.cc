@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "amqp/message.h"
+#include "broker/message.h"
 #include "front/amqp_connection.h"
 #include "front/errors.h"
 
@@ -35,6 +36,13 @@ std::uint64_t max_message_bytes(const broker::Broker& broker, const std::string&
 
 amqp::Error too_large() {
   return make_error(condition::kTooLarge, "The message is larger than the queue allows.");
+}
+
+// What is no message at all is not too large.
+std::optional<amqp::Error> too_large(std::string_view message) {
+  const Status checked = broker::check_properties(message);
+  if (checked) return std::nullopt;
+  return make_error(condition::kTooLarge, checked.error().message);
 }
 
 }  // namespace
@@ -80,6 +88,7 @@ void SenderLink::on_message(const amqp::MessageReceived& message, TimePoint now)
     return reject(message,
                   make_error(condition::kNotImplemented, "Transactions are not supported."));
   if (message.message_format == amqp::kBatchFormat) return send_batch(message, now);
+  if (auto error = too_large(message.bytes)) return reject(message, *std::move(error));
   ++storing_;
   connection_.broker().send(
       about_.address, std::span(&message.bytes, 1), now,
@@ -93,6 +102,8 @@ void SenderLink::send_batch(const amqp::MessageReceived& message, TimePoint now)
   if (!messages) return reject(message, to_error(Operation::Entity, messages.error()));
   if (messages->empty())
     return reject(message, make_error(condition::kArgument, "The batch holds no message."));
+  for (const std::string_view one : *messages)
+    if (auto error = too_large(one)) return reject(message, *std::move(error));
   ++storing_;
   connection_.broker().send(
       about_.address, *messages, now,
@@ -100,7 +111,10 @@ void SenderLink::send_batch(const amqp::MessageReceived& message, TimePoint now)
 }
 
 void SenderLink::reject(const amqp::MessageReceived& message, amqp::Error error) {
-  if (message.settled) return;  // its sender does not want to know
+  if (message.settled)  // its sender does not want to know
+    return connection_.shared().log.warn(
+        "a message that was sent settled is lost",
+        {{"queue", about_.address.path}, {"error", error.description}});
   connection_.engine().settle(about_.id, message.delivery, amqp::Rejected{std::move(error)});
 }
 
@@ -111,6 +125,10 @@ void SenderLink::on_too_large(const amqp::MessageTooLarge& message) {
 void SenderLink::on_stored(amqp::DeliveryId delivery, bool settled, const Status& status) {
   --storing_;
   if (connection_.engine().granted(about_.id) <= kCredit / 2) connection_.wants_top_up(about_.id);
+  if (settled && !status)
+    connection_.shared().log.warn(
+        "a message that was sent settled is lost",
+        {{"queue", about_.address.path}, {"error", status.error().message}});
   if (settled) return;
   if (status) return connection_.engine().settle(about_.id, delivery, amqp::Accepted{});
   connection_.engine().settle(

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "broker/message.h"
+
 namespace jobmill::front {
 namespace {
 
@@ -17,6 +19,7 @@ Result<std::optional<SessionFilter>> session_filter(const std::optional<amqp::So
   const amqp::Value& id = value->undescribed();
   if (!id.null() && !id.text())
     return fail(Code::InvalidArgument, "The session filter is neither a text nor null.");
+  TRY_VOID(broker::check_id("The session id", id.text().value_or("")));
   filter.emplace();
   if (const auto text = id.text()) filter->id = std::string(*text);
   return filter;
