@@ -43,13 +43,12 @@ int status_of(Code code) {
   switch (code) {
     case Code::InvalidArgument:
       return 400;
-    case Code::PermissionDenied:
-      return 401;
     case Code::NotFound:
       return 404;
     case Code::AlreadyExists:
     case Code::Conflict:
       return 409;
+    case Code::PermissionDenied:
     case Code::Exhausted:
       return 403;
     case Code::Unsupported:
@@ -104,7 +103,7 @@ AtomPlace AtomAdmin::place(const Request& request) const {
 void AtomAdmin::serve(const Request& request, const Responder& responder) {
   const std::string path = broker::lower(path_of(request));
   if (const Status allowed = access_.allow(request, path, broker::Right::Manage); !allowed)
-    return responder.send(refuse(allowed.error()));
+    return responder.send(refuse(401, allowed.error().message));
   if (request.method == "GET") return responder.send(get(request, path));
   if (request.method == "PUT") return put(request, responder);
   if (request.method == "DELETE") return remove(path, responder);

@@ -37,31 +37,6 @@ void put(JsonWriter& json, std::string_view name, const amqp::Value& id) {
   if (!id.null()) json.member(name, amqp::id_text(id));
 }
 
-// Values as JSON has them: numbers, booleans and texts as such, the rest as a text.
-void write_value(JsonWriter& json, const amqp::Value& value) {
-  if (value.null()) {
-    json.raw("null");
-  } else if (const auto flag = value.boolean()) {
-    json.value(*flag);
-  } else if (const auto* at = value.as<amqp::Timestamp>()) {
-    json.value(format_instant(TimePoint(std::chrono::milliseconds(at->ms))));
-  } else if (const auto number = value.integer()) {
-    json.value(*number);
-  } else if (const auto* real = value.as<double>(); real && std::isfinite(*real)) {
-    json.raw(Node::number(*real).text);
-  } else if (const auto* single = value.as<float>(); single && std::isfinite(*single)) {
-    json.raw(Node::number(static_cast<double>(*single)).text);
-  } else if (const auto text = value.text()) {
-    json.value(*text);
-  } else if (const auto* uuid = value.as<amqp::Uuid>()) {
-    json.value(uuid_text(uuid->bytes));
-  } else if (const auto* binary = value.as<amqp::Binary>()) {
-    json.value(base64_encode(binary->bytes));
-  } else {
-    json.value("(a list or map)");
-  }
-}
-
 // Those of a dead letter also by themselves.
 void write_application_properties(JsonWriter& json, std::string_view section) {
   const auto map = amqp::decode_map_section(section);
@@ -186,6 +161,30 @@ std::string body_bytes(std::string_view sections) {
   JsonWriter json;
   write_value(json, *value);
   return std::move(json).text();
+}
+
+void write_value(JsonWriter& json, const amqp::Value& value) {
+  if (value.null()) {
+    json.raw("null");
+  } else if (const auto flag = value.boolean()) {
+    json.value(*flag);
+  } else if (const auto* at = value.as<amqp::Timestamp>()) {
+    json.value(format_instant(TimePoint(std::chrono::milliseconds(at->ms))));
+  } else if (const auto number = value.integer()) {
+    json.value(*number);
+  } else if (const auto* real = value.as<double>(); real && std::isfinite(*real)) {
+    json.raw(Node::number(*real).text);
+  } else if (const auto* single = value.as<float>(); single && std::isfinite(*single)) {
+    json.raw(Node::number(static_cast<double>(*single)).text);
+  } else if (const auto text = value.text()) {
+    json.value(*text);
+  } else if (const auto* uuid = value.as<amqp::Uuid>()) {
+    json.value(uuid_text(uuid->bytes));
+  } else if (const auto* binary = value.as<amqp::Binary>()) {
+    json.value(base64_encode(binary->bytes));
+  } else {
+    json.value("(a list or map)");
+  }
 }
 
 void write_message(JsonWriter& json, const broker::Message& message) {

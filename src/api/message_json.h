@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "amqp/value.h"
 #include "api/problem.h"
 #include "base/document.h"
 #include "base/json_writer.h"
@@ -15,6 +16,10 @@ namespace jobmill::api {
 // A message for people: broker properties, application properties, and the body as text where it is
 // valid UTF-8, else in base64.
 void write_message(JsonWriter& json, const broker::Message& message);
+
+// A value of an application property as JSON has it: numbers, booleans and texts as such, the rest
+// as a text.
+void write_value(JsonWriter& json, const amqp::Value& value);
 
 // The other way round: an encoded message from the object that a client sent. What is wrong with it
 // goes to `errors`.

@@ -8,6 +8,7 @@
 #include <locale>
 #include <optional>
 #include <sstream>
+#include <type_traits>
 #include <vector>
 
 #include <fmt/core.h>
@@ -46,8 +47,8 @@ Response refuse(const Fault& fault) {
   switch (fault.code) {
     case Code::Conflict:
       return plain(410, fault.message);
-    case Code::PermissionDenied:
-      return plain(401, fault.message);
+    case Code::PermissionDenied:  // disabled
+      return plain(403, fault.message);
     case Code::NotFound:
       return plain(404, fault.message);
     case Code::InvalidArgument:
@@ -113,40 +114,71 @@ Result<TimePoint> any_instant(const std::string& text) {
   return fail(Code::InvalidArgument, fmt::format("'{}' is no time", text));
 }
 
-Status set_property(Draft& draft, const std::string& name, const Node& value) {
-  const auto text = [&] { return value.text; };
+// A property that is a text, by where it goes.
+Status set_text(Draft& draft, std::string_view name, std::string_view text) {
+  amqp::Properties& to = draft.properties;
+  const auto put = [&](auto& field) { field = std::remove_reference_t<decltype(field)>(text); };
   if (name == "MessageId")
-    draft.properties.message_id = amqp::Value(text());
-  else if (name == "SessionId")
-    draft.properties.group_id = text();
-  else if (name == "Label" || name == "Subject")
-    draft.properties.subject = text();
+    put(to.message_id);
   else if (name == "CorrelationId")
-    draft.properties.correlation_id = amqp::Value(text());
+    put(to.correlation_id);
+  else if (name == "SessionId")
+    put(to.group_id);
+  else if (name == "Label" || name == "Subject")
+    put(to.subject);
   else if (name == "To")
-    draft.properties.to = text();
+    put(to.to);
   else if (name == "ReplyTo")
-    draft.properties.reply_to = text();
+    put(to.reply_to);
   else if (name == "ReplyToSessionId")
-    draft.properties.reply_to_group_id = text();
+    put(to.reply_to_group_id);
   else if (name == "ContentType")
-    draft.properties.content_type = text();
+    put(to.content_type);
   else if (name == "PartitionKey")
-    amqp::set_symbol(draft.annotations, "x-opt-partition-key", text());
-  else if (name == "TimeToLive") {
+    amqp::set_symbol(draft.annotations, "x-opt-partition-key", text);
+  else if (name == "ScheduledEnqueueTimeUtc") {
+    TRY(const TimePoint at, any_instant(std::string(text)));
+    const auto ms = std::chrono::floor<std::chrono::milliseconds>(at.time_since_epoch()).count();
+    amqp::set_symbol(draft.annotations, "x-opt-scheduled-enqueue-time", amqp::Timestamp{ms});
+  }
+  return {};
+}
+
+bool is_text_property(std::string_view name) {
+  static constexpr std::string_view kTexts[] = {"MessageId",
+                                                "CorrelationId",
+                                                "SessionId",
+                                                "Label",
+                                                "Subject",
+                                                "To",
+                                                "ReplyTo",
+                                                "ContentType",
+                                                "PartitionKey",
+                                                "ReplyToSessionId",
+                                                "ScheduledEnqueueTimeUtc"};
+  return std::ranges::find(kTexts, name) != std::end(kTexts);
+}
+
+// What receivers are told (SequenceNumber, …) is not for senders, and is ignored; null is absent.
+Status set_property(Draft& draft, const std::string& name, const Node& value) {
+  if (value.is_null()) return {};
+  if (is_text_property(name)) {
+    if (!value.is_string()) return fail(Code::InvalidArgument, name + ": expected a text");
+    return set_text(draft, name, value.text);
+  }
+  if (name == "TimeToLive") {
     const auto seconds = value.as_double();
     if (!seconds || *seconds <= 0)
       return fail(Code::InvalidArgument, "TimeToLive: expected seconds");
     draft.header.ttl = static_cast<std::uint32_t>(std::min(*seconds * 1000, 4294967295.0));
-  } else if (name == "ScheduledEnqueueTimeUtc") {
-    TRY(const TimePoint at, any_instant(value.text));
-    const auto ms = std::chrono::floor<std::chrono::milliseconds>(at.time_since_epoch()).count();
-    amqp::set_symbol(draft.annotations, "x-opt-scheduled-enqueue-time", amqp::Timestamp{ms});
   }
-  return {};  // what receivers are told (SequenceNumber, …) is not for senders, and is ignored
+  return {};
 }
 
 Status set_properties(Draft& draft, const Node& broker_properties) {
+  if (broker_properties.is_null()) return {};
+  if (!broker_properties.is_object())
+    return fail(Code::InvalidArgument, "BrokerProperties: expected an object");
   for (const Node::Member& member : broker_properties.members)
     TRY_VOID(set_property(draft, member.key, member.value));
   return {};
@@ -159,16 +191,21 @@ amqp::Value user_value(std::string_view text) {
   if (const auto flag = node->as_bool()) return amqp::Value(*flag);
   if (const auto number = node->as_int()) return amqp::Value(*number);
   if (const auto real = node->as_double()) return amqp::Value(*real);
-  return amqp::Value(node->text);
+  return amqp::Value(node->is_string() ? std::string_view(node->text) : text);
 }
 
-// Headers of HTTP itself; all others are the user's.
+// Headers of HTTP and of this interface; all others are the user's.
 bool is_user_header(std::string_view name) {
   static constexpr std::string_view kOurs[] = {"authorization",
                                                "host",
                                                "content-type",
                                                "content-length",
+                                               "content-encoding",
                                                "connection",
+                                               "keep-alive",
+                                               "upgrade",
+                                               "te",
+                                               "trailer",
                                                "brokerproperties",
                                                "user-agent",
                                                "accept",
@@ -180,6 +217,15 @@ bool is_user_header(std::string_view name) {
                                                "servicebussupplementaryauthorization"};
   return std::ranges::none_of(kOurs,
                               [&](std::string_view ours) { return http::iequals(ours, name); });
+}
+
+// Whether an answer may carry a property of a message under this name.
+bool is_free_header(std::string_view name) {
+  static constexpr std::string_view kAnswers[] = {
+      "location", "server", "set-cookie", "www-authenticate", "retry-after", "proxy-authenticate"};
+  return is_user_header(name) && std::ranges::none_of(kAnswers, [&](std::string_view ours) {
+           return http::iequals(ours, name);
+         });
 }
 
 std::string encode(const Draft& draft, std::string_view body) {
@@ -207,6 +253,24 @@ Result<std::string> read_one(const Request& request) {
   return encode(draft, request.body);
 }
 
+Result<std::string> read_item(const Node& item) {
+  if (!item.is_object()) return fail(Code::InvalidArgument, "a message must be an object");
+  Draft draft;
+  if (const Node* properties = item.find("BrokerProperties"))
+    TRY_VOID(set_properties(draft, *properties));
+  const Node* user = item.find("UserProperties");
+  if (user != nullptr && !user->is_null() && !user->is_object())
+    return fail(Code::InvalidArgument, "UserProperties: expected an object");
+  if (user != nullptr)
+    for (const Node::Member& member : user->members)
+      if (!member.value.is_null())
+        amqp::set_string(draft.application, member.key, user_value(to_json(member.value)));
+  const Node* body = item.find("Body");
+  if (body != nullptr && !body->is_null() && !body->is_string())
+    return fail(Code::InvalidArgument, "Body: expected a text");
+  return encode(draft, body == nullptr ? std::string_view() : std::string_view(body->text));
+}
+
 // [{"Body": "…", "BrokerProperties": {…}, "UserProperties": {…}}, …]
 Result<std::vector<std::string>> read_batch(const Request& request) {
   TRY(const Node list, parse_json(request.body, {.bytes = request.body.size() + 1}));
@@ -214,14 +278,8 @@ Result<std::vector<std::string>> read_batch(const Request& request) {
     return fail(Code::InvalidArgument, "the body is no array of messages");
   std::vector<std::string> messages;
   for (const Node& one : list.items) {
-    Draft draft;
-    if (const Node* properties = one.find("BrokerProperties"))
-      TRY_VOID(set_properties(draft, *properties));
-    if (const Node* user = one.find("UserProperties"))
-      for (const Node::Member& member : user->members)
-        amqp::set_string(draft.application, member.key, user_value(to_json(member.value)));
-    const Node* body = one.find("Body");
-    messages.push_back(encode(draft, body == nullptr ? std::string_view() : body->text));
+    TRY(std::string message, read_item(one));
+    messages.push_back(std::move(message));
   }
   return messages;
 }
@@ -255,6 +313,38 @@ std::optional<LockToken> read_token(std::string_view text) {
   return token;
 }
 
+std::string_view name_of(broker::MessageState state) {
+  switch (state) {
+    case broker::MessageState::Ready:
+      return "Active";
+    case broker::MessageState::Deferred:
+      return "Deferred";
+    case broker::MessageState::Scheduled:
+      return "Scheduled";
+  }
+  return "";
+}
+
+void write_sent(JsonWriter& json, const amqp::Sections& sections) {
+  if (const auto header = amqp::decode_header(sections.header); header && header->ttl)
+    json.member("TimeToLive", *header->ttl / 1000);
+  if (const auto annotations = amqp::decode_map_section(sections.message_annotations)) {
+    const amqp::Value* at = amqp::find(*annotations, "x-opt-scheduled-enqueue-time");
+    if (const auto* time = at == nullptr ? nullptr : at->as<amqp::Timestamp>())
+      json.member("ScheduledEnqueueTimeUtc",
+                  write_http_date(TimePoint(std::chrono::milliseconds(time->ms))));
+  }
+  const auto properties = amqp::decode_properties(sections.properties);
+  if (!properties) return;
+  for (const auto& [name, text] : {std::pair("Label", &properties->subject),
+                                   {"To", &properties->to},
+                                   {"ReplyTo", &properties->reply_to},
+                                   {"ReplyToSessionId", &properties->reply_to_group_id}})
+    if (*text) json.member(name, **text);
+  if (!properties->correlation_id.null())
+    json.member("CorrelationId", amqp::id_text(properties->correlation_id));
+}
+
 std::string broker_properties(const Delivery& delivery) {
   const broker::Message& message = *delivery.message;
   JsonWriter json;
@@ -264,19 +354,15 @@ std::string broker_properties(const Delivery& delivery) {
       .member("EnqueuedTimeUtc", write_http_date(message.enqueued_at))
       .member("MessageId", message.message_id)
       .member("SequenceNumber", message.sequence)
-      .member("State", "Active");
+      .member("State", name_of(message.state));
   if (message.session_id) json.member("SessionId", *message.session_id);
   if (delivery.lock != 0)
     json.member("LockToken", uuid_text(delivery.token))
         .member("LockedUntilUtc", write_http_date(delivery.locked_until));
-  if (const auto sections = amqp::split(*message.bytes))
-    if (const auto properties = amqp::decode_properties(sections->properties)) {
-      if (properties->subject) json.member("Label", *properties->subject);
-      if (properties->to) json.member("To", *properties->to);
-      if (properties->reply_to) json.member("ReplyTo", *properties->reply_to);
-      if (!properties->correlation_id.null())
-        json.member("CorrelationId", amqp::id_text(properties->correlation_id));
-    }
+  if (message.partition_key) json.member("PartitionKey", *message.partition_key);
+  if (!message.dead_letter_source.empty())
+    json.member("DeadLetterSource", message.dead_letter_source);
+  if (const auto sections = amqp::split(*message.bytes)) write_sent(json, *sections);
   return std::move(json.end()).text();
 }
 
@@ -305,14 +391,10 @@ Response deliver(const Request& request, const Delivery& delivery) {
   if (const auto map = amqp::decode_map_section(sections->application_properties))
     for (const amqp::MapEntry& one : *map) {
       const auto key = one.key.text();
-      const auto value = one.value.text();
-      if (!key || !fits_header(*key)) continue;
-      if (value)
-        response.headers.add(std::string(*key), json_quote(*value));
-      else if (const auto number = one.value.integer())
-        response.headers.add(std::string(*key), std::to_string(*number));
-      else if (const auto flag = one.value.boolean())
-        response.headers.add(std::string(*key), *flag ? "true" : "false");
+      if (!key || !fits_header(*key) || !is_free_header(*key) || one.value.null()) continue;
+      JsonWriter value;
+      write_value(value, one.value);
+      response.headers.add(std::string(*key), std::move(value).text());
     }
   response.body = body_bytes(sections->body);
   return response;
@@ -339,7 +421,7 @@ void MessageRest::serve(const Request& request, const Responder& responder) {
   if (const Status allowed = access_.allow(request, broker::lower(request.path.substr(1)),
                                            sending ? broker::Right::Send : broker::Right::Listen);
       !allowed)
-    return responder.send(refuse(allowed.error()));
+    return responder.send(plain(401, allowed.error().message));
   if (!broker_.exists(*address))
     return responder.send(
         plain(404, fmt::format("The messaging entity '{}' could not be found.", address->path)));
@@ -350,7 +432,8 @@ void MessageRest::serve(const Request& request, const Responder& responder) {
     if (request.method == "DELETE")
       return receive(request, *address, broker::ReceiveMode::ReceiveAndDelete, responder);
   }
-  if (place->rest.size() == 2) return settle(request, place->rest[1], responder);
+  if (place->rest.size() == 2)
+    return settle(request, *address, place->rest[0], place->rest[1], responder);
   responder.send(plain(405, request.method + " is not known here"));
 }
 
@@ -375,20 +458,21 @@ void MessageRest::receive(const Request& request, const Address& from, broker::R
                    });
 }
 
-void MessageRest::settle(const Request& request, const std::string& text,
-                         const Responder& responder) {
+void MessageRest::settle(const Request& request, const Address& at, const std::string& number,
+                         const std::string& text, const Responder& responder) {
   const auto token = read_token(text);
-  const auto lock = token ? broker_.find(*token) : std::nullopt;
-  if (!lock) return responder.send(plain(410, "The lock supplied is invalid."));
+  const auto lock = token ? broker_.find(*token, at) : std::nullopt;
+  if (!lock || std::to_string(lock->sequence) != number)
+    return responder.send(plain(410, "The lock supplied is invalid."));
   if (request.method == "POST") {
-    const auto renewed = broker_.renew(*lock, clock_.now());
+    const auto renewed = broker_.renew(lock->id, clock_.now());
     return responder.send(renewed ? plain(200, "") : refuse(renewed.error()));
   }
   if (request.method != "DELETE" && request.method != "PUT")
     return responder.send(plain(405, request.method + " is not known here"));
   broker::Settlement settlement;
   if (request.method == "PUT") settlement.action = broker::Settlement::Action::Abandon;
-  broker_.settle(*lock, settlement, clock_.now(), [responder](const Status& status) {
+  broker_.settle(lock->id, settlement, clock_.now(), [responder](const Status& status) {
     responder.send(status ? plain(200, "") : refuse(status.error()));
   });
 }

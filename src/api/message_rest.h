@@ -33,8 +33,8 @@ class MessageRest {
             const http::Responder& responder);
   void receive(const http::Request& request, const broker::Address& from, broker::ReceiveMode mode,
                const http::Responder& responder);
-  void settle(const http::Request& request, const std::string& token,
-              const http::Responder& responder);
+  void settle(const http::Request& request, const broker::Address& at, const std::string& number,
+              const std::string& token, const http::Responder& responder);
 
   broker::Broker& broker_;
   const ServiceBusAccess& access_;

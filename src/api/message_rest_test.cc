@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "amqp/message.h"
 #include "base/document.h"
 #include "service_bus_rig.h"
 
@@ -197,6 +198,98 @@ TEST_CASE("message REST: dead letters have a path of their own") {
   const auto dead = rig.receive("DELETE", "orders/$DeadLetterQueue");
   CHECK(dead.status == 200);
   CHECK(dead.headers.get("DeadLetterReason") == R"("MaxDeliveryCountExceeded")");
+}
+
+TEST_CASE("message REST: members that are null are absent, those of another type are refused") {
+  Rig rig;
+  CHECK(rig.send("x", {{"BrokerProperties",
+                        R"({"SessionId": null, "Label": null, "TimeToLive": null})"}}) == 201);
+  const auto got = rig.receive("DELETE");
+  CHECK(text(properties_of(got), "SessionId") == "(none)");
+  CHECK(text(properties_of(got), "Label") == "(none)");
+  for (const char* bad : {"[]", "1", R"("text")", R"({"MessageId": 1})", R"({"Label": {}})",
+                          R"({"ScheduledEnqueueTimeUtc": 5})", R"({"TimeToLive": "60"})"}) {
+    CAPTURE(bad);
+    CHECK(rig.send("x", {{"BrokerProperties", bad}}) == 400);
+  }
+  for (const char* bad :
+       {"[1]", R"([{"Body": 1}])", R"([{"BrokerProperties": []}])", R"([{"UserProperties": 3}])"}) {
+    CAPTURE(bad);
+    CHECK(rig.send(bad, {{"Content-Type", "application/vnd.microsoft.servicebus.json"}}) == 400);
+  }
+}
+
+TEST_CASE("message REST: application properties do not replace headers of the answer") {
+  Rig rig;
+  amqp::Map application;
+  for (const char* name : {"Location", "Content-Type", "BrokerProperties", "content-length",
+                           "Transfer-Encoding", "Date"})
+    amqp::set_string(application, name, "mine");
+  amqp::set_string(application, "Ratio", 2.5);
+  amqp::set_string(application, "At", amqp::Timestamp{1'704'067'200'000});
+  amqp::set_string(application, "Id", amqp::Uuid{});
+  std::string message;
+  amqp::encode_properties(message, {.content_type = "text/plain"});
+  amqp::encode_map_section(message, amqp::kApplicationProperties, application);
+  amqp::encode_data_section(message, "x");
+  const std::string_view view = message;
+  rig.broker().send(*broker::parse_address("orders"), std::span(&view, 1), rig.clock.now(),
+                    [](const Status& status) { CHECK(status); });
+  rig.settle();
+  const auto got = rig.receive("POST");
+  CHECK(got.headers.get("Content-Type") == "text/plain");
+  CHECK(text(properties_of(got), "SequenceNumber") == "1");
+  CHECK_FALSE(got.headers.get("Transfer-Encoding"));
+  CHECK(got.headers.get("Ratio") == "2.5");
+  CHECK(got.headers.get("At").value_or("").starts_with("\"2024-01-01T00:00:00"));
+  CHECK(got.headers.get("Id") == R"("00000000-0000-0000-0000-000000000000")");
+  CHECK(rig.settle_at(got, "DELETE") == 200);
+}
+
+TEST_CASE("message REST: what was sent as broker properties comes back") {
+  Rig rig;
+  CHECK(rig.send("x", {{"BrokerProperties",
+                        R"({"TimeToLive": 600, "PartitionKey": "p", "ReplyToSessionId": "s",
+                            "ScheduledEnqueueTimeUtc": "Mon, 01 Jan 2024 00:01:00 GMT"})"}}) ==
+        201);
+  rig.clock.advance(1min);
+  rig.settle();
+  const Node properties = properties_of(rig.receive("DELETE"));
+  CHECK(text(properties, "TimeToLive") == "600");
+  CHECK(text(properties, "PartitionKey") == "p");
+  CHECK(text(properties, "ReplyToSessionId") == "s");
+  CHECK(text(properties, "ScheduledEnqueueTimeUtc") == "Mon, 01 Jan 2024 00:01:00 GMT");
+  rig.send("y");
+  for (int i = 0; i < 2; ++i) rig.settle_at(rig.receive("POST"), "PUT");
+  const auto dead = rig.receive("DELETE", "orders/$DeadLetterQueue");
+  CHECK(text(properties_of(dead), "DeadLetterSource") == "orders");
+}
+
+TEST_CASE("message REST: a lock is settled under its queue and number only") {
+  Rig rig;
+  rig.make({.name = "other"});
+  rig.send("x");
+  const auto locked = rig.receive("POST");
+  const std::string place(locked.headers.get("Location").value_or(""));
+  const std::string token = place.substr(place.rfind('/'));
+  for (const std::string wrong :
+       {"/other/messages/1", "/orders/messages/2", "/orders/$DeadLetterQueue/messages/1"}) {
+    CAPTURE(wrong);
+    CHECK(rig.call({.method = "DELETE", .target = wrong + token}).status == 410);
+  }
+  CHECK(rig.settle_at(locked, "DELETE") == 200);
+}
+
+TEST_CASE("message REST: a disabled queue forbids, it does not ask for another token") {
+  Rig rig;
+  broker::QueueDescription queue = rig.broker().queue("orders")->description;
+  queue.status = broker::EntityStatus::Disabled;
+  rig.broker().update(queue, rig.clock.now(), [](const Status& status) { CHECK(status); });
+  rig.settle();
+  CHECK(rig.send("x") == 403);
+  const auto refused = rig.receive("DELETE");
+  CHECK(refused.status == 403);
+  CHECK(refused.body == "orders is disabled for receiving");
 }
 
 }  // namespace
