@@ -116,12 +116,12 @@ void Engine::settle(LockId id, Settlement settlement, TimePoint now, Broker::Don
     end_lock(*lock, Outcome::LockLost);
     return done(lock_lost());
   }
-  const Entry* entry = queue.find(lock->sequence);
-  if (entry == nullptr) {
+  using Action = Settlement::Action;
+  // Completing needs nothing of it.
+  if (settlement.action != Action::Complete && queue.find(lock->sequence) == nullptr) {
     unlock(*lock);
     return done(lock_lost());
   }
-  using Action = Settlement::Action;
   switch (settlement.action) {
     case Action::Complete: {
       Batch batch;
@@ -138,7 +138,8 @@ void Engine::settle(LockId id, Settlement settlement, TimePoint now, Broker::Don
     case Action::Defer:
       return defer(*lock, std::move(settlement), std::move(done));
     case Action::DeadLetter:
-      return dead_letter(*lock, std::move(settlement), entry->delivery_count, std::move(done));
+      return dead_letter(*lock, std::move(settlement), queue.find(lock->sequence)->delivery_count,
+                         std::move(done));
   }
 }
 

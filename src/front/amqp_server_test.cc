@@ -261,6 +261,20 @@ TEST_CASE_FIXTURE(Pair, "server: a dead letter has its reason and is read from t
   CHECK(property("checked") == "?");
 }
 
+TEST_CASE_FIXTURE(Pair, "server: a message whose properties are too large is refused as such") {
+  amqp::Map application;
+  amqp::set_string(application, "large", std::string(40 * 1024, 'x'));
+  std::string bytes;
+  amqp::encode_map_section(bytes, amqp::kApplicationProperties, application);
+  amqp::encode_data_section(bytes, "x");
+  REQUIRE(client.send(sender, bytes));
+  CHECK(client.rejection() == "amqp:link:message-size-exceeded");
+  std::string batch;
+  amqp::encode_data_section(batch, bytes);
+  REQUIRE(client.send(sender, batch, amqp::kBatchFormat));
+  CHECK(client.rejection() == "amqp:link:message-size-exceeded");
+}
+
 TEST_CASE_FIXTURE(Pair, "server: a lost lock is told to who waits for an answer") {
   send("hello");
   const auto message = receive();

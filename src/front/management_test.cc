@@ -385,6 +385,12 @@ TEST_CASE("management: requests of a client that does not read wait") {
   CHECK(answered == 60);
 }
 
+TEST_CASE_FIXTURE(Managed, "management: what to peek from is a number") {
+  amqp::Map arguments = map("message-count", std::int32_t{1});
+  amqp::set_string(arguments, "from-sequence-number", "first");
+  CHECK(ask("com.microsoft:peek-message", arguments).status == 400);
+}
+
 TEST_CASE_FIXTURE(Managed, "management: bad requests say what is wrong") {
   struct Case {
     const char* operation;
@@ -442,6 +448,12 @@ TEST_CASE_FIXTURE(ManagedSessions, "management: a session has a state until it i
   amqp::set_string(set, "session-state", Value());
   CHECK(ask("com.microsoft:set-session-state", set).status == 200);
   CHECK(ask("com.microsoft:get-session-state", arguments).at("session-state").null());
+}
+
+TEST_CASE_FIXTURE(ManagedSessions, "management: a state needs an id of at most 128 characters") {
+  amqp::Map set = map("session-id", std::string(129, 'x'));
+  amqp::set_string(set, "session-state", amqp::Binary{"step 1"});
+  CHECK(ask("com.microsoft:set-session-state", set).status == 400);
 }
 
 TEST_CASE_FIXTURE(ManagedSessions, "management: a session's lock is renewed by its id") {

@@ -88,6 +88,13 @@ TEST_CASE_FIXTURE(Sessions, "sessions: a plain filter is answered plain, with th
   CHECK(message->properties.group_id == "blue");
 }
 
+TEST_CASE_FIXTURE(Sessions, "sessions: an id has at most 128 characters, of any kind") {
+  std::string letters;
+  for (int i = 0; i < 128; ++i) letters += "\u00fc";
+  CHECK_FALSE(accept(amqp::Value(letters)).refusal);
+  CHECK(condition_of(accept(amqp::Value(letters + "x")).refusal) == "com.microsoft:argument-error");
+}
+
 TEST_CASE_FIXTURE(Sessions, "sessions: Go's described filter is answered described") {
   send("blue", "hello");
   for (const char* wish : {"blue", ""}) {
