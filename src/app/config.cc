@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <set>
 
@@ -305,6 +306,28 @@ Result<int> whole(const Node& node, const File& file, int most) {
   return static_cast<int>(*value);
 }
 
+// 33554432, "32 MiB", "32MiB"
+Result<std::size_t> bytes(const Node& node, const File& file) {
+  std::string_view text = node.text;
+  std::uint64_t factor = 1;
+  for (const auto& [unit, times] : {std::pair<std::string_view, std::uint64_t>("KiB", 1 << 10),
+                                    {"MiB", 1 << 20},
+                                    {"GiB", 1 << 30}})
+    if (text.ends_with(unit)) {
+      text.remove_suffix(unit.size());
+      factor = times;
+    }
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 40;
+  std::uint64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || end != text.data() + text.size() || count > kMost / factor)
+    return fail(
+        Code::InvalidArgument,
+        fmt::format("{}: expected a number of bytes, such as 33554432 or 32 MiB", file.at(node)));
+  return static_cast<std::size_t>(count * factor);
+}
+
 Result<std::chrono::hours> hours(const Node& node, const File& file) {
   const auto parsed = parse_duration(node.text);
   if (!parsed) return fail(Code::InvalidArgument, file.at(node) + ": " + parsed.error().message);
@@ -359,8 +382,7 @@ Status set_service_bus(ServerOptions& options, const Node& node, const File& fil
         TRY(bus.idle_link_timeout, milliseconds(member.value));
       }
     } else if (member.key == "body_cache") {
-      TRY(const int bytes, whole(member.value, file, 1 << 30));
-      bus.body_cache = static_cast<std::size_t>(bytes);
+      TRY(bus.body_cache, bytes(member.value, file));
     } else {
       return fail(Code::InvalidArgument,
                   fmt::format("{}: unknown key 'servicebus.{}'; known: auth, body_cache, "

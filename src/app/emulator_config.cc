@@ -2,11 +2,13 @@
 #include "app/emulator_config.h"
 
 #include <array>
+#include <map>
 
 #include <fmt/core.h>
 
 #include "base/document.h"
 #include "base/duration.h"
+#include "broker/address.h"
 #include "manifest/fields.h"
 
 namespace jobmill::app {
@@ -110,10 +112,25 @@ void read_topic(Fields& from) {
                        fmt::format("topic '{}': topics are not in this version; left out", name));
 }
 
-EmulatorConfig::Namespace read_namespace(Fields& from) {
+// Where each queue stands, by its path. All namespaces lead to the same entities.
+using Places = std::map<std::string, std::string>;
+
+void check_once(Fields& from, const std::string& name, const std::string& name_space,
+                Places& places) {
+  if (name.empty()) return;
+  const auto [at, fresh] = places.try_emplace(
+      broker::lower(name),
+      fmt::format("'{}' of namespace '{}' on line {}", name, name_space, from.node().line));
+  if (!fresh) from.error("Name", fmt::format("'{}' is the same queue as {}", name, at->second));
+}
+
+EmulatorConfig::Namespace read_namespace(Fields& from, Places& places) {
   EmulatorConfig::Namespace found;
   found.name = from.required_text("Name");
-  from.each("Queues", [&](Fields& queue) { found.queues.push_back(read_queue(queue)); });
+  from.each("Queues", [&](Fields& queue) {
+    found.queues.push_back(read_queue(queue));
+    check_once(queue, found.queues.back().name, found.name, places);
+  });
   from.each("Topics", read_topic);
   return found;
 }
@@ -128,8 +145,10 @@ EmulatorConfig read_emulator_config(std::string_view text, Problems& problems) {
     return config;
   }
   Fields root(*document, "", Unknown::Refused, problems);
+  Places places;
   root.required_object("UserConfig", [&](Fields& user) {
-    user.each("Namespaces", [&](Fields& one) { config.namespaces.push_back(read_namespace(one)); });
+    user.each("Namespaces",
+              [&](Fields& one) { config.namespaces.push_back(read_namespace(one, places)); });
     if (!user.has("Namespaces")) user.error("Namespaces", "required");
     user.required_object("Logging", [](Fields& logging) {
       static constexpr std::array<std::string_view, 4> kWords{"File", "Console", "File,Console",

@@ -85,5 +85,20 @@ TEST_CASE("emulator file: errors name line and path") {
   CHECK(error_of("{").find("Config.json") == 0);
 }
 
+TEST_CASE("emulator file: a queue that is there twice is a conflict of two named places") {
+  Problems problems("Config.json");
+  (void)read_emulator_config(R"({"UserConfig": {"Namespaces": [
+    {"Name": "one", "Queues": [{"Name": "orders"}], "Topics": []},
+    {"Name": "two", "Queues": [{"Name": "other"},
+      {"Name": "Orders"}], "Topics": []}],
+    "Logging": {"Type": "File"}}})",
+                             problems);
+  REQUIRE(problems.errors().size() == 1);
+  CHECK(problems.errors()[0].where == "Config.json:4");
+  CHECK(problems.errors()[0].text.find(
+            "'Orders' is the same queue as 'orders' of namespace 'one' on line 2") !=
+        std::string::npos);
+}
+
 }  // namespace
 }  // namespace jobmill::app
