@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/sqlite.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <cassert>
 
@@ -32,6 +34,14 @@ int length(std::string_view text) { return static_cast<int>(text.size()); }
 
 // A null pointer would bind NULL, and an empty view may hold one.
 const char* data(std::string_view text) { return text.empty() ? "" : text.data(); }
+
+// A new database is its user's alone; its log files take their mode from it. Where it cannot be
+// made, opening says why.
+void make_private(const std::string& path) {
+  if (path.empty() || path == ":memory:") return;
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file >= 0) ::close(file);
+}
 
 }  // namespace
 
@@ -117,6 +127,7 @@ Result<Database> Database::open(const std::string& path) {
   // once somebody in this process has opened a database.
   static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   (void)configured;
+  make_private(path);
   sqlite3* raw = nullptr;
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   const int rc = sqlite3_open_v2(path.c_str(), &raw, kFlags, nullptr);

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/sqlite.h"
 
+#include <sys/stat.h>
+
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+
+#include "temporary_folder.h"
 
 namespace jobmill::sqlite {
 namespace {
@@ -35,6 +40,20 @@ TEST_CASE("sqlite: values come back as they went in") {
   CHECK_FALSE(query.null(1));  // an empty text is a text
   CHECK(query.null(2));
   CHECK_FALSE(*query.step());
+}
+
+TEST_CASE("sqlite: the files of a new database are their user's alone") {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder.path() + "/t.db";
+  auto db = Database::open(path);
+  REQUIRE(db);
+  REQUIRE(db->exec("PRAGMA journal_mode=WAL; CREATE TABLE t (a)"));
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    CAPTURE(suffix);
+    struct stat info {};
+    REQUIRE(::stat((path + suffix).c_str(), &info) == 0);
+    CHECK((info.st_mode & 0777) == 0600);
+  }
 }
 
 TEST_CASE("sqlite: a statement begins anew each time it is used") {
