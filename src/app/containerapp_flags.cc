@@ -149,7 +149,7 @@ Status set_options(Node& job, const Arguments& arguments) {
   if (arguments.has("supervisor-locks")) {
     TRY(const std::string word,
         one_of("supervisor-locks", arguments.get("supervisor-locks"), kSwitch));
-    options.set("supervisorLocks", Node::boolean(word == "on"));
+    options.set("supervisorLocks", Node::boolean(same_text(word, kSwitch.front())));
   }
   if (arguments.has("workdir"))
     options.set(
@@ -326,7 +326,7 @@ class NewJob {
   Status read_trigger() {
     TRY(const std::string trigger,
         one_of("trigger-type", arguments_.get("trigger-type", "Manual"), kTriggers));
-    if (trigger == "Schedule" && !arguments_.has("cron-expression"))
+    if (same_text(trigger, "Schedule") && !arguments_.has("cron-expression"))
       return invalid("Usage error: --cron-expression is required with --trigger-type Schedule");
     note_idle_flags(arguments_, trigger, draft_.notes);
     Node& all = configuration();
@@ -335,9 +335,9 @@ class NewJob {
     TRY_VOID(set_number(all, "replicaRetryLimit", arguments_, "replica-retry-limit", 0));
     Node& config = all.set(trigger_config(trigger), Node::object());
     TRY_VOID(set_counts(config, arguments_, 1));
-    if (trigger == "Schedule")
+    if (same_text(trigger, "Schedule"))
       config.set("cronExpression", Node::string(arguments_.get("cron-expression")));
-    if (trigger != "Event") return {};
+    if (!same_text(trigger, "Event")) return {};
     return set_scale(config, arguments_, {.polling = 30, .min = 0, .max = 100}, draft_.notes);
   }
 
