@@ -20,6 +20,8 @@ using executions::Semantics;
 using executions::TakenMessage;
 
 constexpr Duration kPrunePause = std::chrono::seconds(10);
+// After the broker has ended a replica's locks, for what is still being written of them.
+constexpr Duration kLastOutcomes = std::chrono::seconds(5);
 constexpr std::size_t kPruneAtOnce = 500;
 constexpr std::size_t kLookBack = 100;  // executions, for the last one of a schedule
 // Locks of a replica without a time-out last as long as it does.
@@ -118,6 +120,9 @@ void ExecutionControl::shutdown(Duration grace, std::function<void()> done) {
   engine_.shut_down(parts_.clock.now());
   parts_.control.run_after(grace, [this] {
     for (const std::string& replica : alive_) runner_->stop(replica, true);
+  });
+  parts_.control.run_after(grace + 2 * kLastOutcomes, [this] {
+    if (when_idle_) std::exchange(when_idle_, nullptr)();
   });
   for (auto* waiters : {&job_waiters_, &log_waiters_})
     while (!waiters->empty()) wake(*waiters, std::string(waiters->begin()->first));
@@ -421,9 +426,12 @@ void ExecutionControl::replica_ended(const std::string& name, executions::Replic
   forget_replica(name);
   Ended& ended = ended_[name];
   ended.end = std::move(end);
+  engine_.ending(name, parts_.clock.now());
   const auto released = [this, name] {
     if (const auto it = ended_.find(name); it != ended_.end()) it->second.released = true;
     finish_ended();
+    if (ended_.contains(name))
+      parts_.control.run_after(kLastOutcomes, [this, name] { give_up_on(name); });
   };
   if (!parts_.end_holder || parts_.feed == nullptr) return released();
   parts_.feed->pass_through(
@@ -443,12 +451,22 @@ void ExecutionControl::finish_ended() {
       continue;
     }
     held_.erase(it->first);
+    if (const auto watched = watched_.extract(it->first))
+      for (const std::string& path : watched.mapped()) parts_.feed->unwatch(path);
     const auto [name, ended] = *it;
     it = ended_.erase(it);
     engine_.ended(name, ended.end, parts_.clock.now());
     any = true;
   }
   if (any) drive();
+}
+
+// The queue of a message may have gone, and what became of it is told by nobody.
+void ExecutionControl::give_up_on(const std::string& replica) {
+  if (!ended_.contains(replica)) return;
+  parts_.log.warn("what became of a replica's messages is not known", {{"replica", replica}});
+  held_.erase(replica);
+  finish_ended();
 }
 
 void ExecutionControl::forget_replica(const std::string& name) {
@@ -508,7 +526,10 @@ void ExecutionControl::on_message(const broker::MessageEvent& event) {
   const TimePoint now = parts_.clock.now();
   const auto key = std::pair(event.entity, static_cast<std::int64_t>(event.sequence));
   if (!event.outcome) {
-    if (!event.holder.empty()) held_[replica].insert(key);
+    if (!event.holder.empty()) {
+      held_[replica].insert(key);
+      if (watched_[replica].insert(event.entity).second) parts_.feed->watch(event.entity);
+    }
     engine_.took({.replica = replica,
                   .entity = event.entity,
                   .sequence = key.second,

@@ -137,6 +137,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   void replica_failed(const std::string& replica, std::string reason, bool later);
   void replica_ended(const std::string& replica, executions::ReplicaEnd end);
   void finish_ended();
+  void give_up_on(const std::string& replica);
   void forget_replica(const std::string& replica);
 
   void on_news(const QueueFeed::News& news);
@@ -179,6 +180,8 @@ class ExecutionControl final : public api::ExecutionPlane {
   // those that nobody gave his name for.
   std::map<std::string, std::set<std::pair<std::string, std::int64_t>>, std::less<>> held_;
   std::map<std::pair<std::string, std::int64_t>, std::string> guessed_;
+  // Queues that are watched for a replica, since its job may turn to others or go before it ends.
+  std::map<std::string, std::set<std::string>, std::less<>> watched_;
 
   std::mutex grown_mutex_;  // guards grown_
   std::set<std::string> grown_;

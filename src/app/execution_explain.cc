@@ -7,6 +7,7 @@
 
 #include <fmt/core.h>
 
+#include "base/cron.h"
 #include "base/duration.h"
 
 namespace jobmill::app {
@@ -74,6 +75,15 @@ std::string decision_text(const scale::ExecutionsDecision& decision) {
   return text;
 }
 
+// "" for jobs without a schedule.
+std::string schedule_text(const ContainerJob& job, TimePoint now) {
+  if (job.trigger != executions::TriggerType::Schedule) return {};
+  const auto cron = Cron::parse(job.cron);
+  const auto next = cron && !job.options.suspended ? cron->next(now, TimeZone()) : std::nullopt;
+  return fmt::format("starts by its schedule '{}' (UTC), next {}\n", job.cron,
+                     next ? format_instant(*next) : "never");
+}
+
 Node answer(std::string text) {
   Node node = Node::object();
   node.set("text", Node::string(text));
@@ -109,6 +119,7 @@ Node explain_job(const JobPicture& picture, TimePoint now) {
   text += fmt::format("; {} of at most {} executions, {} of them not started yet\n",
                       picture.counts.unfinished, job.max_executions, picture.counts.pending);
   if (job.options.suspended) text += "suspended: its triggers start nothing\n";
+  text += schedule_text(job, now);
   if (picture.latest != nullptr) text += decision_text(*picture.latest);
   if (picture.last_create != nullptr && picture.last_create != picture.latest)
     text += fmt::format("the last time that it started executions, {} s ago:\n",
@@ -127,7 +138,9 @@ Node explain_job(const JobPicture& picture, TimePoint now) {
   return node;
 }
 
-Node explain_why_not(const JobPicture& picture) {
+Node explain_why_not(const JobPicture& picture, TimePoint now) {
+  if (const std::string schedule = schedule_text(picture.job, now); !schedule.empty())
+    return answer(picture.job.options.suspended ? "suspended\n" : schedule);
   if (picture.latest == nullptr)
     return answer(picture.semantics ? "not decided yet\n" : "no trigger: it starts by hand only\n");
   const scale::ExecutionsDecision& decision = *picture.latest;

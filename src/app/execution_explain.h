@@ -26,7 +26,7 @@ struct JobPicture {
 // Each answers {text, …}: the text for people, beside it what it was made from.
 Node explain_job(const JobPicture& picture, TimePoint now);
 // The one reason why there are no more executions: "max-executions (1 of 1 running); 3 ready".
-Node explain_why_not(const JobPicture& picture);
+Node explain_why_not(const JobPicture& picture, TimePoint now);
 // From its creation to its end: replicas, messages, what became of them.
 Node explain_execution(const executions::Execution& execution);
 

@@ -119,10 +119,11 @@ Result<ContainerJob> ExecutionControl::decode(const JobKey& key, const std::stri
   ContainerJob job =
       executions::decode_job(key, executions::tidy_resource(std::move(resource)), problems);
   if (!problems.ok()) return fail(Code::InvalidArgument, all_of(problems));
+  if (before != nullptr) keep_secrets(job, *before);
+  TRY_VOID(ExecutionTriggers::check(job));
   job.updated = parts_.clock.now();
   job.created = before != nullptr ? before->created : job.updated;
   job.generation = before != nullptr ? before->generation + 1 : 1;
-  if (before != nullptr) keep_secrets(job, *before);
   give_identity(job, before);
   describe(job, id);
   return job;
@@ -434,7 +435,8 @@ void ExecutionControl::explain(JobKey key, Explain query, Done<Node> done) {
 
 Node ExecutionControl::explained(const JobKey& key, const Explain& query) {
   const JobPicture about = *picture(key);
-  return query.why_not ? explain_why_not(about) : explain_job(about, parts_.clock.now());
+  return query.why_not ? explain_why_not(about, parts_.clock.now())
+                       : explain_job(about, parts_.clock.now());
 }
 
 }  // namespace jobmill::app

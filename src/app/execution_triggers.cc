@@ -77,6 +77,15 @@ executions::JobKey ExecutionTriggers::key_of(std::string_view text) {
 
 // --- jobs ---------------------------------------------------------------------------------------
 
+Status ExecutionTriggers::check(const ContainerJob& job) {
+  if (job.trigger != executions::TriggerType::Event) return {};
+  for (std::size_t i = 0; i < job.rules.size(); ++i)
+    if (const Status known = scalers::check_scaler(trigger_spec(job, i)); !known)
+      return fail(Code::InvalidArgument,
+                  fmt::format("scale rule {}: {}", job.rules[i].name, known.error().message));
+  return {};
+}
+
 void ExecutionTriggers::put(const ContainerJob& job, const ScaledJobRules* rules) {
   remove(job.key);
   if (job.trigger != executions::TriggerType::Event || job.rules.empty()) return;

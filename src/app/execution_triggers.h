@@ -41,6 +41,9 @@ class ExecutionTriggers {
   // `changed`: something may have to be decided now.
   ExecutionTriggers(Parts parts, std::function<void()> changed);
 
+  // What is wrong with its rules: a type that nobody knows, parameters that cannot be read.
+  static Status check(const executions::ContainerJob& job);
+
   // New or changed. `rules`: it is a ScaledJob, whose triggers are looked up in its own way.
   void put(const executions::ContainerJob& job, const ScaledJobRules* rules = nullptr);
   void remove(const JobKey& key);

@@ -226,7 +226,7 @@ Node replica_resource(const Replica& replica) {
   set_instant(node, "endTime", replica.ended);
   if (replica.mark.pid != 0) node.set("pid", Node::integer(replica.mark.pid));
   if (!replica.end) return node;
-  node.set("exitCode", Node::integer(replica.end->exit_code));
+  if (replica.end->signal == 0) node.set("exitCode", Node::integer(replica.end->exit_code));
   if (replica.end->signal != 0) node.set("signal", Node::integer(replica.end->signal));
   if (replica.end->peak_rss_bytes > 0)
     node.set("peakMemoryBytes", Node::integer(replica.end->peak_rss_bytes));

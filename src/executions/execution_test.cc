@@ -247,7 +247,8 @@ TEST_CASE("execution: clients see status, times and template, and what we add") 
   CHECK(ours.find("semantics")->text == "bound");
   CHECK(ours.find("decisionId")->text == "decision-1");
   CHECK(ours.find("replicas")->items.at(0).find("state")->text == "Failed");
-  CHECK(ours.find("replicas")->items.at(0).find("exitCode")->text == "137");
+  CHECK(ours.find("replicas")->items.at(0).find("exitCode") == nullptr);  // a signal is no code
+  CHECK(ours.find("replicas")->items.at(0).find("signal")->text == "9");
   CHECK(ours.find("replicas")->items.at(1).find("dueTime")->text == "2026-01-01T12:00:13Z");
   CHECK(to_json(ours.find("messages")->items.at(0)) ==
         R"({"replica":"worker-abcdefg-00000","entity":"orders","sequenceNumber":1125899906842624,)"

@@ -381,6 +381,10 @@ void Executions::start_failed(std::string_view replica, std::string reason, bool
                [&](Run& run) { run.start_failed(replica, std::move(reason), later, now); });
 }
 
+void Executions::ending(std::string_view replica, TimePoint now) {
+  state_->tell(replica, now, [&](Run& run) { run.ending(replica); });
+}
+
 void Executions::ended(std::string_view replica, ReplicaEnd end, TimePoint now) {
   state_->tell(replica, now, [&](Run& run) { run.ended(replica, std::move(end), now); });
 }

@@ -113,6 +113,9 @@ class Executions {
   // `reason` begins with a word: "ImageNotRunnable: no entry for …". `later`: it may become
   // possible (a secret that is missing); tried again after a back-off, and no failure.
   void start_failed(std::string_view replica, std::string reason, bool later, TimePoint now);
+  // Its process is gone; ended() follows when it is known what became of its messages. Until then
+  // they are reserved for its execution, so that those that go back start no other one.
+  void ending(std::string_view replica, TimePoint now);
   // To be told after settled() of everything that the replica did before its end.
   void ended(std::string_view replica, ReplicaEnd end, TimePoint now);
 

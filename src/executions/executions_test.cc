@@ -641,6 +641,32 @@ TEST_CASE("executions: no replica is tried again without a message for it") {
   }
 }
 
+TEST_CASE("executions: what a replica held is its execution's until its end was looked at") {
+  ContainerJob job = EngineRig::queue_job();
+  job.retry_limit = 1;
+  job.options.backoff = {};
+  for (const int code : {0, 1}) {
+    EngineRig rig(job);
+    rig.ready(1);
+    rig.start_bound();
+    const std::string replica = rig.run_one();
+    rig.take(replica, 7);
+    rig.ready(0);
+    CHECK(rig.engine.reservation(rig.key, 0).reserved == 0);
+
+    // Its process is gone: the message that goes back must not start another execution.
+    rig.engine.ending(replica, rig.clock.now());
+    rig.settle(replica, 7, code == 0 ? "completed" : "abandoned");
+    rig.ready(code);
+    rig.tick();
+    CHECK(rig.engine.reservation(rig.key, 0).reserved == 1);
+
+    rig.exit(replica, code);
+    CHECK(rig.engine.reservation(rig.key, 0).reserved == code);  // the retry's, or nobody's
+    CHECK(rig.engine.unfinished(rig.key).size() == static_cast<std::size_t>(code));
+  }
+}
+
 TEST_CASE("executions: a retry takes a message that nobody else reserves") {
   ContainerJob job = EngineRig::queue_job();
   job.retry_limit = 10;

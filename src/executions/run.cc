@@ -156,6 +156,12 @@ void Run::ended(std::string_view name, ReplicaEnd end, TimePoint now) {
   fail_replica(*i, reason, now);
 }
 
+void Run::ending(std::string_view name) {
+  const auto i = index_of(name);
+  if (!i || !is_out(*i) || std::exchange(tracks_[*i].ending, true)) return;
+  taken_ -= tracks_[*i].taken;
+}
+
 void Run::took(TakenMessage message) {
   const auto i = index_of(message.replica);
   if (!i) return;
@@ -165,7 +171,7 @@ void Run::took(TakenMessage message) {
   });
   const ReplicaState state = execution_.replicas[*i].state;
   if (!again) ++tracks_[*i].taken;
-  if (!again && state <= ReplicaState::Succeeded) ++taken_;
+  if (!again && state <= ReplicaState::Succeeded && !tracks_[*i].ending) ++taken_;
   if (messages.size() >= kMessagesKept) {
     const auto old = std::find_if(messages.begin(), messages.end(),
                                   [](const TakenMessage& one) { return !one.outcome.empty(); });
@@ -231,7 +237,8 @@ void Run::leave(std::size_t i, ReplicaState state, std::string reason, TimePoint
   tracks_[i].kill_at.reset();
   std::erase(active_, i);
   // What a failed one took goes back, and its successor needs it.
-  if (state != ReplicaState::Succeeded) taken_ -= tracks_[i].taken;
+  const int counted = std::exchange(tracks_[i].ending, false) ? 0 : tracks_[i].taken;
+  taken_ += (state == ReplicaState::Succeeded ? tracks_[i].taken : 0) - counted;
   changed_ = true;
 }
 

@@ -38,6 +38,7 @@ class Run {
   void started(std::string_view name, ProcessMark mark, TimePoint now);
   void start_failed(std::string_view name, std::string reason, bool later, TimePoint now);
   void ended(std::string_view name, ReplicaEnd end, TimePoint now);
+  void ending(std::string_view name);
   void took(TakenMessage message);
   void settled(std::string_view replica, std::string_view entity, std::int64_t sequence,
                std::string_view outcome, std::string_view reason, TimePoint now);
@@ -54,8 +55,9 @@ class Run {
  private:
   // What is known of a replica beside what is stored.
   struct Track {
-    int taken = 0;  // different messages
-    int tries = 0;  // that failed for now
+    int taken = 0;        // different messages
+    bool ending = false;  // its process is gone, and what it took may go back
+    int tries = 0;        // that failed for now
     bool ordered = false;
     std::optional<TimePoint> kill_at{};
   };

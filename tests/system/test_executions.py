@@ -244,7 +244,7 @@ class Steps(Messages):
         self.assertEqual([("poison", "MaxDeliveryCountExceeded")], [(one["body"], one["deadLetterReason"]) for one in dead])
 
     def test_a_killed_replica_is_followed_by_another_when_its_message_is_back(self):
-        self.define()
+        self.define(MAX_EXECUTIONS="5")  # there is room for another execution, which would be one too many
         self.az("servicebus", "queue", "update", "--namespace-name", NAMESPACE, "-n", QUEUE, "--max-delivery-count", "5")
         held = self.hold("--retry-backoff", "NONE")
         self.send("again")
@@ -273,6 +273,29 @@ class Steps(Messages):
         self.check(done, "Succeeded")
         self.assertEqual([1, 1], [ours(one)["messages"][0]["deliveryCount"] for one in (first, second)])
         self.assertEqual((0, 0), self.counts())
+
+    def test_a_job_is_deleted_while_its_replica_has_a_message(self):
+        self.define()
+        self.hold()
+        self.send("hello")
+        pid = self.pid(self.holding())
+        self.job("delete", "--yes")
+        self.assertFalse(alive(pid))
+        self.assertEqual((1, 0), self.counts())
+        self.server.kill(signal.SIGTERM)
+        self.assertEqual(0, self.server.wait(10))  # nobody waits for what became of it
+
+    def test_a_rule_turns_to_another_queue_while_a_replica_has_a_message(self):
+        self.define()
+        held = self.hold()
+        self.send("hello")
+        self.holding()
+        self.job("update", "--scale-rule-name", "azure-servicebus-queue-rule", "--scale-rule-type", "azure-servicebus",
+                 "--scale-rule-metadata", "queueName=other", "messageCount=1", "--scale-rule-auth", "connection=service-bus-connection-string")
+        held.unlink()
+        done = self.ended()[0]
+        self.check(done, "Succeeded")
+        self.assertEqual(["completed"], [one["outcome"] for one in ours(done)["messages"]])
 
     def test_started_by_hand_on_an_empty_queue(self):
         self.define()
