@@ -33,6 +33,10 @@ class JobDecoder {
 
  private:
   void check_name(Fields& fields) const {
+    if (!is_group_name(job_.key.group))
+      fields.error("id", "'" + job_.key.group +
+                             "' is no name of a resource group: letters, "
+                             "digits, hyphens, underscores, periods and parentheses, at most 90");
     if (is_job_name(job_.key.name)) return;
     fields.error("name", "Invalid ContainerAppJob name " + job_.key.name +
                              ". A name must consist of lower case alphanumeric characters or "
@@ -230,6 +234,15 @@ Template decode_template(const Node& node, Problems& problems) {
       read_template(fields, [](Fields& f, const Container&) { f.required_text("image"); });
   if (pod.containers.empty()) fields.error("containers", "at least one is needed");
   return pod;
+}
+
+bool is_group_name(std::string_view name) {
+  const auto fits = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) ||
+           std::string_view("-_.()").find(c) != std::string_view::npos;
+  };
+  return !name.empty() && name.size() <= 90 && name.back() != '.' &&
+         std::all_of(name.begin(), name.end(), fits);
 }
 
 bool is_job_name(std::string_view name) {

@@ -145,5 +145,8 @@ Node to_document(const Template& pod);
 // az's rule: a letter first, then letters, digits and single hyphens, 32 characters at most; in any
 // case.
 bool is_job_name(std::string_view name);
+// Letters, digits, hyphens, underscores, periods and parentheses, 90 characters at most, no period
+// at the end. Folders of logs have this name.
+bool is_group_name(std::string_view name);
 
 }  // namespace jobmill::executions

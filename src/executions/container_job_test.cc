@@ -428,6 +428,17 @@ TEST_CASE("container job: the template of a start") {
   }
 }
 
+TEST_CASE("container job: names of resource groups, which name folders too") {
+  for (const char* name : {"default", "rg-containerapp-keda-16", "a.b_(c)", "1"})
+    CHECK(is_group_name(name));
+  for (const char* name : {"", "..", "a.", "a/b", "../x", "a b", "a\\b"})
+    CHECK_FALSE(is_group_name(name));
+  Problems problems("job.yaml");
+  (void)decode_job({"../../x", "job"}, yaml(kFull), problems);  // only the problems are looked at
+  REQUIRE(problems.errors().size() == 1);
+  CHECK(problems.errors()[0].text.starts_with("id: '../../x' is no name of a resource group"));
+}
+
 TEST_CASE("container job: names of jobs") {
   for (const char* name : {"a", "job-python", "A1", "a-1-b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1"})
     CHECK(is_job_name(name));
