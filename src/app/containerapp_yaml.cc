@@ -93,7 +93,9 @@ Status complete_environment(JobFile& file, const std::string& environment, const
 
 Status check_job(const JobFile& file, const Node& job) {
   manifest::Problems problems(file.path);
-  (void)executions::decode_job({.group = "", .name = lower_text(file.name)}, job, problems);
+  // Which group it is for, the file does not say.
+  const executions::JobKey key{.group = "default", .name = lower_text(file.name)};
+  (void)executions::decode_job(key, job, problems);
   return problems.ok() ? Status() : invalid(lines(problems));
 }
 
