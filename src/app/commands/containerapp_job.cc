@@ -211,7 +211,8 @@ constexpr Flag kLocks{"--supervisor-locks", "on|off",
                       "locks of messages last as long as their replica (on)"};
 constexpr Flag kGrace{"--stop-grace", "SECONDS", "between TERM and KILL (30)"};
 constexpr Flag kBackoff{"--retry-backoff", "NONE|SECONDS[,MAX]", "before a retry (10,360)"};
-constexpr Flag kStalled{"--stalled-after", "SECONDS", "without a sign of life"};
+constexpr Flag kStalled{"--stalled-after", "SECONDS",
+                        "kept and shown; without effect in this version"};
 constexpr Flag kHistory{"--history", "KEEP[,DURATION]", "executions to keep (all,P7D)"};
 constexpr Flag kPending{"--pending-limit", "N", "executions of a schedule that may wait"};
 constexpr Flag kTrigger{"--trigger", "RULE…", "a further scale rule, as JSON or YAML"};
