@@ -34,6 +34,12 @@ const Replica* find_replica(const Execution& execution, std::string_view name) {
   return it != execution.replicas.end() ? &*it : nullptr;
 }
 
+// Until when the locks of a replica that starts now are its own; none: they are as anybody's.
+std::optional<TimePoint> locks_until(const Execution& execution, TimePoint now) {
+  if (!execution.started.options.supervisor_locks) return std::nullopt;
+  return now + execution.started.replica_timeout.value_or(kNoTimeout);
+}
+
 }  // namespace
 
 ExecutionControl::ExecutionControl(ExecutionParts parts)
@@ -355,25 +361,33 @@ void ExecutionControl::start_replica(const std::string& name) {
   if (replica == nullptr || job == nullptr) return replica_ended(name, {});
 
   const TimePoint now = parts_.clock.now();
-  const std::string header = admit(*job, *execution, name);
-  auto plan = plan_replica(*job, *execution, *replica, image_map(parts_.resources, parts_.images),
-                           parts_.facts(), header, now);
+  const ReplicaFacts facts = parts_.facts();
+  const bool endpoint = !facts.identity_endpoint.empty();
+  const std::string header = endpoint ? admit(*job, *execution, name) : std::string();
+  auto plan = plan_replica(*job, *execution, *replica, images(), facts, header, now);
   if (!plan)
     return replica_failed(name, plan.error().message, plan.error().code == Code::Unavailable);
   if (scaled_.contains(job->key)) expand_variables(execution->started.pod, job->key, *plan);
   plan->log = log_path(*execution, name);
-  std::optional<TimePoint> locks_until;
-  if (job->options.supervisor_locks)
-    locks_until = now + execution->started.replica_timeout.value_or(kNoTimeout);
-  parts_.running.put(name, {.pid = 0, .locks_until = locks_until});
+  parts_.running.put(name, {.pid = 0, .locks_until = locks_until(*execution, now)});
   alive_.insert(name);
   runner_->start(*std::move(plan));
+}
+
+// Put together again only after a resource changed.
+const LocalImages& ExecutionControl::images() {
+  const std::uint64_t revision = parts_.resources.revision();
+  if (!images_ || images_revision_ != revision) {
+    images_ = image_map(parts_.resources, parts_.images);
+    images_revision_ = revision;
+  }
+  return *images_;
 }
 
 // The secret by which the replica gets tokens of the job's identities; none if it has no identity.
 std::string ExecutionControl::admit(const executions::ContainerJob& job, const Execution& execution,
                                     const std::string& replica) {
-  if (!job.identity.any() || parts_.facts().identity_endpoint.empty()) return {};
+  if (!job.identity.any()) return {};
   api::Identities::Bearer bearer{.replica = replica, .execution = execution.name, .identities = {}};
   for (const std::string& id : job.identity.user)
     if (const auto identity = executions::find_identity(parts_.resources, id))
@@ -403,12 +417,8 @@ void ExecutionControl::replica_started(const std::string& name, executions::Proc
   const std::int64_t pid = mark.pid;
   const TimePoint now = parts_.clock.now();
   engine_.started(name, std::move(mark), now);
-  if (const Execution* execution = engine_.of_replica(name)) {
-    std::optional<TimePoint> locks_until;
-    if (execution->started.options.supervisor_locks)
-      locks_until = now + execution->started.replica_timeout.value_or(kNoTimeout);
-    parts_.running.put(name, {.pid = pid, .locks_until = locks_until});
-  }
+  if (const Execution* execution = engine_.of_replica(name))
+    parts_.running.put(name, {.pid = pid, .locks_until = locks_until(*execution, now)});
   drive();
 }
 

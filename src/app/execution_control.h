@@ -131,6 +131,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   void end_backoffs();
 
   executions::Runner::Events runner_events();
+  const LocalImages& images();
   std::string admit(const ContainerJob& job, const Execution& execution,
                     const std::string& replica);
   void replica_started(const std::string& replica, executions::ProcessMark mark);
@@ -185,6 +186,9 @@ class ExecutionControl final : public api::ExecutionPlane {
 
   std::mutex grown_mutex_;  // guards grown_
   std::set<std::string> grown_;
+  std::optional<LocalImages> images_;  // as the resources of that revision have them
+  std::uint64_t images_revision_ = 0;
+
   Waiters job_waiters_;
   Waiters log_waiters_;
   std::vector<Pending> pending_;

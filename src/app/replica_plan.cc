@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "base/duration.h"
+#include "broker/address.h"
 
 namespace jobmill::app {
 namespace {
@@ -134,10 +135,7 @@ std::vector<std::string> names_in(const RunReplica& replica,
                                   const std::vector<std::string>& names) {
   const auto has = [](const RunContainer& container, const std::string& name) {
     return std::ranges::any_of(container.environment, [&](const auto& variable) {
-      std::string value = variable.second;
-      std::ranges::transform(value, value.begin(),
-                             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-      return value.find(name) != std::string::npos;
+      return broker::lower(variable.second).find(name) != std::string::npos;
     });
   };
   std::vector<std::string> found;

@@ -145,18 +145,23 @@ Replica read_replica(Fields& fields) {
   return replica;
 }
 
-Node message_document(const TakenMessage& message) {
+// Clients read other names for times than the store.
+Node message_node(const TakenMessage& message, const char* taken, const char* ended) {
   Node node = Node::object();
   node.set("replica", Node::string(message.replica));
   node.set("entity", Node::string(message.entity));
   node.set("sequenceNumber", Node::integer(message.sequence));
   node.set("messageId", Node::string(message.message_id));
   node.set("deliveryCount", Node::integer(message.delivery_count));
-  set_instant(node, "taken", message.taken);
+  set_instant(node, taken, message.taken);
   set_text(node, "outcome", message.outcome);
   set_text(node, "reason", message.reason);
-  set_instant(node, "ended", message.ended);
+  set_instant(node, ended, message.ended);
   return node;
+}
+
+Node message_document(const TakenMessage& message) {
+  return message_node(message, "taken", "ended");
 }
 
 TakenMessage read_message(Fields& fields) {
@@ -235,17 +240,7 @@ Node replica_resource(const Replica& replica) {
 }
 
 Node message_resource(const TakenMessage& message) {
-  Node node = Node::object();
-  node.set("replica", Node::string(message.replica));
-  node.set("entity", Node::string(message.entity));
-  node.set("sequenceNumber", Node::integer(message.sequence));
-  node.set("messageId", Node::string(message.message_id));
-  node.set("deliveryCount", Node::integer(message.delivery_count));
-  set_instant(node, "takenTime", message.taken);
-  set_text(node, "outcome", message.outcome);
-  set_text(node, "reason", message.reason);
-  set_instant(node, "endTime", message.ended);
-  return node;
+  return message_node(message, "takenTime", "endTime");
 }
 
 Node our_part(const Execution& execution) {
