@@ -26,10 +26,18 @@ Result<Node> read_mapping(const std::string& path, std::string_view text) {
   return std::move(documents->front());
 }
 
-std::string lines(const manifest::Problems& problems) {
+// "properties.configuration.replicaTimeout: required, …" with the names that the file has.
+std::string as_written(const Node& written, const std::string& text) {
+  const std::size_t path = text.find(": ");
+  if (path == text.npos || text.find(' ') < path) return text;
+  return executions::path_as_written(written, text.substr(0, path)) + text.substr(path);
+}
+
+std::string lines(const manifest::Problems& problems, const Node& written) {
   std::string text;
   for (const manifest::Remark& error : problems.errors())
-    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", error.where, error.text);
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", error.where,
+                        as_written(written, error.text));
   return text;
 }
 
@@ -51,10 +59,11 @@ void drop(Node& object, std::string_view key) {
 
 Result<JobFile> read_job_file(const std::string& path, std::string_view text,
                               const std::string& name) {
-  TRY(Node read, read_mapping(path, text));
+  TRY(const Node read, read_mapping(path, text));
   JobFile file{.path = path,
                .name = name,
-               .resource = executions::tidy_resource(std::move(read)),
+               .resource = executions::tidy_resource(read),
+               .written = read,
                .notes = {}};
   const std::string type = text_at(file.resource, {"type"});
   if (!type.empty() && !same_text(type, kType))
@@ -96,17 +105,17 @@ Status check_job(const JobFile& file, const Node& job) {
   // Which group it is for, the file does not say.
   const executions::JobKey key{.group = "default", .name = lower_text(file.name)};
   (void)executions::decode_job(key, job, problems);
-  return problems.ok() ? Status() : invalid(lines(problems));
+  return problems.ok() ? Status() : invalid(lines(problems, file.written));
 }
 
 Result<Node> read_template_file(const std::string& path, std::string_view text) {
-  TRY(Node read, read_mapping(path, text));
-  const Node tidy = executions::tidy_resource(std::move(read));
+  TRY(const Node read, read_mapping(path, text));
+  const Node tidy = executions::tidy_resource(read);
   const Node* within = find_at(tidy, {"properties", "template"});
   Node pod = within != nullptr ? *within : tidy;
   manifest::Problems problems(path);
   (void)executions::decode_template(pod, problems);
-  if (!problems.ok()) return invalid(lines(problems));
+  if (!problems.ok()) return invalid(lines(problems, within != nullptr ? Node() : read));
   return pod;
 }
 

@@ -17,6 +17,7 @@ struct JobFile {
   std::string path;
   std::string name;  // what the file says, or else --name
   Node resource;     // in one shape, whatever the file's was
+  Node written;      // as the file has it, for messages
   std::vector<std::string> notes;
 };
 

@@ -92,9 +92,31 @@ TEST_CASE("containerapp yaml: every mistake has its line, its path and the neare
   REQUIRE_FALSE(wrong);
   const std::string& text = wrong.error().message;
   CAPTURE(text);
-  CHECK(text.find("f.yaml:3: properties.configuration.replicaRetryLimt") != std::string::npos);
+  CHECK(text.find("f.yaml:3: configuration.replicaRetryLimt") != std::string::npos);
   CHECK(text.find("did you mean replicaRetryLimit?") != std::string::npos);
-  CHECK(text.find("\nf.yaml:6: properties.template.containers[0].image") != std::string::npos);
+  CHECK(text.find("\nf.yaml:6: template.containers[0].image") != std::string::npos);
+}
+
+TEST_CASE("containerapp yaml: a mistake is named as the file has it, not as ARM would") {
+  const JobFile bad = read(
+      "properties:\n"
+      "  configuration:\n    trigger_type: Manual\n    replica_timeout: soon\n"
+      "    manual_trigger_config: {replica_completion_count: 0}\n"
+      "template:\n  init_containers:\n  - {name: a, image: i, working_dir: /}\n"
+      "  containers:\n  - {name: b, image: i, env: [{name: A, secret_ref: 1}]}\n");
+  const Status wrong = check_job(bad, bad.resource);
+  REQUIRE_FALSE(wrong);
+  const std::string& text = wrong.error().message;
+  CAPTURE(text);
+  for (const char* place : {"f.yaml:4: properties.configuration.replica_timeout: ",
+                            "f.yaml:5: properties.configuration.manual_trigger_config."
+                            "replica_completion_count: ",
+                            "f.yaml:8: template.init_containers[0].working_dir: ",
+                            "f.yaml:10: template.containers[0].env[0].secret_ref: "})
+    CHECK(text.find(place) != std::string::npos);
+  const auto pod = read_template_file("f.yaml", "init_containers:\n- {name: a, image: 1}\n");
+  REQUIRE_FALSE(pod);
+  CHECK(pod.error().message.starts_with("f.yaml:2: init_containers[0].image: "));
 }
 
 TEST_CASE("containerapp yaml: a template alone, or within a job") {

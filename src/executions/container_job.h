@@ -133,6 +133,9 @@ ContainerJob decode_job(const JobKey& key, const Node& resource, manifest::Probl
 // Brings the shapes that az accepts into one: snake_case names, members that belong under
 // `properties`, managedEnvironmentId; drops what is read-only.
 Node tidy_resource(Node resource);
+// The path of a member of tidy_resource(written), "properties.template.containers[0].image", as its
+// author wrote it. What he did not write keeps its name.
+std::string path_as_written(const Node& written, std::string_view path);
 
 // PATCH: members of `change` replace those of `resource`, objects member by member; null members
 // are left out; `eventTriggerConfig.scale` replaces as a whole.

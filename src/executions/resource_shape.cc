@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 
 #include "executions/job_fields.h"
 
@@ -102,7 +103,54 @@ Node merged(const Node& resource, const Node& change, const std::string& path) {
   return result;
 }
 
+// The member that to_camel_case() gives that name.
+const Node::Member* member_named(const Node& node, std::string_view name) {
+  const auto found = std::find_if(node.members.begin(), node.members.end(), [&](const auto& one) {
+    return one.key == name || camel_case(one.key) == name;
+  });
+  return found == node.members.end() ? nullptr : &*found;
+}
+
+// "containers[0]": the name, and the numbers of elements.
+std::pair<std::string_view, std::string_view> name_and_numbers(std::string_view step) {
+  const std::size_t bracket = std::min(step.find('['), step.size());
+  return {step.substr(0, bracket), step.substr(bracket)};
+}
+
+const Node* element(const Node& list, std::string_view numbers) {
+  const Node* node = &list;
+  while (!numbers.empty() && node != nullptr) {
+    std::size_t index = 0;
+    (void)std::from_chars(numbers.data() + 1, numbers.data() + numbers.size(), index);
+    node = index < node->items.size() ? &node->items[index] : nullptr;
+    numbers.remove_prefix(numbers.find(']') + 1);
+  }
+  return node;
+}
+
 }  // namespace
+
+std::string path_as_written(const Node& written, std::string_view path) {
+  std::string said;
+  const Node* node = &written;
+  while (!path.empty()) {
+    const std::string_view step = path.substr(0, path.find('.'));
+    const auto [name, numbers] = name_and_numbers(step);
+    const std::string_view rest = path.substr(std::min(step.size() + 1, path.size()));
+    const Node::Member* member = node != nullptr ? member_named(*node, name) : nullptr;
+    const auto next = name_and_numbers(rest.substr(0, rest.find('.'))).first;
+    path = rest;
+    // Members that he put beside `properties`.
+    if (node == &written && name == "properties" && is_in(kOfProperties, next) &&
+        !(member != nullptr && member_named(member->value, next) != nullptr) &&
+        member_named(written, next) != nullptr)
+      continue;
+    said += (said.empty() ? "" : ".") + (member ? member->key : std::string(name));
+    said += numbers;
+    node = member != nullptr ? element(member->value, numbers) : nullptr;
+  }
+  return said;
+}
 
 Node shaped(Node resource) {
   if (!resource.is_object()) return resource;

@@ -553,6 +553,76 @@ class Manual(ExecutionTest):
                 self.job(*words, code=code)
                 self.job("show", code=3)
 
+    def test_a_job_from_a_file(self):
+        environment = self.az("containerapp", "env", "show", "-n", ENVIRONMENT)["id"]
+        file = self.file("job.yaml", f"""
+name: job
+managed_environment_id: {environment}
+tags: {{made_by: hand}}
+configuration:
+  trigger_type: event
+  replica_timeout: 60
+  replica_retry_limit: 2
+  secrets: [{{name: key, value: a-secret}}]
+  event_trigger_config:
+    parallelism: 2
+    replica_completion_count: 2
+    scale:
+      max_executions: 7
+      rules:
+      - {{name: far, type: azure-servicebus, metadata: {{queueName: q, messageCount: 3}}, auth: [{{secret_ref: key, trigger_parameter: connection}}]}}
+template:
+  containers:
+  - {{name: main, image: shell, command: [/bin/sh, -c], args: ["echo $A"], env: [{{name: A, value: from a file}}],
+     resources: {{cpu: 0.5, memory: 1Gi}}}}
+jobmill: {{retryBackoff: none, suspended: true}}
+""")
+        self.az("containerapp", "job", "create", "--yaml", file, "-n", "job")
+        job = self.job("show")
+        self.assertEqual({"made_by": "hand"}, job["tags"])
+        settings = job["properties"]["configuration"]
+        self.assertEqual((60, 2, [{"name": "key"}]), (settings["replicaTimeout"], settings["replicaRetryLimit"], settings["secrets"]))
+        self.assertEqual(7, settings["eventTriggerConfig"]["scale"]["maxExecutions"])
+        self.assertEqual([{"name": "key", "value": "a-secret"}], self.job("secret", "list", "--show-values"))
+
+        self.job("update", "--yaml", self.file("change.yaml", """
+configuration: {replica_retry_limit: 0, event_trigger_config: {scale: {rules: []}, replica_completion_count: 1, parallelism: 1}}
+template: {containers: [{name: main, image: shell, command: [/bin/sh, -c], args: [echo changed]}]}
+"""))
+        settings = self.job("show")["properties"]["configuration"]
+        self.assertEqual((60, 0), (settings["replicaTimeout"], settings["replicaRetryLimit"]))
+        self.assertEqual({"rules": []}, settings["eventTriggerConfig"]["scale"])  # replaced as a whole
+        self.assertEqual([{"name": "key", "value": "a-secret"}], self.job("secret", "list", "--show-values"))
+        self.assertIn("changed", self.log(self.run_one()))
+
+        shown, exported = self.job("show"), self.job("export")
+        self.az("containerapp", "job", "create", "--yaml", self.file("exported.yaml", exported), "-n", "job")
+        self.assertEqual((shown, exported), (self.job("show"), self.job("export")))
+        self.job("delete", "--yes")
+        self.az("containerapp", "job", "create", "--yaml", self.folder / "exported.yaml", "-n", "job")
+        self.assertEqual((shown, exported), (self.job("show"), self.job("export")))
+        arm = self.job("export", "--format", "arm")
+        self.assertNotIn("jobmill", arm["properties"])
+        self.assertEqual(settings, arm["properties"]["configuration"])
+
+    def test_a_file_that_is_wrong_makes_nothing(self):
+        environment = self.az("containerapp", "env", "show", "-n", ENVIRONMENT)["id"]
+        text = f"""environment_id: {environment}
+configuration: {{trigger_type: Manual, replica_timeout: 60}}
+template: {{containers: [{{name: main, image: shell}}]}}
+"""
+        for right, wrong, said in (("replica_timeout: 60", "replica_timeout: soon", ":2: configuration.replica_timeout: expected an integer"),
+                                   ("trigger_type", "triger_type", ":2: configuration.triger_type: unknown field; .*did you mean triggerType"),
+                                   ("image: shell", "", ":3: template.containers.0..image: required, and missing"),
+                                   (environment, environment + "x", "The environment '.*x' in resource group '.*' was not found"),
+                                   ("{name: main", "{name: [main", "Error parsing .*job.yaml")):
+            with self.subTest(wrong):
+                self.az("containerapp", "job", "create", "-n", "job", "--yaml", self.file("job.yaml", text.replace(right, wrong)), code=1)
+                self.assertRegex(self.stderr, said)
+                self.job("show", code=3)
+        self.az("containerapp", "job", "create", "-n", "job", "--yaml", self.folder / "none.yaml", code=1)
+        self.assertIn("none.yaml does not exist", self.stderr)
+
     def test_a_killed_server_leaves_no_process_and_loses_no_execution(self):
         self.create("echo begun; sleep 600")
         self.job("start")
