@@ -171,6 +171,10 @@ void Identities::dismiss(std::string_view replica) {
   std::erase_if(bearers_, [&](const auto& one) { return one.second.replica == replica; });
 }
 
+void Identities::on_token(std::function<void(const std::string& replica)> listener) {
+  on_token_ = std::move(listener);
+}
+
 // All are compared, whichever fits, so that time tells nothing.
 const Identities::Bearer* Identities::find(std::string_view header) const {
   const Bearer* found = nullptr;
@@ -200,6 +204,7 @@ http::Response Identities::serve(const http::Request& request) const {
   body.set("resource", Node::string(*resource));
   body.set("token_type", Node::string("Bearer"));
   body.set("client_id", Node::string(identity->client_id));
+  if (on_token_) on_token_(bearer->replica);
   http::Response response = json_response(200, to_json(body));
   response.headers.set("Cache-Control", "no-store");
   return response;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,6 +34,9 @@ class Identities {
   void admit(std::string header, Bearer bearer);
   void dismiss(std::string_view replica);  // it ended: its secret is worth nothing any more
 
+  // Told of each token that a replica gets.
+  void on_token(std::function<void(const std::string& replica)> listener);
+
   // GET ?api-version=2019-08-01&resource=…[&client_id=…|&mi_res_id=…|&principal_id=…]
   http::Response serve(const http::Request& request) const;
 
@@ -50,6 +54,7 @@ class Identities {
   const JwtKey& key_;
   const Clock& clock_;
   std::map<std::string, Bearer, std::less<>> bearers_;  // by header
+  std::function<void(const std::string& replica)> on_token_;
 };
 
 }  // namespace jobmill::api

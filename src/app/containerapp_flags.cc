@@ -161,6 +161,7 @@ Status set_options(Node& job, const Arguments& arguments) {
   TRY_VOID(set_number(options, "pendingLimit", arguments, "pending-limit", 1));
   if (arguments.has("retry-backoff"))
     options.set("retryBackoff", Node::string(lower_text(arguments.get("retry-backoff"))));
+  if (arguments.has("schedule")) options.set("schedule", Node::string(arguments.get("schedule")));
   if (arguments.has("history")) options.set("history", Node::string(arguments.get("history")));
   if (!options.members.empty()) object_at(job, {"properties"}).set("jobmill", std::move(options));
   return {};

@@ -50,7 +50,7 @@ ExecutionControl::ExecutionControl(ExecutionParts parts)
                  .context = parts_.scaler_context,
                  .clock = parts_.clock,
                  .log = parts_.log,
-                 .begun = [this](const JobKey& key) { tell_scaler(key); }},
+                 .begun = [this](const JobKey& key) { triggers_begun(key); }},
                 [this] { drive(); }) {
   runner_ = parts_.runner(runner_events());
   if (parts_.feed == nullptr) return;
@@ -71,6 +71,14 @@ JobKey ExecutionControl::lower(const JobKey& key) {
 // --- life ---------------------------------------------------------------------------------------
 
 void ExecutionControl::start() {
+  parts_.loop.post([this] {
+    parts_.identities.on_token([this](const std::string& replica) {
+      on_control([this, replica] {
+        engine_.identified(replica, parts_.clock.now());
+        drive();
+      });
+    });
+  });
   restore();
   started_ = true;
   for (const executions::ContainerJob* job : engine_.jobs()) {
@@ -106,7 +114,7 @@ void ExecutionControl::restore() {
     engine_.restore(std::move(execution), settled, now);
   }
   for (const executions::ContainerJob* job : engine_.jobs())
-    if (job->trigger == executions::TriggerType::Schedule) catch_up(job->key);
+    if (!job->cron.empty()) catch_up(job->key);
 }
 
 // Runs of a schedule that nobody was there for: since its last one, or since it was defined.
@@ -230,6 +238,8 @@ bool ExecutionControl::carry_out(const Executions::Actions& actions) {
   for (const auto& [execution, replicas] : starts)
     for (const std::string& replica : replicas) start_replica(replica);
   for (const Executions::StopReplica& one : actions.stop) stop_replica(one);
+  for (const std::string& replica : actions.look)
+    engine_.used(replica, runner_->cpu_time(replica), parts_.clock.now());
   for (const JobKey& key : actions.jobs) job_changed(key);
   return !actions.empty();
 }
@@ -260,6 +270,13 @@ void ExecutionControl::save(const std::string& name, std::vector<std::string> st
         replica_failed(replica, "StoreUnavailable: " + saved.error().message, true);
     }
   });
+}
+
+// What its schedule starts is for messages too, as what is started by hand.
+void ExecutionControl::triggers_begun(const JobKey& key) {
+  const bool bound = triggers_.semantics(key) == Semantics::Bound;
+  engine_.bind_schedule(key, bound ? triggers_.messages(key, 0) : 0);
+  tell_scaler(key);
 }
 
 void ExecutionControl::tell_scaler(const JobKey& key) {

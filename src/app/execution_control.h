@@ -126,6 +126,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   void create(const scale::JobScaler::Create& wish);
   void put_triggers(const ContainerJob& job);
   void tell_scaler(const JobKey& key);
+  void triggers_begun(const JobKey& key);
   void job_changed(const JobKey& key);
   void answer_pending();
   void end_backoffs();
@@ -156,7 +157,10 @@ class ExecutionControl final : public api::ExecutionPlane {
   void stop_now(const JobKey& key, const std::string& execution, Done<Node> done);
   void log_now(const JobKey& key, const Log& query, Done<api::LogPage> done);
   void read_log(const Execution& execution, const Log& query, Done<api::LogPage> done);
-  Node explained(const JobKey& key, const Explain& query);
+  void with_queues(const JobKey& key,
+                   std::function<void(std::vector<broker::QueueDescription>)> done);
+  Result<Node> explained(const JobKey& key, const Explain& query,
+                         std::vector<broker::QueueDescription> queues);
   Status check_not_scaled(const JobKey& key) const;
   Result<const ContainerJob*> known(const JobKey& key) const;
   std::string job_id(const JobKey& key) const;

@@ -25,6 +25,9 @@ void add_replica(Lines& lines, const Replica& replica) {
   if (replica.started)
     lines.emplace(*replica.started, fmt::format("{} started (attempt {}, pid {})", replica.name,
                                                 replica.attempt, replica.mark.pid));
+  if (replica.identified)
+    lines.emplace(*replica.identified,
+                  fmt::format("{} gets a token of its identity", replica.name));
   if (replica.ended)
     lines.emplace(*replica.ended,
                   fmt::format("{} {}{}", replica.name, executions::to_string(replica.state),
@@ -75,13 +78,72 @@ std::string decision_text(const scale::ExecutionsDecision& decision) {
   return text;
 }
 
+// Settings that are read, and have no effect.
+void add_notes(const ContainerJob& job, std::vector<std::string>& warnings) {
+  if (job.document.is_null()) return;  // a ScaledJob, whose manifest was checked
+  manifest::Problems problems(job.key.name);
+  (void)executions::decode_job(job.key, job.document, problems);
+  for (const manifest::Remark& note : problems.notes()) warnings.push_back(note.text);
+}
+
+void add_rules(const ContainerJob& job, std::vector<std::string>& warnings) {
+  for (const executions::ScaleRule& rule : job.rules) {
+    const auto count = rule.metadata.find("messageCount");
+    if (count != rule.metadata.end() && (count->second == "0" || count->second.starts_with('-')))
+      warnings.push_back(
+          fmt::format("rule {}: messageCount {} counts as 1", rule.name, count->second));
+  }
+}
+
+std::string seconds(Duration duration) {
+  return fmt::format("{:g} s", std::chrono::duration<double>(duration).count());
+}
+
+void add_queue(const ContainerJob& job, const broker::QueueDescription& queue,
+               std::vector<std::string>& warnings) {
+  const auto timeout = job.replica_timeout;
+  const bool longer = !timeout || *timeout > queue.lock_duration;
+  if (longer && !job.options.supervisor_locks)
+    warnings.push_back(fmt::format(
+        "the replica time-out ({}) is longer than the lock duration of queue {} ({}), and "
+        "without supervisor locks nobody holds the lock: a message may be delivered again while "
+        "it is worked on",
+        timeout ? seconds(*timeout) : "none", queue.name, seconds(queue.lock_duration)));
+  if (queue.max_delivery_count <= 1 && job.retry_limit > 0)
+    warnings.push_back(fmt::format(
+        "MaxDeliveryCount of queue {} is 1 and the retry limit {}: what a failed replica held is a "
+        "dead letter at once, so its retry does not get it",
+        queue.name, job.retry_limit));
+}
+
+std::string supervised_text(const JobPicture& picture) {
+  std::string text;
+  const auto timeout = picture.job.replica_timeout;
+  for (const broker::QueueDescription& queue : picture.queues)
+    if (picture.job.options.supervisor_locks && timeout && *timeout > queue.lock_duration)
+      text += fmt::format(
+          "the time-out of {} is longer than the lock duration of queue {} ({}): locks last as "
+          "long as their replica\n",
+          seconds(*timeout), queue.name, seconds(queue.lock_duration));
+  return text;
+}
+
+std::string stalled_text(const ContainerJob& job) {
+  if (!job.options.stalled_after) return {};
+  return fmt::format(
+      "a replica that for {} writes nothing, takes and settles no message and does not compute has "
+      "stalled: it is ended and counts as failed\n",
+      seconds(*job.options.stalled_after));
+}
+
 // "" for jobs without a schedule.
 std::string schedule_text(const ContainerJob& job, TimePoint now) {
-  if (job.trigger != executions::TriggerType::Schedule) return {};
+  if (job.cron.empty()) return {};
   const auto cron = Cron::parse(job.cron);
   const auto next = cron && !job.options.suspended ? cron->next(now, TimeZone()) : std::nullopt;
-  return fmt::format("starts by its schedule '{}' (UTC), next {}\n", job.cron,
-                     next ? format_instant(*next) : "never");
+  return fmt::format("{} by its schedule '{}' (UTC), next {}\n",
+                     job.trigger == executions::TriggerType::Schedule ? "starts" : "also starts",
+                     job.cron, next ? format_instant(*next) : "never");
 }
 
 Node answer(std::string text) {
@@ -92,18 +154,17 @@ Node answer(std::string text) {
 
 }  // namespace
 
-std::vector<std::string> warnings_of(const ContainerJob& job) {
+std::vector<std::string> warnings_of(const JobPicture& picture) {
+  const ContainerJob& job = picture.job;
   std::vector<std::string> warnings;
-  for (const executions::ScaleRule& rule : job.rules) {
-    const auto count = rule.metadata.find("messageCount");
-    if (count != rule.metadata.end() && (count->second == "0" || count->second.starts_with('-')))
-      warnings.push_back(
-          fmt::format("rule {}: messageCount {} counts as 1", rule.name, count->second));
-  }
-  if (job.trigger != executions::TriggerType::Schedule && !job.cron.empty())
-    warnings.push_back("the cron expression has no effect: the trigger type is not Schedule");
-  if (job.trigger != executions::TriggerType::Event && !job.rules.empty())
-    warnings.push_back("the scale rules have no effect: the trigger type is not Event");
+  add_rules(job, warnings);
+  for (const broker::QueueDescription& queue : picture.queues) add_queue(job, queue, warnings);
+  if (picture.semantics == executions::Semantics::Bound && job.retry_limit > 0)
+    warnings.push_back(fmt::format(
+        "the retry limit of {} has no effect on an empty queue: a replica that fails without a "
+        "message is not tried again",
+        job.retry_limit));
+  add_notes(job, warnings);
   if (job.max_executions < job.min_executions)
     warnings.push_back(fmt::format("max executions {} is less than min executions {}",
                                    job.max_executions, job.min_executions));
@@ -120,12 +181,13 @@ Node explain_job(const JobPicture& picture, TimePoint now) {
                       picture.counts.unfinished, job.max_executions, picture.counts.pending);
   if (job.options.suspended) text += "suspended: its triggers start nothing\n";
   text += schedule_text(job, now);
+  text += stalled_text(job) + supervised_text(picture);
   if (picture.latest != nullptr) text += decision_text(*picture.latest);
   if (picture.last_create != nullptr && picture.last_create != picture.latest)
     text += fmt::format("the last time that it started executions, {} s ago:\n",
                         (now - picture.last_create->input.at) / std::chrono::seconds(1)) +
             decision_text(*picture.last_create);
-  const std::vector<std::string> warnings = warnings_of(job);
+  const std::vector<std::string> warnings = warnings_of(picture);
   for (const std::string& warning : warnings) text += "warning: " + warning + "\n";
 
   Node node = answer(std::move(text));
@@ -139,8 +201,8 @@ Node explain_job(const JobPicture& picture, TimePoint now) {
 }
 
 Node explain_why_not(const JobPicture& picture, TimePoint now) {
-  if (const std::string schedule = schedule_text(picture.job, now); !schedule.empty())
-    return answer(picture.job.options.suspended ? "suspended\n" : schedule);
+  if (picture.job.trigger == executions::TriggerType::Schedule)
+    return answer(picture.job.options.suspended ? "suspended\n" : schedule_text(picture.job, now));
   if (picture.latest == nullptr)
     return answer(picture.semantics ? "not decided yet\n" : "no trigger: it starts by hand only\n");
   const scale::ExecutionsDecision& decision = *picture.latest;

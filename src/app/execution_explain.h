@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/document.h"
+#include "broker/entity.h"
 #include "executions/container_job.h"
 #include "executions/execution.h"
 #include "executions/executions.h"
@@ -21,6 +22,7 @@ struct JobPicture {
   executions::Executions::Counts counts;
   const scale::ExecutionsDecision* latest = nullptr;
   const scale::ExecutionsDecision* last_create = nullptr;
+  std::vector<broker::QueueDescription> queues{};  // of this server, that its rules mean
 };
 
 // Each answers {text, …}: the text for people, beside it what it was made from.
@@ -30,7 +32,7 @@ Node explain_why_not(const JobPicture& picture, TimePoint now);
 // From its creation to its end: replicas, messages, what became of them.
 Node explain_execution(const executions::Execution& execution);
 
-// Settings of a job that will surprise: each in one sentence.
-std::vector<std::string> warnings_of(const executions::ContainerJob& job);
+// Settings of a job and its queues that will surprise: each in one sentence.
+std::vector<std::string> warnings_of(const JobPicture& picture);
 
 }  // namespace jobmill::app

@@ -376,7 +376,10 @@ void ExecutionControl::log_grew(const std::string& replica) {
     std::unique_lock told(grown_mutex_);
     const std::set<std::string> grown = std::exchange(grown_, {});
     told.unlock();
-    for (const std::string& one : grown) wake(log_waiters_, one);
+    for (const std::string& one : grown) {
+      engine_.wrote(one, parts_.clock.now());
+      wake(log_waiters_, one);
+    }
   });
 }
 
@@ -422,7 +425,10 @@ void ExecutionControl::explain(JobKey key, Explain query, Done<Node> done) {
   on_control([this, key = lower(key), query = std::move(query), done = std::move(done)] {
     const auto job = known(key);
     if (!job) return done(job.error());
-    if (query.execution.empty()) return done(explained(key, query));
+    if (query.execution.empty())
+      return with_queues(key, [this, key, query, done](std::vector<broker::QueueDescription> all) {
+        done(explained(key, query, std::move(all)));
+      });
     if (const Execution* execution = engine_.find(query.execution))
       return done(explain_execution(*execution));
     parts_.pool.post([this, key, query, done] {
@@ -433,8 +439,20 @@ void ExecutionControl::explain(JobKey key, Explain query, Done<Node> done) {
   });
 }
 
-Node ExecutionControl::explained(const JobKey& key, const Explain& query) {
-  const JobPicture about = *picture(key);
+// The settings of its queues are the broker's to tell.
+void ExecutionControl::with_queues(
+    const JobKey& key, std::function<void(std::vector<broker::QueueDescription>)> done) {
+  std::vector<std::string> paths = triggers_.queues_of(key);
+  if (paths.empty()) return done({});
+  parts_.feed->describe(std::move(paths), std::move(done));
+}
+
+Result<Node> ExecutionControl::explained(const JobKey& key, const Explain& query,
+                                         std::vector<broker::QueueDescription> queues) {
+  std::optional<JobPicture> known = picture(key);
+  if (!known) return no_job(key);
+  JobPicture& about = *known;
+  about.queues = std::move(queues);
   return query.why_not ? explain_why_not(about, parts_.clock.now())
                        : explain_job(about, parts_.clock.now());
 }

@@ -2,6 +2,7 @@
 #include "app/execution_triggers.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/core.h>
 
@@ -236,6 +237,14 @@ const std::vector<ExecutionTriggers::Rule>& ExecutionTriggers::rules_of(
   static const std::vector<Rule> none;
   const auto it = rules_.find(path);
   return it != rules_.end() ? it->second : none;
+}
+
+std::vector<std::string> ExecutionTriggers::queues_of(const JobKey& key) const {
+  std::set<std::string> paths;
+  if (const auto it = bindings_.find(key); it != bindings_.end())
+    for (const Source& source : it->second.sources)
+      if (source.found && *source.found) paths.insert(**source.found);
+  return {paths.begin(), paths.end()};
 }
 
 std::optional<Semantics> ExecutionTriggers::semantics(const JobKey& key) const {

@@ -61,6 +61,7 @@ class ExecutionTriggers {
     int index = 0;
   };
   const std::vector<Rule>& rules_of(const std::string& path) const;  // of bound jobs
+  std::vector<std::string> queues_of(const JobKey& key) const;       // of this server, by path
   // None: not known yet, or no event job.
   std::optional<executions::Semantics> semantics(const JobKey& key) const;
   int messages(const JobKey& key,

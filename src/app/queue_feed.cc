@@ -103,6 +103,16 @@ void QueueFeed::locate(ServiceBusTrigger trigger, std::function<void(Result<std:
   });
 }
 
+void QueueFeed::describe(std::vector<std::string> paths,
+                         std::function<void(std::vector<broker::QueueDescription>)> done) {
+  loop_.post([this, paths = std::move(paths), done = std::move(done)] {
+    std::vector<broker::QueueDescription> found;
+    for (const std::string& path : paths)
+      if (auto queue = broker_.queue(path)) found.push_back(std::move(queue->description));
+    control_.post([done, found = std::move(found)] { done(found); });
+  });
+}
+
 void QueueFeed::pass_through(std::function<void(std::function<void()> done)> there,
                              std::function<void()> here) {
   loop_.post([this, there = std::move(there), here = std::move(here)] {

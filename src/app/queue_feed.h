@@ -49,6 +49,9 @@ class QueueFeed {
   // answers it (a pattern). PermissionDenied: the key is not one of ours, or may not listen. The
   // queue need not exist.
   void locate(scalers::ServiceBusTrigger trigger, std::function<void(Result<std::string>)> done);
+  // The settings of those queues; what is not there is left out.
+  void describe(std::vector<std::string> paths,
+                std::function<void(std::vector<broker::QueueDescription>)> done);
   // Runs `there` on the loop thread; `here` after it, and after all news of what was before.
   void pass_through(std::function<void(std::function<void()> done)> there,
                     std::function<void()> here);

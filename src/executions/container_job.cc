@@ -5,7 +5,6 @@
 #include <cctype>
 #include <set>
 
-#include "base/cron.h"
 #include "executions/job_fields.h"
 
 namespace jobmill::executions {
@@ -62,7 +61,10 @@ class JobDecoder {
     fields.text("workloadProfileName");
     fields.required_object("configuration", [&](Fields& f) { read_configuration(f); });
     fields.required_object("template", [&](Fields& f) { job_.pod = read_checked_template(f); });
-    fields.object("jobmill", [&](Fields& f) { job_.options = read_options(f); });
+    fields.object("jobmill", [&](Fields& f) {
+      job_.options = read_options(f);
+      add_schedule(f);
+    });
   }
 
   void read_configuration(Fields& fields) {
@@ -120,25 +122,17 @@ class JobDecoder {
   }
 
   void read_schedule(Fields& fields, bool used) {
-    const std::string cron =
-        used ? fields.required_text("cronExpression") : fields.text("cronExpression");
-    if (cron.empty()) return;
-    const auto parsed = Cron::parse(cron);
-    if (!parsed) return fields.error("cronExpression", parsed.error().message);
-    if (words_in(cron) != 5)
-      return fields.error("cronExpression", "expected five fields: minute hour day month weekday");
+    if (used) fields.required_text("cronExpression");
+    const std::string cron = read_cron(fields, "cronExpression");
     if (used) job_.cron = cron;
   }
 
-  static int words_in(std::string_view text) {
-    int words = 0;
-    bool inside = false;
-    for (const char c : text) {
-      const bool blank = c == ' ' || c == '\t';
-      if (!blank && !inside) ++words;
-      inside = !blank;
-    }
-    return words;
+  // A second schedule would be one too many: cron has lists and ranges.
+  void add_schedule(Fields& fields) {
+    if (job_.options.schedule.empty()) return;
+    if (job_.trigger == TriggerType::Schedule)
+      return fields.error("schedule", "triggerType Schedule has its own: cronExpression");
+    job_.cron = job_.options.schedule;
   }
 
   void read_scale(Fields& fields, bool used) {

@@ -93,8 +93,9 @@ struct JobOptions {
   bool supervisor_locks = true;        // the lock of a message lasts as long as its process
   Duration stop_grace = std::chrono::seconds(30);  // between TERM and KILL
   Backoff backoff;
-  std::optional<Duration> stalled_after;
+  std::optional<Duration> stalled_after;  // without a sign of life a replica has failed
   History history;
+  std::string schedule;              // five fields, UTC: starts it beside its other trigger
   std::optional<int> pending_limit;  // of executions that a schedule starts
   bool suspended = false;            // its triggers start nothing
 };
@@ -106,7 +107,7 @@ struct ContainerJob {
   int retry_limit = 0;
   int completions = 1;
   int parallelism = 1;
-  std::string cron;  // five fields, UTC; of Schedule
+  std::string cron;  // five fields, UTC; of Schedule or options.schedule; empty: none
   Duration polling_interval = std::chrono::seconds(30);
   int min_executions = 0;
   int max_executions = 100;

@@ -342,6 +342,27 @@ TEST_CASE("container job: a schedule has five fields that cron understands") {
   CHECK(errors("") == 1);
 }
 
+TEST_CASE("container job: a schedule beside another trigger") {
+  const auto decoded = [](std::string_view type, std::string_view schedule, Problems& problems) {
+    std::string text(kFull);
+    text.replace(text.find("triggerType: Event"), 18, "triggerType: " + std::string(type));
+    text.replace(text.find("  jobmill:\n"), 11,
+                 "  jobmill:\n    schedule: \"" + std::string(schedule) + "\"\n");
+    return decode_job(kKey, yaml(text), problems);
+  };
+  Problems good("job.yaml");
+  const ContainerJob job = decoded("Event", "*/5 * * * *", good);
+  CHECK(good.ok());
+  CHECK(job.cron == "*/5 * * * *");
+  CHECK(job.rules.size() == 1);
+  Problems wrong("job.yaml");
+  CHECK(decoded("Manual", "every day", wrong).cron == "every day");
+  REQUIRE(wrong.errors().size() == 1);
+  CHECK(wrong.errors()[0].text ==
+        "properties.jobmill.schedule: expected five fields (minute hour day month weekday), found "
+        "\"every day\"");
+}
+
 TEST_CASE("container job: configurations of other trigger types are noted, and checked") {
   std::string text(kFull);
   text.replace(text.find("triggerType: Event"), 18, "triggerType: Manual");

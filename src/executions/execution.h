@@ -61,13 +61,15 @@ struct Replica {
   std::string name;  // <execution>-<5 characters>
   int attempt = 1;
   ReplicaState state = ReplicaState::Pending;
-  // "exit 1", "signal 9", "timeout", "oom", a start error; of Succeeded: ExitedWithoutSettling.
+  // "exit 1", "signal 9", "timeout", "stalled", "oom", a start error; of Succeeded:
+  // ExitedWithoutSettling.
   std::string reason;
   ProcessMark mark;
   TimePoint created{};
   std::optional<TimePoint> due;  // Pending: not before
   std::optional<TimePoint> started;
-  std::optional<TimePoint> deadline;  // of the replica time-out
+  std::optional<TimePoint> identified;  // its first token of an identity
+  std::optional<TimePoint> deadline;    // of the replica time-out
   std::optional<TimePoint> ended;
   std::optional<ReplicaEnd> end;
   bool finished() const { return state >= ReplicaState::Succeeded; }

@@ -120,6 +120,7 @@ Node replica_document(const Replica& replica) {
   set_instant(node, "created", replica.created);
   set_instant(node, "due", replica.due);
   set_instant(node, "started", replica.started);
+  set_instant(node, "identified", replica.identified);
   set_instant(node, "deadline", replica.deadline);
   set_instant(node, "ended", replica.ended);
   if (replica.end) node.set("end", end_document(*replica.end));
@@ -139,6 +140,7 @@ Replica read_replica(Fields& fields) {
   replica.created = instant_of(fields, "created").value_or(TimePoint());
   replica.due = instant_of(fields, "due");
   replica.started = instant_of(fields, "started");
+  replica.identified = instant_of(fields, "identified");
   replica.deadline = instant_of(fields, "deadline");
   replica.ended = instant_of(fields, "ended");
   fields.object("end", [&](Fields& f) { replica.end = read_end(f); });
@@ -227,6 +229,7 @@ Node replica_resource(const Replica& replica) {
   set_text(node, "reason", replica.reason);
   set_instant(node, "dueTime", replica.due);
   set_instant(node, "startTime", replica.started);
+  set_instant(node, "identityTokenTime", replica.identified);
   set_instant(node, "deadline", replica.deadline);
   set_instant(node, "endTime", replica.ended);
   if (replica.mark.pid != 0) node.set("pid", Node::integer(replica.mark.pid));

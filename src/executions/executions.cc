@@ -43,6 +43,7 @@ struct Executions::State {
   struct Job {
     ContainerJob job;
     std::optional<TimePoint> next_run{};  // of its schedule
+    int schedule_reserves = 0;
   };
   struct Entry {
     Run run;
@@ -196,7 +197,7 @@ void Executions::State::wake_due(TimePoint now) {
 
 void Executions::State::plan(Job& job, TimePoint after) {
   unplan(job);
-  if (halted || job.job.trigger != TriggerType::Schedule || job.job.options.suspended) return;
+  if (halted || job.job.cron.empty() || job.job.options.suspended) return;
   const auto cron = Cron::parse(job.job.cron);
   if (cron) job.next_run = cron->next(after, TimeZone());
   if (job.next_run) schedules.emplace(*job.next_run, job.job.key);
@@ -219,7 +220,13 @@ void Executions::State::run_schedules(TimePoint now) {
     const auto limit = job.job.options.pending_limit;
     if (limit && scheduled >= *limit) continue;
     const std::string by(kScheduled);
-    add(made(job, {.by = {.name = by, .type = by}}, now));
+    StartRequest request{.by = {.name = by, .type = by}};
+    if (job.schedule_reserves > 0) {
+      request.rule = 0;
+      request.semantics = Semantics::Bound;
+      request.reserves = job.schedule_reserves;
+    }
+    add(made(job, std::move(request), now));
   }
 }
 
@@ -253,8 +260,8 @@ void Executions::put(ContainerJob job, TimePoint now) {
   for (std::size_t i = 0; i < before.rules.size(); ++i)
     if (i >= entry.job.rules.size() || !same_source(before.rules[i], entry.job.rules[i]))
       state_->reservations.forget_ready({key, name_of(before.rules[i], i)});
-  const bool same_times = before.trigger == entry.job.trigger && before.cron == entry.job.cron &&
-                          before.options.suspended == entry.job.options.suspended;
+  const bool same_times =
+      before.cron == entry.job.cron && before.options.suspended == entry.job.options.suspended;
   if (!same_times || !entry.next_run) state_->plan(entry, now);
 }
 
@@ -271,6 +278,11 @@ void Executions::remove(const JobKey& key, TimePoint now) {
     state_->entries.at(serial).run.stop("the job was deleted");
     state_->touch(serial);
   }
+}
+
+void Executions::bind_schedule(const JobKey& key, int reserves) {
+  const auto found = state_->jobs.find(key);
+  if (found != state_->jobs.end()) found->second.schedule_reserves = reserves;
 }
 
 const ContainerJob* Executions::job(const JobKey& key) const {
@@ -379,6 +391,19 @@ void Executions::start_failed(std::string_view replica, std::string reason, bool
                               TimePoint now) {
   state_->tell(replica, now,
                [&](Run& run) { run.start_failed(replica, std::move(reason), later, now); });
+}
+
+void Executions::identified(std::string_view replica, TimePoint now) {
+  state_->tell(replica, now, [&](Run& run) { run.identified(replica, now); });
+}
+
+void Executions::wrote(std::string_view replica, TimePoint now) {
+  const auto serial = state_->serial_of_replica(replica);
+  if (serial) state_->entries.at(*serial).run.wrote(replica, now);
+}
+
+void Executions::used(std::string_view replica, std::optional<Duration> cpu, TimePoint now) {
+  state_->tell(replica, now, [&](Run& run) { run.used(replica, cpu, now); });
 }
 
 void Executions::ending(std::string_view replica, TimePoint now) {

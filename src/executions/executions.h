@@ -48,8 +48,11 @@ class Executions {
     std::vector<std::string> changed;  // executions to be saved, before anything below is done
     std::vector<StartReplica> start;   // answer started() or start_failed()
     std::vector<StopReplica> stop;     // answer ended()
+    std::vector<std::string> look;     // replicas that may have stalled: answer used()
     std::vector<JobKey> jobs;          // whose counts(), reservations or executions changed
-    bool empty() const { return changed.empty() && start.empty() && stop.empty() && jobs.empty(); }
+    bool empty() const {
+      return changed.empty() && start.empty() && stop.empty() && look.empty() && jobs.empty();
+    }
   };
 
   struct StartRequest {
@@ -81,6 +84,9 @@ class Executions {
   void put(ContainerJob job, TimePoint now);  // new or changed
   // Stops its executions. The job is gone at once, they when they have ended.
   void remove(const JobKey& key, TimePoint now);
+  // From now on what its schedule starts is bound to its first rule, and reserves so many messages;
+  // 0: it is for none.
+  void bind_schedule(const JobKey& key, int reserves);
   const ContainerJob* job(const JobKey& key) const;
   std::vector<const ContainerJob*> jobs() const;  // by key
   Counts counts(const JobKey& key) const;
@@ -113,6 +119,12 @@ class Executions {
   // `reason` begins with a word: "ImageNotRunnable: no entry for …". `later`: it may become
   // possible (a secret that is missing); tried again after a back-off, and no failure.
   void start_failed(std::string_view replica, std::string reason, bool later, TimePoint now);
+  void identified(std::string_view replica, TimePoint now);  // it got a token of an identity
+  // Signs of life, for jobs with stalledAfter: a replica without output, without a message that it
+  // takes or settles, and with next to no computing time for so long is ended and has failed,
+  // reason stalled. `cpu`: of all its processes until now; none: that cannot be told.
+  void wrote(std::string_view replica, TimePoint now);
+  void used(std::string_view replica, std::optional<Duration> cpu, TimePoint now);
   // Its process is gone; ended() follows when it is known what became of its messages. Until then
   // they are reserved for its execution, so that those that go back start no other one.
   void ending(std::string_view replica, TimePoint now);

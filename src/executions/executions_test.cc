@@ -233,6 +233,122 @@ TEST_CASE("executions: a time-out asks first, kills after the grace, and counts 
   CHECK(rig.saved(name).reason == "timeout; 2 failures exceed the retry limit of 1");
 }
 
+// One replica that runs, of a job with stalledAfter of a minute.
+class StallRig : public EngineRig {
+ public:
+  StallRig() : EngineRig(stalling(1min)) {
+    name = start();
+    replica = run_one();
+  }
+  static ContainerJob stalling(Duration after) {
+    ContainerJob job = EngineRig::plain_job();
+    job.replica_timeout = 3600s;
+    job.retry_limit = 1;
+    job.options.stalled_after = after;
+    return job;
+  }
+  // Its computing time, whenever it is asked for.
+  void pass(Duration by, Duration computed_for_each_look = {}) {
+    const TimePoint end = clock.now() + by;
+    while (engine.next() && *engine.next() <= end) {
+      clock.advance(*engine.next() - clock.now());
+      for (const std::string& one : tick().look) {
+        cpu += computed_for_each_look;
+        engine.used(one, cpu, clock.now());
+        ++looks;
+      }
+      tick();
+    }
+    clock.advance(end - clock.now());
+  }
+  Duration cpu{};
+  int looks = 0;
+  std::string name;
+  std::string replica;
+};
+
+TEST_CASE("executions: a replica without a sign of life is ended, and has failed") {
+  StallRig rig;
+  rig.pass(59s);
+  CHECK(rig.stops.empty());
+  rig.pass(1s);
+  REQUIRE(rig.stops.size() == 1);
+  CHECK_FALSE(rig.stops[0].ordered);  // so that its message counts a delivery
+  CHECK(rig.looks == 4);
+  rig.end(rig.replica, {.signal = 15});
+  const Replica& ended = rig.saved(rig.name).replicas[0];
+  CHECK(ended.state == ReplicaState::Failed);
+  CHECK(ended.reason == "stalled");
+  rig.wait(10s);
+  CHECK(rig.taken_up().size() == 1);  // and is tried again
+}
+
+TEST_CASE("executions: output, messages and computing are signs of life") {
+  const auto stops_after = [](auto live) {
+    StallRig rig;
+    for (int i = 0; i < 6; ++i) {
+      rig.pass(40s);
+      live(rig);
+    }
+    CHECK(rig.stops.empty());
+    rig.pass(59s);
+    CHECK(rig.stops.empty());
+    rig.pass(16s);  // what it computed is seen with the next look
+    CHECK(rig.stops.size() == 1);
+  };
+  stops_after([](StallRig& rig) { rig.engine.wrote(rig.replica, rig.clock.now()); });
+  stops_after([](StallRig& rig) {
+    static std::int64_t sequence = 0;
+    rig.take(rig.replica, ++sequence);
+  });
+  stops_after([](StallRig& rig) { rig.cpu += 1s; });
+}
+
+TEST_CASE("executions: to keep a connection open is no sign of life, to compute is one") {
+  StallRig idle;
+  idle.pass(75s, 20ms);  // of 15 s
+  CHECK(idle.stops.size() == 1);
+  StallRig busy;
+  busy.pass(10min, 200ms);
+  CHECK(busy.stops.empty());
+  busy.cpu = 0s;  // a process of it ended
+  busy.pass(59s);
+  CHECK(busy.stops.empty());
+}
+
+TEST_CASE("executions: without stalledAfter, or where nobody can tell, nobody is stalled") {
+  EngineRig plain;
+  plain.start();
+  const std::string replica = plain.run_one();
+  plain.wait(59s);
+  CHECK(plain.tick().look.empty());
+  CHECK(plain.stops.empty());
+
+  EngineRig blind(StallRig::stalling(1min));
+  blind.start();
+  blind.run_one();
+  for (int i = 0; i < 20; ++i) {
+    blind.clock.advance(15s);
+    for (const std::string& one : blind.tick().look)
+      blind.engine.used(one, std::nullopt, blind.clock.now());
+  }
+  CHECK(blind.stops.empty());
+}
+
+TEST_CASE("executions: the first token of a replica is kept") {
+  EngineRig rig;
+  const std::string name = rig.start();
+  const std::string replica = rig.run_one();
+  const TimePoint first = rig.clock.now();
+  rig.engine.identified(replica, first);
+  rig.wait(1s);
+  rig.engine.identified(replica, rig.clock.now());
+  rig.tick();
+  const auto stored = execution_from(to_document(rig.saved(name)));
+  REQUIRE(stored);
+  CHECK(stored->replicas[0].identified == first);
+}
+
 TEST_CASE("executions: a job without a time-out runs as long as it likes") {
   ContainerJob job = EngineRig::plain_job();
   job.replica_timeout.reset();
@@ -498,6 +614,26 @@ TEST_CASE("executions: a schedule starts executions by cron, in UTC") {
   rig.wait(5min);
   rig.wait(5min);
   CHECK(rig.engine.unfinished(rig.key).size() == 5);
+}
+
+TEST_CASE("executions: a job for messages may have a schedule too, which is for messages then") {
+  ContainerJob job = EngineRig::queue_job();
+  job.cron = job.options.schedule = "*/5 * * * *";
+  EngineRig rig(job);
+  rig.clock.advance(*rig.engine.next() - rig.clock.now());
+  rig.tick();
+  REQUIRE(rig.engine.unfinished(rig.key).size() == 1);
+  const Execution* first = rig.engine.unfinished(rig.key)[0];
+  CHECK(first->by.type == "schedule");
+  CHECK(first->semantics == Semantics::Cloud);
+  CHECK(rig.engine.reservation(rig.key, 0).reserved == 0);
+
+  rig.engine.bind_schedule(rig.key, 3);
+  rig.engine.put(job, rig.clock.now());
+  rig.wait(5min);
+  REQUIRE(rig.engine.unfinished(rig.key).size() == 2);
+  CHECK(rig.engine.unfinished(rig.key)[1]->semantics == Semantics::Bound);
+  CHECK(rig.engine.reservation(rig.key, 0).reserved == 3);
 }
 
 TEST_CASE("executions: a change of something else does not put off the next run") {

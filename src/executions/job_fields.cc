@@ -6,6 +6,7 @@
 #include <charconv>
 #include <limits>
 
+#include "base/cron.h"
 #include "base/duration.h"
 #include "manifest/quantity.h"
 
@@ -127,6 +128,17 @@ void read_history(Fields& fields, History& history) {
   history.age = *age;
 }
 
+int words_in(std::string_view text) {
+  int words = 0;
+  bool inside = false;
+  for (const char c : text) {
+    const bool blank = c == ' ' || c == '\t';
+    if (!blank && !inside) ++words;
+    inside = !blank;
+  }
+  return words;
+}
+
 Node seconds_document(Duration duration) {
   if (duration % std::chrono::seconds(1) == Duration::zero())
     return Node::integer(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
@@ -233,6 +245,18 @@ std::optional<Duration> read_seconds(Fields& fields, std::string_view key) {
   return duration;
 }
 
+std::string read_cron(Fields& fields, std::string_view key) {
+  const std::string cron = fields.text(key);
+  if (cron.empty()) return cron;
+  if (words_in(cron) != 5) {
+    fields.error(key,
+                 "expected five fields (minute hour day month weekday), found " + json_quote(cron));
+  } else if (const auto parsed = Cron::parse(cron); !parsed) {
+    fields.error(key, parsed.error().message);
+  }
+  return cron;
+}
+
 std::string lower_case(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -298,6 +322,7 @@ JobOptions read_options(Fields& fields) {
   read_backoff(fields, options.backoff);
   options.stalled_after = read_seconds(fields, "stalledAfter");
   read_history(fields, options.history);
+  options.schedule = read_cron(fields, "schedule");
   options.pending_limit = fields.integer("pendingLimit", {.least = 1});
   options.suspended = fields.boolean("suspended").value_or(false);
   return options;
@@ -346,6 +371,7 @@ Node options_document(const JobOptions& options) {
   node.set("retryBackoff", Node::string(backoff_text(options.backoff)));
   if (options.stalled_after) node.set("stalledAfter", seconds_document(*options.stalled_after));
   node.set("history", Node::string(history_text(options.history)));
+  set_text(node, "schedule", options.schedule);
   if (options.pending_limit) node.set("pendingLimit", Node::integer(*options.pending_limit));
   node.set("suspended", Node::boolean(options.suspended));
   return node;

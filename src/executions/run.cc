@@ -9,6 +9,12 @@ namespace jobmill::executions {
 namespace {
 
 constexpr std::string_view kTimeout = "timeout";
+constexpr std::string_view kStalled = "stalled";
+// Who computes no more than this part of the time only keeps connections open.
+constexpr int kBusyPart = 100;
+// Looks at a replica within stalledAfter.
+constexpr int kLooks = 4;
+constexpr Duration kLeastPause = std::chrono::milliseconds(100);
 constexpr std::string_view kServerStopped = "ServerStopped";
 constexpr std::string_view kServerRestarted = "ServerRestarted";
 constexpr std::string_view kExitedWithoutSettling = "ExitedWithoutSettling";
@@ -118,7 +124,32 @@ void Run::started(std::string_view name, ProcessMark mark, TimePoint now) {
     replica.deadline = now + *execution_.started.replica_timeout;
   if (replica.state == ReplicaState::Starting) replica.state = ReplicaState::Running;
   if (!execution_.began) execution_.began = now;
+  tracks_[*i].alive = tracks_[*i].measured = now;
   changed_ = true;
+}
+
+void Run::identified(std::string_view name, TimePoint now) {
+  const auto i = index_of(name);
+  if (!i || !is_out(*i) || execution_.replicas[*i].identified) return;
+  execution_.replicas[*i].identified = now;
+  changed_ = true;
+}
+
+void Run::wrote(std::string_view name, TimePoint now) {
+  if (const auto i = index_of(name)) tracks_[*i].alive = now;
+}
+
+void Run::used(std::string_view name, std::optional<Duration> cpu, TimePoint now) {
+  const auto i = index_of(name);
+  const auto limit = execution_.started.options.stalled_after;
+  if (!i || !limit || !std::exchange(tracks_[*i].asked, false)) return;
+  Track& track = tracks_[*i];
+  const Duration allowed = (now - std::exchange(track.measured, now)) / kBusyPart;
+  const Duration before = std::exchange(track.computed, cpu.value_or(track.computed));
+  // Less than before: one of its processes ended.
+  const bool busy = !cpu || *cpu < before || *cpu - before > allowed;
+  if (busy) track.alive = now;
+  track.stalled = now - track.alive >= *limit;
 }
 
 void Run::start_failed(std::string_view name, std::string reason, bool later, TimePoint now) {
@@ -177,6 +208,7 @@ void Run::took(TakenMessage message) {
                                   [](const TakenMessage& one) { return !one.outcome.empty(); });
     messages.erase(old == messages.end() ? messages.begin() : old);
   }
+  tracks_[*i].alive = std::max(tracks_[*i].alive, message.taken);
   messages.push_back(std::move(message));
   changed_ = true;
 }
@@ -191,6 +223,7 @@ void Run::settled(std::string_view replica, std::string_view entity, std::int64_
   held->outcome = outcome;
   held->reason = reason;
   held->ended = now;
+  if (const auto i = index_of(replica)) tracks_[*i].alive = now;
   changed_ = true;
 }
 
@@ -366,6 +399,7 @@ bool Run::step(const World& world, Executions::Actions& actions) {
   if (halted_)
     for (const std::size_t i : active_) tell_to_end(i, true, world, actions);
   time_out(world, actions);
+  look_for_life(world, actions);
   kill_late(world, actions);
   update_status(world.now);
   return std::exchange(changed_, false);
@@ -442,6 +476,27 @@ void Run::time_out(const World& world, Executions::Actions& actions) {
   }
 }
 
+Duration Run::pause_between_looks() const {
+  return std::max(*execution_.started.options.stalled_after / kLooks, kLeastPause);
+}
+
+// One that writes nothing, takes and settles nothing and does not compute is ended, and has failed.
+void Run::look_for_life(const World& world, Executions::Actions& actions) {
+  if (!execution_.started.options.stalled_after) return;
+  for (const std::size_t i : active_) {
+    Replica& replica = execution_.replicas[i];
+    Track& track = tracks_[i];
+    if (replica.state != ReplicaState::Running) continue;
+    if (track.stalled) {
+      replica.reason = kStalled;
+      tell_to_end(i, false, world, actions);
+    } else if (!track.asked && track.measured + pause_between_looks() <= world.now) {
+      track.asked = true;
+      actions.look.push_back(replica.name);
+    }
+  }
+}
+
 void Run::tell_to_end(std::size_t i, bool ordered, const World& world,
                       Executions::Actions& actions) {
   Replica& replica = execution_.replicas[i];
@@ -485,6 +540,9 @@ std::optional<TimePoint> Run::next() const {
     const Replica& replica = execution_.replicas[i];
     if (replica.state == ReplicaState::Pending && !halted_) not_after(replica.due);
     if (replica.state == ReplicaState::Running) not_after(replica.deadline);
+    if (replica.state == ReplicaState::Running && execution_.started.options.stalled_after &&
+        !tracks_[i].asked)
+      not_after(tracks_[i].measured + pause_between_looks());
     not_after(tracks_[i].kill_at);
   }
   return next;

@@ -37,6 +37,9 @@ class Run {
   // What happened. What cannot be, such as the second end of a replica, changes nothing.
   void started(std::string_view name, ProcessMark mark, TimePoint now);
   void start_failed(std::string_view name, std::string reason, bool later, TimePoint now);
+  void identified(std::string_view name, TimePoint now);
+  void wrote(std::string_view name, TimePoint now);
+  void used(std::string_view name, std::optional<Duration> cpu, TimePoint now);
   void ended(std::string_view name, ReplicaEnd end, TimePoint now);
   void ending(std::string_view name);
   void took(TakenMessage message);
@@ -60,6 +63,12 @@ class Run {
     int tries = 0;        // that failed for now
     bool ordered = false;
     std::optional<TimePoint> kill_at{};
+    // Only with stalledAfter:
+    TimePoint alive{};     // the last sign of life
+    TimePoint measured{};  // when its computing time was
+    Duration computed{};   // this much
+    bool asked = false;    // for it
+    bool stalled = false;  // and is to be ended
   };
   // A replica to be made in the place of one that ended.
   struct Successor {
@@ -100,11 +109,13 @@ class Run {
   void fill(const World& world);
   void start_due(const World& world, Executions::Actions& actions);
   void time_out(const World& world, Executions::Actions& actions);
+  void look_for_life(const World& world, Executions::Actions& actions);
   void stop_rest(const World& world, Executions::Actions& actions);
   void kill_late(const World& world, Executions::Actions& actions);
   void tell_to_end(std::size_t i, bool ordered, const World& world, Executions::Actions& actions);
   void drop_pending(const World& world);
   void update_status(TimePoint now);
+  Duration pause_between_looks() const;
 
   Execution execution_;
   std::vector<Track> tracks_;  // of execution_.replicas

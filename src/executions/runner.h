@@ -59,6 +59,8 @@ class Runner {
   virtual void start(RunReplica replica) = 0;
   // TERM, or KILL, to all of its processes. Unknown ones are no error.
   virtual void stop(std::string_view replica, bool kill) = 0;
+  // What all of its processes have computed until now; none: that cannot be told.
+  virtual std::optional<Duration> cpu_time(std::string_view) { return std::nullopt; }
   // What an earlier server left of a replica is killed and waited for.
   virtual void sweep(const ProcessMark& mark) = 0;
 };

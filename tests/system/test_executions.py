@@ -228,7 +228,14 @@ class Steps(Messages):
         held.unlink()
         found = self.ended(4)
         self.assertEqual(["1", "2", "3", "4"], self.received(found))
-        self.assertRegex(self.job("explain", "--execution", found[0]["name"]), "(?s)started.*message 1 .*completed")
+        self.assertRegex(self.job("explain", "--execution", found[0]["name"]),
+                         "(?s)created.*started.*gets a token of its identity.*takes message 1 .*completed")
+        said = self.job("explain")
+        self.assertIn(f"longer than the lock duration of queue {QUEUE} (300 s): locks last as long as their replica", said)
+        self.assertIn(f"warning: MaxDeliveryCount of queue {QUEUE} is 1 and the retry limit 1", said)
+        self.assertIn("warning: the retry limit of 1 has no effect on an empty queue", said)
+        self.job("update", "--supervisor-locks", "off")
+        self.assertRegex(self.job("explain"), f"warning: the replica time-out .* is longer than the lock duration of queue {QUEUE}")
 
     def test_a_killed_replica_is_not_followed_by_one_without_a_message(self):
         self.define()
@@ -499,6 +506,45 @@ class Manual(ExecutionTest):
         self.assertEqual(["timeout", "timeout"], [one["reason"] for one in ours(done)["replicas"]])
         for pid in map(int, pids.read_text().split()):
             until(lambda pid=pid: not alive(pid), what="the end of the grandchild")
+
+    def test_a_replica_that_does_nothing_has_stalled(self):
+        self.create("echo begun; exec sleep 600", "--stalled-after", "1", "--stop-grace", "1", retry=1)
+        done = self.run_one()
+        self.check(done, "Failed", "stalled")
+        self.assertEqual(["stalled", "stalled"], [one["reason"] for one in ours(done)["replicas"]])
+        self.assertIn("has stalled", self.job("explain"))
+        self.create("for i in 1 2 3 4 5 6; do sleep 0.5; echo $i; done", "--stalled-after", "2")
+        self.job("start")
+        self.check(self.ended(2)[1], "Succeeded")
+
+    def test_who_left_its_session_ends_with_the_replica(self):
+        pids = self.file("pids", "")
+        leave = f"setsid sh -c 'echo $$ >>{pids}; exec sleep 600' & until test -s {pids}; do sleep 0.01; done; "
+        self.create(leave + "echo begun")
+        self.check(self.run_one(), "Succeeded")
+        self.assertFalse(alive(int(pids.read_text())))
+
+        pids.write_text("")
+        self.create(leave + "echo begun; sleep 600")
+        name = self.job("start")["name"]
+        until(lambda: pids.read_text().endswith("\n"), what="its daemon")
+        pid = int(pids.read_text())
+        self.assertTrue(alive(pid))
+        self.server.kill()
+        self.server.wait()
+        self.server = self.dev()
+        until(lambda: not alive(pid), what="the end of the daemon")
+        self.job("stop", "--job-execution-name", name)
+        for left in map(int, pids.read_text().split()):
+            self.assertFalse(alive(left))
+
+    def test_a_schedule_beside_another_trigger(self):
+        self.create("true", "--schedule", "0 3 * * *")
+        self.assertEqual("0 3 * * *", self.job("show")["properties"]["jobmill"]["schedule"])
+        self.assertIn("Manual trigger", self.job("explain"))
+        self.assertRegex(self.job("explain"), r"also starts by its schedule '0 3 \* \* \*' \(UTC\), next \d{4}-.*T03:00:00")
+        self.job("update", "--schedule", "at three", code=1)
+        self.assertIn("expected five fields (minute hour day month weekday)", self.stderr)
 
     def test_stop_all_and_stop_while_it_starts(self):
         self.create("sleep 600")

@@ -212,7 +212,8 @@ constexpr Flag kLocks{"--supervisor-locks", "on|off",
 constexpr Flag kGrace{"--stop-grace", "SECONDS", "between TERM and KILL (30)"};
 constexpr Flag kBackoff{"--retry-backoff", "NONE|SECONDS[,MAX]", "before a retry (10,360)"};
 constexpr Flag kStalled{"--stalled-after", "SECONDS",
-                        "kept and shown; without effect in this version"};
+                        "without a sign of life for so long a replica has failed"};
+constexpr Flag kSchedule{"--schedule", "CRON", "starts it too, beside its other trigger (UTC)"};
 constexpr Flag kHistory{"--history", "KEEP[,DURATION]", "executions to keep (all,P7D)"};
 constexpr Flag kPending{"--pending-limit", "N", "executions of a schedule that may wait"};
 constexpr Flag kTrigger{"--trigger", "RULE…", "a further scale rule, as JSON or YAML"};
@@ -258,6 +259,7 @@ constexpr std::array kCreateFlags{
     kGrace,
     kBackoff,
     kStalled,
+    kSchedule,
     kHistory,
     kPending,
     kTrigger,
@@ -297,6 +299,7 @@ constexpr std::array kUpdateFlags{
     kGrace,
     kBackoff,
     kStalled,
+    kSchedule,
     kHistory,
     kPending,
     kTrigger,

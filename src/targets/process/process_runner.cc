@@ -36,6 +36,7 @@ constexpr std::size_t kDetailBytes = 2000;  // of stderr, in texts for people
 constexpr Duration kSweepLimit = std::chrono::seconds(5);
 constexpr Duration kStragglerLimit = std::chrono::seconds(1);
 constexpr int kNotStarted = 127;  // what a shell answers
+constexpr std::string_view kReplicaVariable = "JOBMILL_REPLICA";
 constexpr char kHosts[] = "/etc/hosts";
 
 Status make_folder(const fs::path& folder) {
@@ -221,6 +222,7 @@ Status ProcessRunner::launch(Running& running, const RunContainer& container, Ro
         if (!alive.expired()) ended(replica, pid, std::move(errors));
       });
   if (!watched) return fail(watched.error().code, "StartError: " + watched.error().message);
+  if (running.since_ticks == 0) running.since_ticks = just_started(process.pid()).start_ticks;
   running.children.push_back({role, container.name, std::move(process)});
   return {};
 }
@@ -271,6 +273,15 @@ void ProcessRunner::stop(std::string_view replica, bool kill) {
   world_.log.info(kill ? "replica gets KILL" : "replica gets TERM", {{"replica", replica}});
   found->second.stopping = true;
   signal(found->second, kill ? SIGKILL : SIGTERM);
+}
+
+std::optional<Duration> ProcessRunner::cpu_time(std::string_view replica) {
+  const auto found = running_.find(replica);
+  if (found == running_.end()) return {};
+  Duration total{};
+  for (const ListedProcess& process : processes_of(found->second))
+    total += targets::cpu_time(process.pid).value_or(Duration());
+  return total;
 }
 
 // Also to those of a session that have left its group, as the jobs of a shell do.
@@ -344,6 +355,18 @@ void ProcessRunner::finish(Running& running) {
   post([this, name, end = std::move(end)] { events_.ended(name, end); });
 }
 
+// A cgroup knows its own. Without one, whoever left his session is known by the environment that
+// he was started with; those that are older than the replica need not be looked at.
+std::vector<ListedProcess> ProcessRunner::processes_of(const Running& running) const {
+  if (running.cgroup) return cgroup_members(running.cgroup->path());
+  auto list = listed_processes();
+  std::erase_if(list, [&](const ListedProcess& process) {
+    return process.start_ticks < running.since_ticks ||
+           started_with(process.pid, kReplicaVariable) != running.replica.replica;
+  });
+  return list;
+}
+
 // With all that is left of it.
 void ProcessRunner::remove(const Running& running) {
   const auto found = running_.find(running.replica.replica);
@@ -352,9 +375,7 @@ void ProcessRunner::remove(const Running& running) {
     end_processes([&] { return session_members(child.process.pid()); }, kStragglerLimit);
   }
   found->second.children.clear();
-  if (running.cgroup) {
-    end_processes([&] { return cgroup_members(running.cgroup->path()); }, kStragglerLimit);
-  }
+  end_processes([&] { return processes_of(running); }, kStragglerLimit);
   running_.erase(found);
   std::error_code ignored;  // what cannot be deleted now is, by the next server
   fs::remove_all(folder, ignored);
@@ -372,7 +393,7 @@ void ProcessRunner::sweep(const ProcessMark& mark) {
         // a leader it is the environment that tells ours.
         if (first && first->start_ticks != mark.start_ticks) left.clear();
         std::erase_if(left, [&](const ListedProcess& process) {
-          return !first && !started_with(process.pid, "JOBMILL_REPLICA");
+          return !first && !started_with(process.pid, kReplicaVariable);
         });
         if (!mark.cgroup.empty())
           std::ranges::copy(cgroup_members(mark.cgroup), std::back_inserter(left));
@@ -394,7 +415,7 @@ void ProcessRunner::end_strays() const {
       [&] {
         auto left = listed_processes();
         std::erase_if(left, [&](const ListedProcess& process) {
-          const auto replica = started_with(process.pid, "JOBMILL_REPLICA");
+          const auto replica = started_with(process.pid, kReplicaVariable);
           return !replica || replicas.count(*replica) == 0;
         });
         return left;

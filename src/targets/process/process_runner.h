@@ -14,6 +14,7 @@
 #include "targets/process/cgroup.h"
 #include "targets/process/masks.h"
 #include "targets/process/process.h"
+#include "targets/process/process_table.h"
 #include "targets/process/process_watcher.h"
 #include "targets/process/readiness.h"
 #include "targets/process/replica_log.h"
@@ -53,6 +54,7 @@ class ProcessRunner final : public executions::Runner {
 
   void start(executions::RunReplica replica) override;
   void stop(std::string_view replica, bool kill) override;
+  std::optional<Duration> cpu_time(std::string_view replica) override;
   void sweep(const executions::ProcessMark& mark) override;
 
   // All processes that run now.
@@ -72,8 +74,9 @@ class ProcessRunner final : public executions::Runner {
     std::string hosts_file = {};        // empty: that of the machine will do
     std::optional<Cgroup> cgroup = {};  // goes after its processes
     std::vector<Child> children = {};
-    std::size_t inits = 0;  // that have run
-    bool told = false;      // started()
+    std::int64_t since_ticks = 0;  // when its first process started
+    std::size_t inits = 0;         // that have run
+    bool told = false;             // started()
     bool stopping = false;
     std::optional<executions::ReplicaEnd> end = {};  // of the main container, or instead of it
   };
@@ -95,6 +98,7 @@ class ProcessRunner final : public executions::Runner {
   void remove(const Running& running);
   void signal(const Running& running, int number) const;
 
+  std::vector<ListedProcess> processes_of(const Running& running) const;
   void end_strays() const;
   std::string folder_of(std::string_view replica) const;
   void post(std::function<void()> event);

@@ -203,6 +203,37 @@ TEST_CASE("process runner: all processes of the session are told to end, and non
   CHECK(session_members(pid).empty());
 }
 
+TEST_CASE("process runner: who left the session ends with the replica all the same") {
+  ProcessWorld world;
+  const auto replica = [&](const std::string& name, const std::string& script) {
+    RunReplica made = world.replica(name, script);
+    made.main.environment["JOBMILL_REPLICA"] = name;
+    return made;
+  };
+  const auto left_of = [](const std::string& name) {
+    auto all = listed_processes();
+    std::erase_if(all, [&](const ListedProcess& one) {
+      return started_with(one.pid, "JOBMILL_REPLICA") != name;
+    });
+    return all.size();
+  };
+  world.runner().start(replica("mail-2", "sleep 1000"));
+  CHECK(run(world, replica("mail-1", "setsid sleep 1000 & setsid sh -c 'sleep 1000 & wait' &"))
+            .exit_code == 0);
+  CHECK(left_of("mail-1") == 0);
+  CHECK(left_of("mail-2") >= 1);
+}
+
+TEST_CASE("process runner: what all processes of a replica compute is its computing time") {
+  ProcessWorld world;
+  RunReplica replica = world.replica("mail-1", "setsid sh -c 'while :; do :; done' & wait");
+  replica.main.environment["JOBMILL_REPLICA"] = "mail-1";
+  CHECK_FALSE(world.runner().cpu_time("mail-1"));
+  world.runner().start(std::move(replica));
+  while (world.runner().cpu_time("mail-1").value() < std::chrono::milliseconds(50))
+    std::this_thread::yield();
+}
+
 TEST_CASE("process runner: who beside it does not heed TERM is killed") {
   ProcessWorld world;
   const testing::TemporaryFolder folder;

@@ -35,6 +35,16 @@ Fd open_pidfd(const ListedProcess& process) {
   return now && now->start_ticks == process.start_ticks ? std::move(fd) : Fd();
 }
 
+// The line of /proc/PID/stat from its third field on; empty: there is none.
+std::string stat_of(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string line;
+  std::getline(file, line);
+  // The second field is the name, in brackets, which may hold blanks and brackets itself.
+  const std::size_t name_end = line.rfind(')');
+  return name_end == std::string::npos ? std::string() : line.substr(name_end + 1);
+}
+
 // Until all have ended, or the time is over.
 void wait_for(const std::vector<Fd>& pidfds, std::chrono::steady_clock::time_point until) {
   for (const Fd& pidfd : pidfds) {
@@ -49,13 +59,7 @@ void wait_for(const std::vector<Fd>& pidfds, std::chrono::steady_clock::time_poi
 }  // namespace
 
 std::optional<ListedProcess> listed_process(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  std::string line;
-  if (!std::getline(file, line)) return {};
-  // The second field is the name, in brackets, which may hold blanks and brackets itself.
-  const std::size_t name_end = line.rfind(')');
-  if (name_end == std::string::npos) return {};
-  std::istringstream fields(line.substr(name_end + 1));
+  std::istringstream fields(stat_of(pid));
   char state = 0;
   pid_t parent = 0;
   ListedProcess process{.pid = pid};
@@ -76,6 +80,21 @@ std::vector<ListedProcess> listed_processes() {
     if (const auto process = listed_process(*pid)) list.push_back(*process);
   }
   return list;
+}
+
+std::optional<Duration> cpu_time(pid_t pid) {
+  std::istringstream fields(stat_of(pid));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  std::int64_t user = 0;
+  std::int64_t system = 0;
+  std::int64_t user_of_children = 0;
+  std::int64_t system_of_children = 0;
+  fields >> user >> system >> user_of_children >> system_of_children;
+  if (!fields) return {};
+  const std::int64_t ticks = user + system + user_of_children + system_of_children;
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds(1)) * ticks /
+         ::sysconf(_SC_CLK_TCK);
 }
 
 std::vector<ListedProcess> session_members(pid_t leader) {

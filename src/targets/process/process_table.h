@@ -27,6 +27,9 @@ struct ListedProcess {
 std::optional<ListedProcess> listed_process(pid_t pid);
 std::vector<ListedProcess> listed_processes();
 
+// What it has computed until now, with those of its children that have ended. Nothing: as above.
+std::optional<Duration> cpu_time(pid_t pid);
+
 std::vector<ListedProcess> session_members(pid_t leader);
 std::vector<ListedProcess> cgroup_members(const std::string& folder);
 

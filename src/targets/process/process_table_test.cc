@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <thread>
 
 #include "targets/process/process.h"
 
@@ -38,6 +39,14 @@ TEST_CASE("process table: a process is listed until it ends, not until it is rea
   CHECK_FALSE(listed_process(process.pid()));
   CHECK(process.reap().signal == SIGKILL);
   CHECK_FALSE(listed_process(0));
+}
+
+TEST_CASE("process table: computing time is counted, and waiting is none") {
+  Process idle = shell("exec sleep 1000");
+  Process busy = shell("while :; do :; done");
+  while (*cpu_time(busy.pid()) < std::chrono::milliseconds(50)) std::this_thread::yield();
+  CHECK(*cpu_time(idle.pid()) < std::chrono::milliseconds(50));
+  CHECK_FALSE(cpu_time(0));
 }
 
 TEST_CASE("process table: processes that fork while they are ended are ended too") {
