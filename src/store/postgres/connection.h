@@ -89,6 +89,7 @@ class Connection {
  private:
   friend class Pipeline;
   struct State;
+  class Exchange;
   explicit Connection(std::unique_ptr<State> state);
 
   std::unique_ptr<State> state_;

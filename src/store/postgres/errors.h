@@ -37,9 +37,12 @@ struct Complaint {
 //   Internal          anything else
 Fault statement_fault(const Complaint& complaint, const Peer& peer);
 
-// The failure to connect. libpq has no SQLSTATE for it, so a password that is wrong, a user or
-// database that is unknown are told by their messages: PermissionDenied, NotFound; else
-// Unavailable.
+// The failure to connect, by libpq's message in its verbose form, which has the SQLSTATE of what
+// the server said: as above, and PermissionDenied for a wrong password, NotFound for an unknown
+// database. Without one it is Unavailable: nobody was there.
 Fault connect_fault(std::string_view message, const Peer& peer);
+
+// A server that takes no writes: Unavailable, as it may be promoted.
+Fault read_only_fault(const Peer& peer);
 
 }  // namespace jobmill::postgres

@@ -38,9 +38,8 @@ Status migrate(Connection& connection);
 // they were taken.
 std::string migration_script(int have = 0);
 
-// What a server needs of a database that another user made: GRANT … TO role, for the first schema
-// of the search path.
-std::string grant_script(std::string_view schema, std::string_view role);
-Status grant(Connection& connection, std::string_view role);
+// What a server's user needs when another user made the tables: GRANT … TO role, for each of them
+// as they are now.
+Result<std::string> grant_script(Connection& connection, std::string_view role);
 
 }  // namespace jobmill::postgres

@@ -24,7 +24,8 @@ class Rows {
 
   std::size_t size() const;
   bool empty() const { return size() == 0; }
-  std::int64_t affected() const;  // rows that INSERT, UPDATE, DELETE or SELECT touched
+  std::int64_t affected() const;     // rows that INSERT, UPDATE, DELETE or SELECT touched
+  std::string_view command() const;  // what the server calls it: "INSERT 0 1", "COMMIT"
 
   bool is_null(std::size_t row, int column) const;
   std::int32_t int4(std::size_t row, int column) const;
