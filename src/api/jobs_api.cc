@@ -71,7 +71,7 @@ http::Response inserted_response(const Insert& insert, const jobs::InsertResult&
   } else {
     json.object().key("jobs").array();
     for (const jobs::Inserted& job : result.jobs) write_inserted(json, job);
-    json.end().member("count", result.created + existed).end();
+    json.end().member("count", result.total).end();
   }
   const bool all_existed = result.created == 0 && existed > 0;
   return json_response(all_existed ? 200 : 201, std::move(json).text());

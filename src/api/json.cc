@@ -27,12 +27,6 @@ bool is_json(std::string_view content_type) {
 
 }  // namespace
 
-std::string seconds_json(Duration duration) {
-  const auto whole = std::chrono::floor<std::chrono::seconds>(duration);
-  if (whole == duration) return std::to_string(whole.count());
-  return fmt::format("{}", std::chrono::duration<double>(duration).count());
-}
-
 ObjectReader::ObjectReader(const Node& node, std::string path, std::vector<FieldError>& errors)
     : node_(node), path_(std::move(path)), errors_(errors) {
   known_.reserve(16);

@@ -85,7 +85,4 @@ class JsonBody {
   std::optional<Problem> unreadable_;
 };
 
-// Seconds as a JSON number, with a fraction only if there is one.
-std::string seconds_json(Duration duration);
-
 }  // namespace jobmill::api

@@ -147,17 +147,54 @@ void post_claim(ApiContext& context, Call call) {
   claim(context, std::move(call));
 }
 
-std::vector<jobs::Lease> read_leases(JsonBody& body) {
-  std::vector<jobs::Lease> leases;
+void read_progress(ObjectReader& in, jobs::Progress& progress) {
+  in.integer("done", progress.done);
+  in.integer("total", progress.total);
+  in.integer("failed", progress.failed);
+}
+
+// Lines without a time of their own were written now.
+void read_lines(ObjectReader& in, std::vector<jobs::LogLine>& lines,
+                std::vector<FieldError>& errors, TimePoint now) {
+  const Node* list = in.array("logs");
+  if (list == nullptr) return;
+  for (std::size_t i = 0; i < list->items.size(); ++i) {
+    ObjectReader item(list->items[i], fmt::format("{}[{}]", in.path_of("logs"), i), errors);
+    jobs::LogLine& line = lines.emplace_back();
+    std::string level = "INFO";
+    std::optional<TimePoint> at;
+    item.text("level", level);
+    item.instant("at", at);
+    item.text("text", line.text, Field::Required);
+    item.close();
+    const auto known = jobs::line_level(level);
+    if (!known) item.wrong("level", "expected INFO, WARN or ERROR");
+    line.level = known.value_or(jobs::LineLevel::Info);
+    line.at = at.value_or(now);
+  }
+}
+
+jobs::Report read_report(ObjectReader item, std::vector<FieldError>& errors, TimePoint now) {
+  jobs::Report report;
+  item.text("id", report.job_id, Field::Required);
+  item.text("lock_token", report.lock_token, Field::Required);
+  if (const Node* progress = item.object("progress")) {
+    ObjectReader in(*progress, item.path_of("progress"), errors);
+    read_progress(in, report.progress.emplace());
+    in.close();
+  }
+  read_lines(item, report.logs, errors, now);
+  item.close();
+  return report;
+}
+
+std::vector<jobs::Report> read_beat(JsonBody& body, TimePoint now) {
+  std::vector<jobs::Report> running;
   auto in = body.reader();
-  if (const Node* running = in.array("running"))
-    for (std::size_t i = 0; i < running->items.size(); ++i) {
-      ObjectReader item(running->items[i], fmt::format("running[{}]", i), body.errors());
-      jobs::Lease& lease = leases.emplace_back();
-      item.text("id", lease.job_id, Field::Required);
-      item.text("lock_token", lease.lock_token, Field::Required);
-      item.close();
-    }
+  if (const Node* list = in.array("running"))
+    for (std::size_t i = 0; i < list->items.size(); ++i)
+      running.push_back(read_report({list->items[i], fmt::format("running[{}]", i), body.errors()},
+                                    body.errors(), now));
   // What a worker says of itself; only its leases decide anything.
   std::optional<double> ignored;
   in.number("mem", ignored);
@@ -167,7 +204,7 @@ std::vector<jobs::Lease> read_leases(JsonBody& body) {
   if (!state.empty() && !jobs::worker_state(state))
     in.wrong("state", "expected run, quiet or stop");
   in.close();
-  return leases;
+  return running;
 }
 
 http::Response beaten(const jobs::BeatAnswer& beat) {
@@ -186,9 +223,10 @@ void post_beat(ApiContext& context, Call call) {
   if (!speaks_for(call.identity, id)) return call.responder.send(not_yours());
   answer(context, call.responder, [&context, id, request = std::move(call.request)] {
     JsonBody body(request);
-    const auto leases = read_leases(body);
+    const TimePoint now = context.clock.now();
+    const auto running = read_beat(body, now);
     if (auto problem = body.problem()) return to_response(*problem);
-    auto beat = context.store.beat(id, leases, context.clock.now());
+    auto beat = context.store.beat(id, running, now);
     return beat ? beaten(*beat) : worker_error(beat.error());
   });
 }
@@ -197,18 +235,25 @@ void post_beat(ApiContext& context, Call call) {
 
 using Kind = jobs::Settlement::Kind;
 
+constexpr double kFarthest = 1e9;  // seconds
+
+// `after_s`, which must be there.
+void read_after(ObjectReader& in, Duration& after) {
+  std::optional<double> seconds;
+  in.number("after_s", seconds);
+  if (!seconds) return in.wrong("after_s", "is required");
+  if (*seconds > kFarthest) return in.wrong("after_s", "is too far away");
+  after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
+}
+
 void read_retry(ObjectReader& in, jobs::Failure& failure, std::vector<FieldError>& errors) {
   const Node* retry = in.any("retry");
   if (retry == nullptr) return;
   if (retry->is_object()) {
-    std::optional<double> seconds;
     ObjectReader rule(*retry, in.path_of("retry"), errors);
-    rule.number("after_s", seconds);
-    rule.close();
-    if (!seconds) return rule.wrong("after_s", "is required");
-    if (*seconds > 1e9) return rule.wrong("after_s", "is too far away");
     failure.retry = jobs::RetryRule::After;
-    failure.after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
+    read_after(rule, failure.after);
+    rule.close();
   } else if (retry->as_string() == "never") {
     failure.retry = jobs::RetryRule::Never;
   } else if (retry->as_string() != "default") {
@@ -231,6 +276,9 @@ void read_settlement(ObjectReader& in, jobs::Settlement& settlement,
   in.text("lock_token", settlement.lock_token, Field::Required);
   if (settlement.kind == Kind::Fail) read_failure(in, settlement.failure, errors);
   if (settlement.kind == Kind::Release) in.text("reason", settlement.reason);
+  if (settlement.kind == Kind::Snooze) read_after(in, settlement.after);
+  if (settlement.kind == Kind::Complete)
+    if (const Node* result = in.any("result")) settlement.result = to_json(*result);
   in.close();
 }
 
@@ -246,9 +294,12 @@ void write_retry(JsonWriter& json, const jobs::Settled& settled) {
   if (settled.run_at) json.member("run_at", format_instant(*settled.run_at));
 }
 
+// The other two can only go one way.
+bool tells_state(Kind kind) { return kind == Kind::Fail || kind == Kind::Snooze; }
+
 http::Response settled_response(Kind kind, const jobs::Settled& settled) {
   if (!settled.status) return to_response(settle_problem(settled.status.error(), settled.job_id));
-  if (kind != Kind::Fail) return no_content();
+  if (!tells_state(kind)) return no_content();
   JsonWriter json;
   json.object();
   write_retry(json, settled);
@@ -260,11 +311,7 @@ template <Kind kKind>
 void settle_one(ApiContext& context, Call call) {
   answer(context, call.responder, [&context, call] {
     JsonBody body(call.request);
-    jobs::Settlement settlement{.kind = kKind,
-                                .job_id = call.parameter("id"),
-                                .lock_token = {},
-                                .failure = {},
-                                .reason = {}};
+    jobs::Settlement settlement{.kind = kKind, .job_id = call.parameter("id"), .lock_token = {}};
     auto in = body.reader();
     read_settlement(in, settlement, body.errors());
     if (auto problem = body.problem()) return to_response(*problem);
@@ -292,7 +339,7 @@ void write_settled(JsonWriter& json, Kind kind, const jobs::Settled& settled) {
     const Problem problem = settle_problem(settled.status.error(), settled.job_id);
     json.member("status", problem.status).member("code", problem.code);
   } else {
-    json.member("status", kind == Kind::Fail ? 200 : 204);
+    json.member("status", tells_state(kind) ? 200 : 204);
     write_retry(json, settled);
   }
   json.end();
@@ -306,6 +353,7 @@ http::Response settle_many(ApiContext& context, const std::string& worker_id,
   read_settlements(body, in, "complete", Kind::Complete, settlements);
   read_settlements(body, in, "fail", Kind::Fail, settlements);
   read_settlements(body, in, "release", Kind::Release, settlements);
+  read_settlements(body, in, "snooze", Kind::Snooze, settlements);
   in.close();
   if (auto problem = body.problem()) return to_response(*problem);
 
@@ -327,6 +375,41 @@ void post_settle(ApiContext& context, Call call) {
   });
 }
 
+// --- progress and lines -------------------------------------------------------------------------
+
+http::Response reported(ApiContext& context, const jobs::Report& report, TimePoint now) {
+  const Status status = context.store.report(report, now);
+  if (status) return no_content();
+  return to_response(settle_problem(status.error(), report.job_id));
+}
+
+void post_progress(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, call] {
+    JsonBody body(call.request);
+    jobs::Report report{.job_id = call.parameter("id"), .lock_token = {}};
+    auto in = body.reader();
+    in.text("lock_token", report.lock_token, Field::Required);
+    read_progress(in, report.progress.emplace());
+    in.close();
+    if (auto problem = body.problem()) return to_response(*problem);
+    return reported(context, report, context.clock.now());
+  });
+}
+
+void post_logs(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, call] {
+    JsonBody body(call.request);
+    const TimePoint now = context.clock.now();
+    jobs::Report report{.job_id = call.parameter("id"), .lock_token = {}};
+    auto in = body.reader();
+    in.text("lock_token", report.lock_token, Field::Required);
+    read_lines(in, report.logs, body.errors(), now);
+    in.close();
+    if (auto problem = body.problem()) return to_response(*problem);
+    return reported(context, report, now);
+  });
+}
+
 constexpr std::array kRoutes{
     Route{"POST", "/v1/workers", Scope::Work, post_worker},
     Route{"GET", "/v1/workers", Scope::Read, get_workers},
@@ -338,6 +421,9 @@ constexpr std::array kRoutes{
     Route{"POST", "/v1/jobs/{id}/complete", Scope::Work, settle_one<Kind::Complete>},
     Route{"POST", "/v1/jobs/{id}/fail", Scope::Work, settle_one<Kind::Fail>},
     Route{"POST", "/v1/jobs/{id}/release", Scope::Work, settle_one<Kind::Release>},
+    Route{"POST", "/v1/jobs/{id}/snooze", Scope::Work, settle_one<Kind::Snooze>},
+    Route{"POST", "/v1/jobs/{id}/progress", Scope::Work, post_progress},
+    Route{"POST", "/v1/jobs/{id}/logs", Scope::Work, post_logs},
 };
 
 }  // namespace

@@ -373,6 +373,12 @@ std::string to_text(Duration duration) {
   return text;
 }
 
+std::string seconds_json(Duration duration) {
+  const auto whole = std::chrono::floor<std::chrono::seconds>(duration);
+  if (whole == duration) return std::to_string(whole.count());
+  return fmt::format("{}", std::chrono::duration<double>(duration).count());
+}
+
 std::string format_instant(TimePoint at) {
   const auto day = std::chrono::floor<std::chrono::days>(at);
   const std::chrono::year_month_day date(day);

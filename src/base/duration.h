@@ -44,6 +44,9 @@ Result<Duration> parse_duration(std::string_view text);
 std::string format_iso(Duration duration);  // "PT2M", canonical
 std::string to_text(Duration duration);     // for people: "1m30s", "250ms", "0s"
 
+// Seconds as a JSON number, with a fraction only if there is one.
+std::string seconds_json(Duration duration);
+
 // RFC 3339 in UTC, with as many digits of the fraction as are needed, at most six:
 // "2025-01-01T00:00:00.5Z".
 std::string format_instant(TimePoint at);

@@ -13,10 +13,11 @@ struct Chore {
 };
 
 // In this order: a recurring run that may not start must be gone before due jobs are enqueued, and
-// what lost workers held may be due at once.
+// what lost workers held, or what took too long, may be due at once.
 constexpr std::array kChores{
     Chore{"plan recurring jobs", &JobStoreOwner::plan_recurring},
     Chore{"rescue", &JobStoreOwner::rescue},
+    Chore{"time limits", &JobStoreOwner::time_out},
     Chore{"enqueue due jobs", &JobStoreOwner::promote_due},
     Chore{"retention", &JobStoreOwner::expire},
 };

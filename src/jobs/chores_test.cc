@@ -20,17 +20,21 @@ class Maintained final : public JobStoreOwner {
 
   Result<std::int64_t> promote_due(TimePoint) override { return chore("promote"); }
   Result<std::int64_t> rescue(TimePoint) override { return chore("rescue"); }
+  Result<std::int64_t> time_out(TimePoint) override { return chore("time out"); }
   Result<std::int64_t> expire(TimePoint) override { return chore("expire"); }
   Result<std::int64_t> plan_recurring(TimePoint) override { return chore("plan"); }
   Result<std::optional<TimePoint>> next_chore(TimePoint) override { return next; }
 
   void on_change(Listener) override {}
-  Result<InsertResult> insert(std::span<const JobSpec>, TimePoint) override { return unused(); }
-  Result<Registration> announce(const WorkerSpec&, TimePoint) override { return unused(); }
-  Result<Claimed> claim(const ClaimRequest&, TimePoint) override { return unused(); }
-  Result<BeatAnswer> beat(std::string_view, std::span<const Lease>, TimePoint) override {
+  Result<InsertResult> insert(std::span<const JobSpec>, TimePoint, std::string_view) override {
     return unused();
   }
+  Result<Registration> announce(const WorkerSpec&, TimePoint) override { return unused(); }
+  Result<Claimed> claim(const ClaimRequest&, TimePoint) override { return unused(); }
+  Result<BeatAnswer> beat(std::string_view, std::span<const Report>, TimePoint) override {
+    return unused();
+  }
+  Status report(const Report&, TimePoint) override { return unused(); }
   Result<std::vector<Settled>> settle(std::string_view, std::span<const Settlement>,
                                       TimePoint) override {
     return unused();
@@ -39,6 +43,9 @@ class Maintained final : public JobStoreOwner {
   Result<Job> get(std::string_view) override { return unused(); }
   Result<std::vector<JobEvent>> history(std::string_view) override { return unused(); }
   Result<JobPage> list(const JobQuery&) override { return unused(); }
+  Result<JobLog> log(std::string_view, int, std::int64_t) override { return unused(); }
+  Result<Outcome> result(std::string_view, TimePoint) override { return unused(); }
+  Result<std::vector<Tally>> tallies() override { return unused(); }
   Status requeue(std::string_view, TimePoint) override { return unused(); }
   Status remove(std::string_view, std::string_view, TimePoint) override { return unused(); }
   Result<std::vector<Worker>> workers(TimePoint) override { return unused(); }
@@ -73,7 +80,7 @@ TEST_CASE("chores: recurring jobs are planned before due jobs are enqueued") {
   store.next = TimePoint(90s);
   Chores chores;
   CHECK(chores.run(store, TimePoint(60s)) == TimePoint(90s));
-  CHECK(store.done == std::vector<std::string>{"plan", "rescue", "promote", "expire"});
+  CHECK(store.done == std::vector<std::string>{"plan", "rescue", "time out", "promote", "expire"});
   store.next.reset();
   CHECK_FALSE(chores.run(store, TimePoint(90s)));
 }

@@ -55,4 +55,14 @@ bool transition_allowed(JobState from, JobState to) {
          row.to.begin() + static_cast<std::ptrdiff_t>(row.size);
 }
 
+int max_attempts_of(const RetryRules& rules, const JobSpec& spec) {
+  return choose_retry(rules, {spec.retries, spec.extra.retry}, spec.kind).max_retries + 1;
+}
+
+int Progress::percent() const {
+  if (total <= 0) return 100;
+  return static_cast<int>(100.0 * static_cast<double>(std::clamp<std::int64_t>(done, 0, total)) /
+                          static_cast<double>(total));
+}
+
 }  // namespace jobmill::jobs

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "jobs/extra.h"
 
 namespace jobmill::jobs {
 
@@ -32,7 +33,6 @@ std::optional<JobState> job_state(std::string_view text);  // any case
 bool transition_allowed(JobState from, JobState to);
 
 inline constexpr std::string_view kDefaultQueue = "default";
-inline constexpr int kDefaultRetries = 10;
 inline constexpr int kDefaultMaxCrashes = 3;
 inline constexpr int kMaxPriority = 9;
 inline constexpr std::size_t kMaxLabels = 3;
@@ -42,6 +42,19 @@ inline constexpr std::size_t kMaxKindBytes = 255;
 inline constexpr std::size_t kMaxQueueBytes = 128;
 inline constexpr std::size_t kMaxIdBytes = 255;
 inline constexpr std::int64_t kMaxCount = 1'000'000;  // jobs of one insert
+inline constexpr std::size_t kMaxResultBytes = 256u << 10;
+inline constexpr std::size_t kMaxKeyBytes = 255;  // of an idempotency key
+
+// How far an attempt has come, as its handler says.
+struct Progress {
+  std::int64_t done = 0;
+  std::int64_t total = 0;
+  std::int64_t failed = 0;
+
+  int percent() const;  // 0..100; of nothing it is 100
+
+  bool operator==(const Progress&) const = default;
+};
 
 // What a producer asks for.
 struct JobSpec {
@@ -56,6 +69,7 @@ struct JobSpec {
   std::optional<Duration> delay;    // the same, measured by the store's clock; excludes run_at
   std::vector<std::string> labels;  // at most 3, distinct, 45 characters each
   std::optional<int> retries;       // none: the server's default
+  Extra extra{};                    // policy of retries, limits of time, trace …
   int max_crashes = kDefaultMaxCrashes;
   std::string meta;        // JSON object, or empty
   std::string created_by;  // who asked, for people
@@ -63,6 +77,9 @@ struct JobSpec {
   // None: one job, and {i} is text like any other.
   std::optional<std::int64_t> count;
 };
+
+// How often it may run, as far as that is known before its first failure.
+int max_attempts_of(const RetryRules& rules, const JobSpec& spec);
 
 // A job as the store keeps it.
 struct Job {
@@ -84,7 +101,10 @@ struct Job {
   int crashes = 0;
   int max_attempts = kDefaultRetries + 1;
   int max_crashes = kDefaultMaxCrashes;
-  std::string recurring_id;  // empty: not made by a recurring job
+  Extra extra{};
+  std::optional<Progress> progress{};   // of its latest attempt that told some
+  std::optional<TimePoint> deadline{};  // PROCESSING with a timeout: when it will be cancelled
+  std::string recurring_id;             // empty: not made by a recurring job
   std::string meta;
   std::string created_by;
   TimePoint created_at{};

@@ -14,7 +14,9 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "jobs/job.h"
+#include "jobs/log_line.h"
 #include "jobs/recurring.h"
+#include "jobs/tally.h"
 
 namespace jobmill::jobs {
 
@@ -27,6 +29,7 @@ struct Inserted {
 struct InsertResult {
   std::vector<Inserted> jobs;  // one per spec; of a spec with `count` the first 10
   std::int64_t created = 0;
+  std::int64_t total = 0;  // all that the request asked for, whether made now or there already
 };
 
 // What a worker tells of itself. Empty lists mean: all.
@@ -87,14 +90,17 @@ struct Claimed {
   WorkerState state = WorkerState::Run;
 };
 
-struct Lease {
+// What a worker tells of a job that it runs; nothing but the lease for most.
+struct Report {
   std::string job_id;
   std::string lock_token;
+  std::optional<Progress> progress{};
+  std::vector<LogLine> logs{};
 };
 
 struct Cancel {
   std::string job_id;
-  std::string reason;  // deleted | lost
+  std::string reason;  // deleted | timeout | lost
 };
 
 struct BeatAnswer {
@@ -107,22 +113,42 @@ struct BeatAnswer {
 enum class RetryRule { Default, Never, After };
 
 struct Failure {
-  std::string type;
-  std::string message;
-  std::string cause_type;
-  std::string cause_message;
-  std::string stack;
+  std::string type{};
+  std::string message{};
+  std::string cause_type{};
+  std::string cause_message{};
+  std::string stack{};
   RetryRule retry = RetryRule::Default;
   Duration after{};  // with RetryRule::After
 };
 
+// How a process ended that ran a job: a worker's own, or one that a worker started for the job.
+// Counted apart from failures.
+struct Crash {
+  int signal = 0;
+  int exit_code = 0;
+  std::string detail;  // for people: last lines of its stderr, …
+};
+
+// Why an attempt failed that took longer than its job allows.
+inline constexpr std::string_view kTimeoutType = "jobmill.Timeout";
+Failure timed_out(const Extra& extra, Duration ran);
+
+// Exhausted when a result is too large, InvalidArgument when it is no JSON; both name the field.
+Status check_result(std::string_view json);
+
 struct Settlement {
-  enum class Kind { Complete, Fail, Release };
+  enum class Kind { Complete, Fail, Release, Snooze };
   Kind kind = Kind::Complete;
-  std::string job_id;
-  std::string lock_token;
-  Failure failure;     // Fail
-  std::string reason;  // Release
+  std::string job_id{};
+  std::string lock_token{};
+  Failure failure{};  // Fail
+  // Fail: the process that ran this job alone is dead. As if its worker had died with this one job:
+  // a crash, no failure.
+  std::optional<Crash> crash{};
+  std::string reason{};  // Release
+  std::string result{};  // Complete: JSON of at most 256 KiB, or empty for none
+  Duration after{};      // Snooze: how long it shall rest; no attempt is consumed
 };
 
 // What became of one settlement. Conflict: the lease was lost, nothing was changed.
@@ -130,14 +156,23 @@ struct Settled {
   std::string job_id;
   Status status;
   JobState state = JobState::Succeeded;
-  std::optional<TimePoint> run_at;  // of the retry
+  std::optional<TimePoint> run_at;  // of the retry, or of a job that was put back for a time
 };
 
-// How a worker's process ended. Counted apart from failures.
-struct Crash {
-  int signal = 0;
-  int exit_code = 0;
-  std::string detail;  // for people: last lines of its stderr, …
+// The lines that one attempt wrote. Of too many the oldest are dropped.
+struct JobLog {
+  int attempt = 0;
+  std::vector<LogLine> lines;
+  std::int64_t dropped = 0;  // lines of this attempt that are kept no more
+  std::int64_t next = 0;     // `after` of the next call
+};
+
+// What a job returned, or when to ask again.
+struct Outcome {
+  bool available = false;
+  JobState state = JobState::Enqueued;
+  std::string json;        // the result, when it is available
+  Duration retry_after{};  // a guess from how long jobs of its kind take; zero: it has ended
 };
 
 struct JobQuery {
@@ -179,10 +214,10 @@ struct Change {
 // `now` is the caller's clock; a store that lives behind a server or in a database with a clock of
 // its own judges by that one and ignores it.
 //
-// Errors: InvalidArgument (its message is "<field>: <reason>"), NotFound, AlreadyExists (the id is
-// that of a job with another payload), Conflict (lease lost, version or transition conflict;
-// re-read), Exhausted (a limit, then named as a field is; or the disk is full), Unavailable (try
-// again later).
+// Errors: InvalidArgument (its message is "<field>: <reason>"), NotFound, AlreadyExists (the id or
+// the idempotency key is that of another payload), Conflict (lease lost, version or transition
+// conflict; re-read), Exhausted (a limit, then named as a field is; or the disk is full),
+// Unavailable (try again later).
 class JobStore {
  public:
   virtual ~JobStore() = default;
@@ -190,7 +225,12 @@ class JobStore {
   // --- producers -----------------------------------------------------------------------------
   // All or nothing. The error's message names the index of the offending spec and its field:
   // "jobs[3].labels: must be distinct".
-  virtual Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now) = 0;
+  //
+  // A request with a key is carried out once: repeated with the same payload it has the answer of
+  // the first time, with created = false. The key is forgotten a day after the first job of the
+  // request has ended, or as the store was told.
+  virtual Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now,
+                                      std::string_view idempotency_key = {}) = 0;
 
   // --- workers -------------------------------------------------------------------------------
   virtual Result<Registration> announce(const WorkerSpec& worker, TimePoint now) = 0;
@@ -201,15 +241,21 @@ class JobStore {
   // and the claim are one transaction. NotFound: the worker is gone and must announce itself again.
   virtual Result<Claimed> claim(const ClaimRequest& request, TimePoint now) = 0;
 
-  // Renews the worker's lease and learns what to cancel: jobs of `running` that were deleted or
-  // are no longer held by it. NotFound as for claim.
-  virtual Result<BeatAnswer> beat(std::string_view worker_id, std::span<const Lease> running,
+  // Renews the worker's lease and learns what to cancel: jobs of `running` that were deleted, that
+  // run longer than they may, or that are no longer held by it. Progress and lines of jobs that it
+  // does not hold are passed over. NotFound as for claim.
+  virtual Result<BeatAnswer> beat(std::string_view worker_id, std::span<const Report> running,
                                   TimePoint now) = 0;
+
+  // Progress and lines at once, without a beat; they may be forgotten when power is lost, and so
+  // may those of a beat. Conflict (lease_lost) when the token is stale.
+  virtual Status report(const Report& report, TimePoint now) = 0;
 
   // One transaction; each item has its own outcome. A stale token is Conflict and changes nothing,
   // and so is the job of another worker; repeating a settlement that was accepted is Conflict too,
   // since the lease ended with it. NotFound as for claim. Without a worker's id the tokens alone
-  // decide; over the wire that is one request and one transaction for each item.
+  // decide; over the wire that is one request and one transaction for each item. A result that is
+  // too large is Exhausted, and the job stays held.
   virtual Result<std::vector<Settled>> settle(std::string_view worker_id,
                                               std::span<const Settlement> settlements,
                                               TimePoint now) = 0;
@@ -221,6 +267,9 @@ class JobStore {
   virtual Result<Job> get(std::string_view id) = 0;  // a UUID, or the text it was made from
   virtual Result<std::vector<JobEvent>> history(std::string_view id) = 0;
   virtual Result<JobPage> list(const JobQuery& query) = 0;
+  // Lines from number `after` on; attempt 0 is the latest one.
+  virtual Result<JobLog> log(std::string_view id, int attempt, std::int64_t after) = 0;
+  virtual Result<Outcome> result(std::string_view id, TimePoint now) = 0;
   virtual Status requeue(std::string_view id, TimePoint now) = 0;
   virtual Status remove(std::string_view id, std::string_view reason, TimePoint now) = 0;
   virtual Result<std::vector<Worker>> workers(TimePoint now) = 0;  // those whose lease lives
@@ -253,15 +302,20 @@ class JobStoreOwner : public JobStore {
   // Maintenance; each is idempotent and works in pages, returning how many rows it touched.
   virtual Result<std::int64_t> promote_due(TimePoint now) = 0;     // SCHEDULED -> ENQUEUED
   virtual Result<std::int64_t> rescue(TimePoint now) = 0;          // workers whose lease ran out
-  virtual Result<std::int64_t> expire(TimePoint now) = 0;          // retention
+  virtual Result<std::int64_t> time_out(TimePoint now) = 0;        // attempts that take too long
+  virtual Result<std::int64_t> expire(TimePoint now) = 0;          // retention; results, keys
   virtual Result<std::int64_t> plan_recurring(TimePoint now) = 0;  // keeps one run ahead
 
-  // The earliest instant at which one of the four has something to do; none: never.
+  // The earliest instant at which one of the five has something to do; none: never.
   virtual Result<std::optional<TimePoint>> next_chore(TimePoint now) = 0;
 
   // The next SCHEDULED job's run_at later than `after`, so that time-driven metrics can be waited
   // for. Empty queue: all.
   virtual Result<std::optional<TimePoint>> next_due(std::string_view queue, TimePoint after) = 0;
+
+  // What happened so far, per queue and kind: since the process started, or since the database was
+  // made if that counts it.
+  virtual Result<std::vector<Tally>> tallies() = 0;
 };
 
 }  // namespace jobmill::jobs

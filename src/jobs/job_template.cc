@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::string_view kIndex = "{i}";
 constexpr std::size_t kMaxNameBytes = 1024;
-constexpr int kMostRetries = 1000;
 
 Fault wrong(std::string_view field, std::string_view reason) {
   return fail(Code::InvalidArgument, fmt::format("{}: {}", field, reason));
@@ -157,6 +156,7 @@ Status check_plain(const JobSpec& spec) {
   if (spec.retries && (*spec.retries < 0 || *spec.retries > kMostRetries)) {
     return wrong("retries", "must be 0 to 1000");
   }
+  if (spec.retries && spec.extra.retry) return wrong("retry", "excludes retries");
   if (spec.max_crashes < 1 || spec.max_crashes > kMostRetries) {
     return wrong("max_crashes", "must be 1 to 1000");
   }
@@ -215,6 +215,7 @@ std::string IndexedText::at(std::int64_t index) const {
 Result<JobTemplate> JobTemplate::compile(const JobSpec& spec) {
   TRY_VOID(check_plain(spec));
   TRY_VOID(check_time(spec));
+  TRY_VOID(check(spec.extra));
   TRY_VOID(check_count(spec));
   TRY_VOID(check_size(spec));
   TRY(const Node args, parse_args(spec));

@@ -18,10 +18,10 @@ TEST_CASE("retry policy: delays stop growing at the cap and never overflow") {
 }
 
 TEST_CASE("retry policy: another base changes the seed") {
-  const RetryPolicy policy{.base = 2};
+  const RetryPolicy policy = RetryPolicy::powers_of(2);
   CHECK(policy.delay(1) == 2s);
   CHECK(policy.delay(5) == 32s);
-  CHECK(RetryPolicy{.base = 1}.delay(1'000'000'000) == 1s);
+  CHECK(RetryPolicy::powers_of(1).delay(1'000'000'000) == 1s);
 }
 
 TEST_CASE("retry policy: the handler's own delay obeys the limit of retries") {

@@ -19,6 +19,7 @@ void write_members(JsonWriter& json, const JobSpec& spec) {
   json.member("queue", spec.queue).member("priority", spec.priority);
   write_texts(json, "labels", spec.labels);
   if (spec.retries) json.member("retries", *spec.retries);
+  write_members(json, spec.extra);
   json.member("max_crashes", spec.max_crashes);
   if (!spec.meta.empty()) json.raw_member("meta", spec.meta);
 }

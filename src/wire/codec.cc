@@ -41,6 +41,7 @@ void write_spec(JsonWriter& json, const jobs::JobSpec& spec) {
   if (spec.delay) json.member("delay", format_iso(*spec.delay));
   write_texts(json, "labels", spec.labels);
   if (spec.retries) json.member("retries", *spec.retries);
+  write_members(json, spec.extra);
   if (spec.max_crashes != kDefaults.max_crashes) json.member("max_crashes", spec.max_crashes);
   if (!spec.meta.empty()) json.raw_member("meta", spec.meta);
   if (spec.count) json.member("count", *spec.count);
@@ -67,7 +68,7 @@ struct KindName {
 };
 // In the order in which the server answers them.
 constexpr std::array kKinds{KindName{"complete", Kind::Complete}, KindName{"fail", Kind::Fail},
-                            KindName{"release", Kind::Release}};
+                            KindName{"release", Kind::Release}, KindName{"snooze", Kind::Snooze}};
 
 struct MissedName {
   std::string_view name;
@@ -152,6 +153,17 @@ jobs::Inserted decode_one_inserted(const Node& node) {
           .created = flag(node, "created")};
 }
 
+std::optional<jobs::Progress> decode_progress(const Node* node) {
+  if (node == nullptr || !node->is_object()) return std::nullopt;
+  return jobs::Progress{integer(*node, "done"), integer(*node, "total"), integer(*node, "failed")};
+}
+
+jobs::LogLine decode_line(const Node& node) {
+  return {.level = jobs::line_level(text(node, "level")).value_or(jobs::LineLevel::Info),
+          .at = instant(node, "at").value_or(TimePoint{}),
+          .text = text(node, "text")};
+}
+
 jobs::JobEvent decode_event(const Node& node) {
   Node data = node;
   std::erase_if(data.members, [](const Node::Member& member) {
@@ -196,6 +208,7 @@ jobs::JobSpec decode_spec(const Node& node) {
   spec.priority = integer<int>(node, "priority");
   spec.labels = texts(node, "labels");
   spec.retries = maybe_integer<int>(node, "retries");
+  spec.extra = jobs::read_extra(node);
   spec.max_crashes = integer<int>(node, "max_crashes", jobs::kDefaultMaxCrashes);
   spec.meta = json(node, "meta");
   return spec;
@@ -326,12 +339,55 @@ std::string encode_claim(const jobs::ClaimRequest& request) {
   return std::move(json.end()).text();
 }
 
-std::string encode_leases(std::span<const jobs::Lease> leases) {
+namespace {
+
+void write_progress(JsonWriter& json, const jobs::Progress& progress) {
+  json.member("done", progress.done).member("total", progress.total);
+  if (progress.failed != 0) json.member("failed", progress.failed);
+}
+
+void write_lines(JsonWriter& json, std::span<const jobs::LogLine> lines) {
+  json.key("logs").array();
+  for (const jobs::LogLine& line : lines)
+    json.object()
+        .member("level", to_string(line.level))
+        .member("at", format_instant(line.at))
+        .member("text", line.text)
+        .end();
+  json.end();
+}
+
+void write_report(JsonWriter& json, const jobs::Report& report) {
+  json.object().member("id", report.job_id).member("lock_token", report.lock_token);
+  if (report.progress) {
+    write_progress(json.key("progress").object(), *report.progress);
+    json.end();
+  }
+  if (!report.logs.empty()) write_lines(json, report.logs);
+  json.end();
+}
+
+}  // namespace
+
+std::string encode_beat(std::span<const jobs::Report> running) {
   JsonWriter json;
   json.object().key("running").array();
-  for (const jobs::Lease& lease : leases)
-    json.object().member("id", lease.job_id).member("lock_token", lease.lock_token).end();
+  for (const jobs::Report& report : running) write_report(json, report);
   return std::move(json.end().end()).text();
+}
+
+std::string encode_progress(const jobs::Report& report) {
+  JsonWriter json;
+  json.object().member("lock_token", report.lock_token);
+  if (report.progress) write_progress(json, *report.progress);
+  return std::move(json.end()).text();
+}
+
+std::string encode_lines(const jobs::Report& report) {
+  JsonWriter json;
+  json.object().member("lock_token", report.lock_token);
+  write_lines(json, report.logs);
+  return std::move(json.end()).text();
 }
 
 namespace {
@@ -340,6 +396,10 @@ void write_settlement(JsonWriter& json, const jobs::Settlement& settlement) {
   json.member("lock_token", settlement.lock_token);
   if (settlement.kind == Kind::Fail) write_failure(json, settlement.failure);
   if (settlement.kind == Kind::Release) write_text(json, "reason", settlement.reason);
+  if (settlement.kind == Kind::Snooze)
+    json.raw_member("after_s", seconds_json(std::max(settlement.after, Duration::zero())));
+  if (settlement.kind == Kind::Complete && !settlement.result.empty())
+    json.raw_member("result", settlement.result);
 }
 
 }  // namespace
@@ -389,7 +449,10 @@ jobs::InsertResult decode_inserted(const Node& node) {
   jobs::InsertResult result;
   for (const Node& job : items(node, "jobs")) result.jobs.push_back(decode_one_inserted(job));
   const auto existed = std::ranges::count(result.jobs, false, &jobs::Inserted::created);
-  result.created = integer(node, "count") - existed;  // it counts all of the request
+  result.total = integer(node, "count");
+  // Of those with a `count` the answer names some; they are all new, or the request was repeated.
+  const bool repeated = existed == static_cast<std::int64_t>(result.jobs.size());
+  result.created = repeated ? 0 : result.total - existed;
   return result;
 }
 
@@ -435,6 +498,9 @@ jobs::Job decode_job(const Node& node) {
           .crashes = integer<int>(node, "crashes"),
           .max_attempts = integer<int>(node, "max_attempts"),
           .max_crashes = integer<int>(node, "max_crashes", jobs::kDefaultMaxCrashes),
+          .extra = jobs::read_extra(node),
+          .progress = decode_progress(node.find("progress")),
+          .deadline = instant(node, "deadline"),
           .recurring_id = text(node, "recurring_id"),
           .meta = json(node, "meta"),
           .created_by = text(node, "created_by"),
@@ -453,6 +519,22 @@ jobs::JobPage decode_page(const Node& node) {
   for (const Node& job : items(node, "items")) page.items.push_back(decode_job(job));
   page.next = text(node, "next");
   return page;
+}
+
+jobs::JobLog decode_log(const Node& node) {
+  jobs::JobLog log{.attempt = integer<int>(node, "attempt"),
+                   .lines = {},
+                   .dropped = integer(node, "dropped"),
+                   .next = integer(node, "next")};
+  for (const Node& line : items(node, "lines")) log.lines.push_back(decode_line(line));
+  return log;
+}
+
+jobs::Outcome decode_outcome(const Node& node) {
+  return {.available = flag(node, "available"),
+          .state = state_of_job(node, jobs::JobState::Enqueued),
+          .json = json(node, "result"),
+          .retry_after = std::chrono::milliseconds(integer(node, "retry_after_ms"))};
 }
 
 std::vector<jobs::Worker> decode_workers(const Node& node) {
@@ -502,11 +584,14 @@ Result<jobs::Settled> decode_settled(const http::Response& response,
   jobs::Settled settled;
   settled.job_id = settlement.job_id;
   if (settlement.kind == Kind::Release) settled.state = jobs::JobState::Enqueued;
-  if (response.status == 404 || response.status == 409) settled.status = decode_problem(response);
+  const bool refused = response.status == 404 || response.status == 409 || response.status == 413;
+  if (refused) settled.status = decode_problem(response);
   if (response.status == 204 || !settled.status) return settled;
   if (response.status != 200) return decode_problem(response);
   TRY(const Node answer, parse_json(response.body));
-  settled.state = state_of_job(answer, jobs::JobState::Failed);
+  const bool snoozed = settlement.kind == Kind::Snooze;
+  settled.state =
+      state_of_job(answer, snoozed ? jobs::JobState::Scheduled : jobs::JobState::Failed);
   settled.run_at = instant(answer, "run_at");
   return settled;
 }

@@ -18,7 +18,9 @@ namespace jobmill::wire {
 std::string encode_jobs(std::span<const jobs::JobSpec> specs);
 std::string encode_worker(const jobs::WorkerSpec& worker);
 std::string encode_claim(const jobs::ClaimRequest& request);
-std::string encode_leases(std::span<const jobs::Lease> leases);
+std::string encode_beat(std::span<const jobs::Report> running);
+std::string encode_progress(const jobs::Report& report);  // for its job's own path
+std::string encode_lines(const jobs::Report& report);     // the same
 std::string encode_settlements(std::span<const jobs::Settlement> settlements);
 std::string encode_settlement(const jobs::Settlement& settlement);  // for its job's own path
 std::string_view verb_of(jobs::Settlement::Kind kind);              // "complete"
@@ -31,6 +33,8 @@ jobs::BeatAnswer decode_beat(const Node& node);
 jobs::Job decode_job(const Node& node);
 std::vector<jobs::JobEvent> decode_history(const Node& node);
 jobs::JobPage decode_page(const Node& node);
+jobs::JobLog decode_log(const Node& node);
+jobs::Outcome decode_outcome(const Node& node);
 std::vector<jobs::Worker> decode_workers(const Node& node);
 std::vector<jobs::QueueStats> decode_queues(const Node& node, TimePoint now);
 std::vector<jobs::RecurringJob> decode_recurring(const Node& node);

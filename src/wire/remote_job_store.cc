@@ -98,8 +98,10 @@ Result<Node> RemoteJobStore::read(std::string method, const std::string& path, s
 
 // --- producers ----------------------------------------------------------------------------------
 
-Result<jobs::InsertResult> RemoteJobStore::insert(std::span<const jobs::JobSpec> specs, TimePoint) {
+Result<jobs::InsertResult> RemoteJobStore::insert(std::span<const jobs::JobSpec> specs, TimePoint,
+                                                  std::string_view idempotency_key) {
   auto post = request("POST", "/v1/jobs", encode_jobs(specs), {});
+  if (!idempotency_key.empty()) post.headers.set("Idempotency-Key", std::string(idempotency_key));
   post.timeout = std::max(post.timeout, kInsertTimeout);
   TRY(const auto response, send(post, {}));
   if (!succeeded(response)) return decode_problem(response);
@@ -179,14 +181,23 @@ Result<jobs::Claimed> RemoteJobStore::claim(const jobs::ClaimRequest& claim, Tim
 }
 
 Result<jobs::BeatAnswer> RemoteJobStore::beat(std::string_view worker_id,
-                                              std::span<const jobs::Lease> running, TimePoint) {
+                                              std::span<const jobs::Report> running, TimePoint) {
   const std::string id(worker_id);
-  auto post = request("POST", path_of("/v1/workers", id, "/beat"), encode_leases(running), id);
+  auto post = request("POST", path_of("/v1/workers", id, "/beat"), encode_beat(running), id);
   post.timeout = std::min(post.timeout, kBeatTimeout);
   TRY(const auto response, send(post, id));
   if (!succeeded(response)) return decode_problem(response);
   TRY(const Node answer, parse_json(response.body, kAnswerLimits));
   return decode_beat(answer);
+}
+
+Status RemoteJobStore::report(const jobs::Report& report, TimePoint) {
+  if (report.progress || report.logs.empty())
+    TRY_VOID(
+        call("POST", path_of("/v1/jobs", report.job_id, "/progress"), encode_progress(report)));
+  if (report.logs.empty()) return {};
+  TRY_VOID(call("POST", path_of("/v1/jobs", report.job_id, "/logs"), encode_lines(report)));
+  return {};
 }
 
 Result<std::vector<jobs::Settled>> RemoteJobStore::settle(
@@ -238,6 +249,17 @@ Result<jobs::JobPage> RemoteJobStore::list(const jobs::JobQuery& query) {
   if (!query.after.empty()) path += "&after=" + http::url_encode(query.after);
   TRY(const Node answer, read("GET", path));
   return decode_page(answer);
+}
+
+Result<jobs::JobLog> RemoteJobStore::log(std::string_view id, int attempt, std::int64_t after) {
+  const std::string query = fmt::format("/logs?attempt={}&after={}", attempt, after);
+  TRY(const Node answer, read("GET", path_of("/v1/jobs", id, query)));
+  return decode_log(answer);
+}
+
+Result<jobs::Outcome> RemoteJobStore::result(std::string_view id, TimePoint) {
+  TRY(const Node answer, read("GET", path_of("/v1/jobs", id, "/result")));
+  return decode_outcome(answer);
 }
 
 Status RemoteJobStore::requeue(std::string_view id, TimePoint) {

@@ -32,11 +32,13 @@ class RemoteJobStore final : public jobs::JobStore {
   // The clock is compared with the server's answers, which tell ages; it decides nothing.
   RemoteJobStore(const RemoteOptions& options, const Clock& clock);
 
-  Result<jobs::InsertResult> insert(std::span<const jobs::JobSpec> specs, TimePoint now) override;
+  Result<jobs::InsertResult> insert(std::span<const jobs::JobSpec> specs, TimePoint now,
+                                    std::string_view idempotency_key) override;
   Result<jobs::Registration> announce(const jobs::WorkerSpec& worker, TimePoint now) override;
   Result<jobs::Claimed> claim(const jobs::ClaimRequest& request, TimePoint now) override;
-  Result<jobs::BeatAnswer> beat(std::string_view worker_id, std::span<const jobs::Lease> running,
+  Result<jobs::BeatAnswer> beat(std::string_view worker_id, std::span<const jobs::Report> running,
                                 TimePoint now) override;
+  Status report(const jobs::Report& report, TimePoint now) override;
   Result<std::vector<jobs::Settled>> settle(std::string_view worker_id,
                                             std::span<const jobs::Settlement> settlements,
                                             TimePoint now) override;
@@ -44,6 +46,8 @@ class RemoteJobStore final : public jobs::JobStore {
   Result<jobs::Job> get(std::string_view id) override;
   Result<std::vector<jobs::JobEvent>> history(std::string_view id) override;
   Result<jobs::JobPage> list(const jobs::JobQuery& query) override;
+  Result<jobs::JobLog> log(std::string_view id, int attempt, std::int64_t after) override;
+  Result<jobs::Outcome> result(std::string_view id, TimePoint now) override;
   Status requeue(std::string_view id, TimePoint now) override;
   Status remove(std::string_view id, std::string_view reason, TimePoint now) override;
   Result<std::vector<jobs::Worker>> workers(TimePoint now) override;

@@ -151,7 +151,7 @@ Settlement release(const ClaimedJob& claimed, std::string reason) {
   return settlement;
 }
 
-Lease lease_of(const ClaimedJob& claimed) { return {claimed.job.id, claimed.lock_token}; }
+Report lease_of(const ClaimedJob& claimed) { return {claimed.job.id, claimed.lock_token}; }
 
 // --- producers -----------------------------------------------------------------------------------
 
@@ -678,7 +678,7 @@ void exercise_workers(const MakeJobStore& make) {
     const auto worker = bench.worker();
     bench.insert({spec("k"), spec("k"), spec("k")});
     const auto claimed = bench.claim(worker);
-    std::vector<Lease> running;
+    std::vector<Report> running;
     for (const auto& job : claimed.jobs) running.push_back(lease_of(job));
     need(bench.store.remove(claimed.jobs[0].job.id, "not wanted", bench.now()));
     REQUIRE(bench.settle(release(claimed.jobs[1], "")).status);

@@ -202,7 +202,7 @@ class World {
 
   void beat() {
     const std::string worker = any_worker();
-    std::vector<jobs::Lease> leases;
+    std::vector<jobs::Report> leases;
     for (const auto& [id, hold] : running_) {
       if (hold.worker == worker) leases.push_back({id, hold.token});
     }

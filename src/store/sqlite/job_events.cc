@@ -74,7 +74,8 @@ std::string succeeded_event(Duration waited, Duration ran) {
   return R"({"latencyDuration":)" + seconds(waited) + R"(,"processDuration":)" + seconds(ran) + "}";
 }
 
-std::string failed_event(const jobs::Failure& failure, int attempt, int max_attempts) {
+std::string failed_event(const jobs::Failure& failure, int attempt, int max_attempts,
+                         bool do_not_retry) {
   JsonWriter json;
   json.object()
       .member("message", fmt::format("Attempt {} of {} failed", attempt, max_attempts))
@@ -84,8 +85,7 @@ std::string failed_event(const jobs::Failure& failure, int attempt, int max_atte
     json.member("exceptionCauseType", shortened(failure.cause_type));
     json.member("exceptionCauseMessage", shortened(failure.cause_message));
   }
-  json.member("stackTrace", shortened(failure.stack))
-      .member("doNotRetry", failure.retry == jobs::RetryRule::Never);
+  json.member("stackTrace", shortened(failure.stack)).member("doNotRetry", do_not_retry);
   return std::move(json.end()).text();
 }
 

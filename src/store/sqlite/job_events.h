@@ -19,7 +19,8 @@ std::string scheduled_event(TimePoint run_at, std::string_view reason);
 // Without the attempt, which differs from job to job, and the closing brace.
 std::string processing_event_start(std::string_view worker_id, std::string_view worker_name);
 std::string succeeded_event(Duration waited, Duration ran);
-std::string failed_event(const jobs::Failure& failure, int attempt, int max_attempts);
+std::string failed_event(const jobs::Failure& failure, int attempt, int max_attempts,
+                         bool do_not_retry);
 std::string crash_limit_event(const jobs::Crash& crash, int crashes);
 std::string crash_reason(const jobs::Crash& crash, int crashes, int max_crashes);
 

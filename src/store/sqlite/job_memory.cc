@@ -27,6 +27,13 @@ void keep_least(std::optional<T>& least, const std::optional<T>& other) {
 
 }  // namespace
 
+std::optional<TimePoint> Held::end() const {
+  std::optional<TimePoint> end;
+  if (timeout > Duration::zero()) end = started + timeout;
+  if (progress_timeout > Duration::zero()) keep_least(end, std::optional(told + progress_timeout));
+  return end;
+}
+
 void JobDelta::OfQueue::add_due(TimePoint at, std::int64_t count) {
   scheduled += count;
   taken |= count < 0;
@@ -47,6 +54,8 @@ void JobMemory::clear_counts() {
   oldest_succeeded_.reset();
   oldest_deleted_.reset();
   for (auto& [id, live] : workers_) live.held.clear();
+  for (auto& [id, tally] : tallies_) tally.in_progress = 0;
+  ends_.clear();
 }
 
 Lane& JobMemory::add_lane(Lane lane) {
@@ -94,7 +103,7 @@ void JobMemory::apply(const JobDelta& delta) {
   for (const auto& [id, queue] : delta.queues) apply_queue(id, queue);
   for (const JobDelta::Drop& drop : delta.drops) apply_drop(drop);
   for (const JobDelta::Claim& claim : delta.claims) {
-    if (LiveWorker* live = find(claim.worker)) live->held.insert_or_assign(claim.job, claim.held);
+    if (LiveWorker* live = find(claim.worker)) take_up(*live, claim.job, claim.held);
   }
   keep_least(oldest_succeeded_, delta.succeeded);
   keep_least(oldest_deleted_, delta.deleted);
@@ -108,6 +117,7 @@ void JobMemory::apply_lane(std::int64_t id, const JobDelta::OfLane& delta) {
     lane.oldest = delta.added;
   }
   lane.enqueued += delta.enqueued;
+  tallies_[id].merge(delta.tally);
 }
 
 void JobMemory::apply_queue(std::int64_t id, const JobDelta::OfQueue& delta) {
@@ -130,8 +140,8 @@ void JobMemory::apply_queue(std::int64_t id, const JobDelta::OfQueue& delta) {
 void JobMemory::apply_drop(const JobDelta::Drop& drop) {
   LiveWorker* live = find_row(drop.worker_row);
   if (live == nullptr) return;
-  live->held.erase(drop.job);
-  if (drop.deleted) live->cancelled.emplace(drop.job, "deleted");
+  let_go(*live, drop.job);
+  if (!drop.cancel.empty()) live->cancelled.insert_or_assign(drop.job, std::string(drop.cancel));
 }
 
 void JobMemory::set_retention(std::optional<TimePoint> succeeded,
@@ -141,9 +151,53 @@ void JobMemory::set_retention(std::optional<TimePoint> succeeded,
   oldest_deleted_ = deleted;
 }
 
-void JobMemory::hold(std::int64_t worker_row, const std::string& job, const Held& held) {
+void JobMemory::set_expiry(std::optional<TimePoint> result, std::optional<TimePoint> key) {
   std::lock_guard lock(mutex_);
-  if (LiveWorker* live = find_row(worker_row)) live->held.insert_or_assign(job, held);
+  next_result_ = result;
+  next_key_ = key;
+}
+
+void JobMemory::keep_first(std::optional<TimePoint>& first, TimePoint at) {
+  std::lock_guard lock(mutex_);
+  keep_least(first, std::optional(at));
+}
+
+void JobMemory::hold(std::int64_t worker_row, std::int64_t lane, const std::string& job,
+                     const Held& held) {
+  std::lock_guard lock(mutex_);
+  tallies_[lane].in_progress += 1;
+  if (LiveWorker* live = find_row(worker_row)) take_up(*live, job, held);
+}
+
+void JobMemory::take_up(LiveWorker& live, const std::string& job, const Held& held) {
+  let_go(live, job);
+  live.held.emplace(job, held);
+  if (const auto end = held.end()) ends_.emplace(*end, live.row, job);
+}
+
+void JobMemory::let_go(LiveWorker& live, std::string_view job) {
+  const auto held = live.held.find(job);
+  if (held == live.held.end()) return;
+  if (const auto end = held->second.end()) ends_.erase({*end, live.row, held->first});
+  live.held.erase(held);
+}
+
+void JobMemory::told(std::int64_t worker_row, std::string_view job,
+                     const std::optional<jobs::Progress>& progress, TimePoint now) {
+  std::lock_guard lock(mutex_);
+  LiveWorker* live = find_row(worker_row);
+  if (live == nullptr) return;
+  const auto held = live->held.find(job);
+  if (held != live->held.end()) note(*live, held->first, held->second, progress, now);
+}
+
+// Each word gives it the time of its progress limit anew.
+void JobMemory::note(LiveWorker& live, const std::string& job, Held& held,
+                     const std::optional<jobs::Progress>& progress, TimePoint now) {
+  if (const auto end = held.end()) ends_.erase({*end, live.row, job});
+  held.told = std::max(held.told, now);
+  if (progress) held.progress = progress;
+  if (const auto end = held.end()) ends_.emplace(*end, live.row, job);
 }
 
 std::vector<JobMemory::Choice> JobMemory::choices(std::span<const std::string> queues,
@@ -233,6 +287,7 @@ void JobMemory::set_workers(std::vector<LiveWorker> workers) {
   auto before = std::move(workers_);
   workers_.clear();
   worker_ids_.clear();
+  ends_.clear();
   for (LiveWorker& live : workers) {
     const std::string id = live.worker.id;
     if (const auto known = before.find(id); known != before.end()) {
@@ -255,6 +310,7 @@ void JobMemory::remove_worker(std::string_view id) {
   std::lock_guard lock(mutex_);
   const auto it = workers_.find(id);
   if (it == workers_.end()) return;
+  while (!it->second.held.empty()) let_go(it->second, it->second.held.begin()->first);
   worker_ids_.erase(it->second.row);
   workers_.erase(it);
 }
@@ -299,7 +355,7 @@ bool JobMemory::touch(std::string_view id, TimePoint now) {
 }
 
 std::optional<JobMemory::Beat> JobMemory::beat(std::string_view id,
-                                               std::span<const jobs::Lease> running, TimePoint now,
+                                               std::span<const jobs::Report> running, TimePoint now,
                                                TimePoint unseen_since) {
   std::lock_guard lock(mutex_);
   LiveWorker* live = find(id);
@@ -309,21 +365,29 @@ std::optional<JobMemory::Beat> JobMemory::beat(std::string_view id,
   Beat beat;
   beat.answer.state = live->worker.state;
   beat.answer.drain_until = live->worker.drain_until;
-  for (const jobs::Lease& lease : running) {
-    const auto held = live->held.find(lease.job_id);
-    const auto token = lock_token(lease.lock_token);
-    if (held != live->held.end() && token && token->token == held->second.token) {
-      held->second.seen = now;
+  for (const jobs::Report& report : running) {
+    const auto found = live->held.find(report.job_id);
+    const auto token = lock_token(report.lock_token);
+    if (found != live->held.end() && token && token->token == found->second.token) {
+      Held& held = found->second;
+      held.seen = now;
+      if (!report.logs.empty() || (report.progress && report.progress != held.progress)) {
+        note(*live, found->first, held, report.progress, now);
+        beat.news.push_back(&report);
+      }
+      const auto end = held.end();
+      if (end && *end <= now) beat.answer.cancel.push_back({report.job_id, "timeout"});
       continue;
     }
-    const auto reason = live->cancelled.find(lease.job_id);
+    const auto reason = live->cancelled.find(report.job_id);
     beat.answer.cancel.push_back(
-        {lease.job_id, reason == live->cancelled.end() ? "lost" : reason->second});
+        {report.job_id, reason == live->cancelled.end() ? "lost" : reason->second});
   }
   // What was told, or is no longer run, needs no more telling.
   std::erase_if(live->cancelled, [&](const auto& cancelled) {
-    return std::none_of(running.begin(), running.end(),
-                        [&](const jobs::Lease& lease) { return lease.job_id == cancelled.first; });
+    return std::none_of(running.begin(), running.end(), [&](const jobs::Report& report) {
+      return report.job_id == cancelled.first;
+    });
   });
   for (const auto& [job, held] : live->held) {
     if (held.seen >= unseen_since) continue;
@@ -399,6 +463,52 @@ std::vector<jobs::QueueStats> JobMemory::stats() const {
     all.push_back(std::move(stats));
   }
   return all;
+}
+
+std::vector<jobs::Tally> JobMemory::tallies() const {
+  std::lock_guard lock(mutex_);
+  jobs::Tallies all;
+  for (const auto& [id, tally] : tallies_) {
+    const auto lane = lanes_.find(id);
+    if (lane == lanes_.end()) continue;
+    all.of(queues_.at(lane->second.queue).name, lane->second.kind).merge(tally);
+  }
+  return all.all();
+}
+
+jobs::Tally JobMemory::tally(std::int64_t queue, std::string_view kind) const {
+  std::lock_guard lock(mutex_);
+  jobs::Tally sum;
+  for (const std::int64_t id : queues_.at(queue).lanes) {
+    const auto tally = tallies_.find(id);
+    if (tally != tallies_.end() && lanes_.at(id).kind == kind) sum.merge(tally->second);
+  }
+  return sum;
+}
+
+std::optional<TimePoint> JobMemory::next_end() const {
+  std::lock_guard lock(mutex_);
+  return ends_.empty() ? std::nullopt : std::optional(std::get<0>(*ends_.begin()));
+}
+
+std::vector<std::int64_t> JobMemory::ended(TimePoint until, int most) const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::int64_t> seqs;
+  for (const auto& [end, row, job] : ends_) {
+    if (end > until || seqs.size() == static_cast<std::size_t>(most)) break;
+    seqs.push_back(workers_.at(worker_ids_.at(row)).held.at(job).seq);
+  }
+  return seqs;
+}
+
+std::optional<TimePoint> JobMemory::next_result() const {
+  std::lock_guard lock(mutex_);
+  return next_result_;
+}
+
+std::optional<TimePoint> JobMemory::next_key() const {
+  std::lock_guard lock(mutex_);
+  return next_key_;
 }
 
 std::optional<TimePoint> JobMemory::next_due() const {

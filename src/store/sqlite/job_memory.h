@@ -6,10 +6,12 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -52,6 +54,12 @@ struct Held {
   std::int64_t token = 0;
   TimePoint started{};
   TimePoint seen{};  // when the worker last showed that it knows of it
+  Duration timeout{};
+  Duration progress_timeout{};
+  TimePoint told{};  // when it last told something new
+  std::optional<jobs::Progress> progress{};
+
+  std::optional<TimePoint> end() const;  // it may not run longer than that
 };
 
 struct LiveWorker {
@@ -68,6 +76,7 @@ struct JobDelta {
     bool taken = false;               // something left: its oldest must be looked up
     std::optional<TimePoint> added;   // the first that came
     std::optional<TimePoint> oldest;  // looked up
+    jobs::Tally tally;
   };
   struct OfQueue {
     std::int64_t scheduled = 0;
@@ -86,7 +95,7 @@ struct JobDelta {
   struct Drop {
     std::int64_t worker_row = 0;
     std::string job;
-    bool deleted = false;
+    std::string_view cancel;  // why it is taken from its worker; empty: the worker knows
   };
 
   std::map<std::int64_t, OfLane> lanes;
@@ -119,7 +128,13 @@ class JobMemory {
   const std::map<std::int64_t, Lane>& lanes() const { return lanes_; }
   void apply(const JobDelta& delta);
   void set_retention(std::optional<TimePoint> succeeded, std::optional<TimePoint> deleted);
-  void hold(std::int64_t worker_row, const std::string& job, const Held& held);
+  void hold(std::int64_t worker_row, std::int64_t lane, const std::string& job, const Held& held);
+  // A job told its progress, or wrote lines.
+  void told(std::int64_t worker_row, std::string_view job,
+            const std::optional<jobs::Progress>& progress, TimePoint now);
+  void expect_result(TimePoint expires) { keep_first(next_result_, expires); }
+  void expect_key(TimePoint check_at) { keep_first(next_key_, check_at); }
+  void set_expiry(std::optional<TimePoint> result, std::optional<TimePoint> key);
 
   // Lanes that a worker may take from, best first: by the order of queues, then by priority.
   // Those of equal rank follow each other.
@@ -148,21 +163,29 @@ class JobMemory {
   bool touch(std::string_view id, TimePoint now);  // false: there is none
   // Renews the life of a worker; nothing when there is none. `forgotten` are jobs that it holds
   // and has not named since `unseen_since`: the answer to its claim never reached it.
+  // `news` are reports that tell what is not known yet.
   struct Beat {
     jobs::BeatAnswer answer;
     std::vector<jobs::Settlement> forgotten;
+    std::vector<const jobs::Report*> news;
   };
-  std::optional<Beat> beat(std::string_view id, std::span<const jobs::Lease> running, TimePoint now,
-                           TimePoint unseen_since);
+  std::optional<Beat> beat(std::string_view id, std::span<const jobs::Report> running,
+                           TimePoint now, TimePoint unseen_since);
   std::vector<std::string> expired(TimePoint deadline) const;   // last beat not later than that
   std::vector<jobs::Worker> workers(TimePoint deadline) const;  // last beat later than that
   std::optional<TimePoint> oldest_beat() const;
   std::optional<TimePoint> last_beat(std::int64_t worker_row) const;
 
   std::optional<TimePoint> next_run() const;
+  std::optional<TimePoint> next_end() const;                         // of jobs that run
+  std::vector<std::int64_t> ended(TimePoint until, int most) const;  // their seqs
+  std::optional<TimePoint> next_result() const;
+  std::optional<TimePoint> next_key() const;
 
   // --- metrics ---------------------------------------------------------------------------------
   std::vector<jobs::QueueStats> stats() const;
+  std::vector<jobs::Tally> tallies() const;
+  jobs::Tally tally(std::int64_t queue, std::string_view kind) const;  // without the names
   std::optional<TimePoint> next_due() const;
 
   // Counted as far as whole seconds go; `partial` are queues whose jobs of the last second must be
@@ -195,6 +218,11 @@ class JobMemory {
   void apply_lane(std::int64_t id, const JobDelta::OfLane& delta);
   void apply_queue(std::int64_t id, const JobDelta::OfQueue& delta);
   void apply_drop(const JobDelta::Drop& drop);
+  void keep_first(std::optional<TimePoint>& first, TimePoint at);
+  void take_up(LiveWorker& live, const std::string& job, const Held& held);
+  void let_go(LiveWorker& live, std::string_view job);
+  void note(LiveWorker& live, const std::string& job, Held& held,
+            const std::optional<jobs::Progress>& progress, TimePoint now);
   static jobs::Worker describe(const LiveWorker& live);
 
   const std::vector<std::string> order_;
@@ -207,6 +235,11 @@ class JobMemory {
   std::map<std::string, TimePoint, std::less<>> next_runs_;  // of recurring jobs
   std::optional<TimePoint> oldest_succeeded_;
   std::optional<TimePoint> oldest_deleted_;
+  std::optional<TimePoint> next_result_;
+  std::optional<TimePoint> next_key_;
+  std::map<std::int64_t, jobs::Tally> tallies_;  // by lane
+  // Of what runs under a limit of time: when it ends, its worker's row, its id.
+  std::set<std::tuple<TimePoint, std::int64_t, std::string>> ends_;
   std::uint64_t mark_ = 0;
   mutable std::condition_variable_any woken_;
 };

@@ -2,6 +2,7 @@
 #include "store/sqlite/job_tables.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <charconv>
 #include <limits>
@@ -13,13 +14,17 @@
 #include "store/sqlite/lock_token.h"
 
 // The columns that row_of and job_of read, in their order.
-#define JOB_ROW                                                                         \
-  "j.seq, j.id, j.lane, j.state, j.version, j.run_at, j.place, j.attempt, j.failures, " \
-  "j.crashes, j.max_attempts, j.max_crashes, j.token, j.worker, j.waited, j.updated_at"
-#define JOB_ALL                                                                   \
-  JOB_ROW                                                                         \
-  ", j.v, j.name, j.labels, j.retries, j.recurring, j.created_by, j.created_at, " \
-  "p.args, p.meta"
+#define JOB_ROW                                                                           \
+  "j.seq, j.id, j.lane, j.state, j.version, j.run_at, j.place, j.attempt, j.failures, "   \
+  "j.crashes, j.max_attempts, j.max_crashes, j.token, j.worker, j.waited, j.updated_at, " \
+  "j.retries, j.extra"
+#define JOB_ALL \
+  JOB_ROW ", j.v, j.name, j.labels, j.recurring, j.created_by, j.created_at, p.args, p.meta"
+#define SHOWN_JOBS                                                                 \
+  "SELECT " JOB_ALL                                                                \
+  ", g.done, g.total, g.failed FROM job j "                                        \
+  "JOIN job_payload p ON p.seq = j.seq LEFT JOIN job_progress g ON g.seq = j.seq " \
+  "AND g.attempt = j.attempt "
 
 namespace jobmill::sqlite {
 namespace {
@@ -37,8 +42,8 @@ static_assert(static_cast<int>(JobState::Deleted) == 7);
 constexpr char kInsertJobs[] = R"sql(
   INSERT INTO job (seq, id, lane, v, name, labels, state, version, run_at, place, attempt, failures,
                    crashes, retries, max_attempts, max_crashes, waited, recurring, created_by,
-                   created_at, updated_at)
-  SELECT c0, c1, c2, c3, c4, c5, c6, 1, c7, c8, 0, 0, 0, c9, c10, c11, 0, c12, c13, ?1, ?1
+                   created_at, updated_at, extra)
+  SELECT c0, c1, c2, c3, c4, c5, c6, 1, c7, c8, 0, 0, 0, c9, c10, c11, 0, c12, c13, ?1, ?1, c14
     FROM batch
 )sql";
 constexpr char kInsertPayloads[] =
@@ -60,26 +65,24 @@ constexpr char kDeleteDue[] = "DELETE FROM job_due WHERE queue = ?1 AND run_at =
 
 constexpr char kUpdateJob[] = R"sql(
   UPDATE job SET state = ?2, version = ?3, run_at = ?4, place = ?5, attempt = ?6, failures = ?7,
-                 crashes = ?8, token = ?9, worker = ?10, waited = ?11, updated_at = ?12
+                 crashes = ?8, token = ?9, worker = ?10, waited = ?11, updated_at = ?12,
+                 max_attempts = ?13
    WHERE seq = ?1
 )sql";
 
 constexpr char kFindById[] = "SELECT " JOB_ROW " FROM job j WHERE j.id = ?1";
 constexpr char kFindBySeq[] = "SELECT " JOB_ROW " FROM job j WHERE j.seq = ?1";
 constexpr char kFindMany[] = "SELECT " JOB_ROW " FROM batch b CROSS JOIN job j ON j.seq = b.c0";
-constexpr char kAllById[] =
-    "SELECT " JOB_ALL " FROM job j JOIN job_payload p ON p.seq = j.seq WHERE j.id = ?1";
+constexpr char kAllById[] = SHOWN_JOBS "WHERE j.id = ?1";
 constexpr char kHistory[] = "SELECT state, at, data FROM job_event WHERE seq = ?1 ORDER BY n";
 
-constexpr char kPageBySeq[] = "SELECT " JOB_ALL R"sql(
-    FROM job j JOIN job_payload p ON p.seq = j.seq
+constexpr char kPageBySeq[] = SHOWN_JOBS R"sql(
    WHERE j.seq < ?1
      AND (?2 = '' OR j.lane IN (SELECT l.id FROM lane l JOIN queue q ON q.id = l.queue
                                  WHERE q.name = ?2))
    ORDER BY j.seq DESC LIMIT ?3
 )sql";
-constexpr char kPageByState[] = "SELECT " JOB_ALL R"sql(
-    FROM job j JOIN job_payload p ON p.seq = j.seq
+constexpr char kPageByState[] = SHOWN_JOBS R"sql(
    WHERE j.state = ?4 AND (j.updated_at, j.seq) < (?5, ?1)
      AND (?2 = '' OR j.lane IN (SELECT l.id FROM lane l JOIN queue q ON q.id = l.queue
                                  WHERE q.name = ?2))
@@ -158,9 +161,14 @@ constexpr char kRetirable[] =
     " FROM job j WHERE j.state = 5 AND j.updated_at <= ?1 ORDER BY j.updated_at LIMIT ?2";
 constexpr char kPurgeable[] =
     "SELECT seq FROM job WHERE state = 7 AND updated_at <= ?1 ORDER BY updated_at LIMIT ?2";
-constexpr char kPurgeJob[] = "DELETE FROM job WHERE seq = ?1";
-constexpr char kPurgePayload[] = "DELETE FROM job_payload WHERE seq = ?1";
-constexpr char kPurgeEvents[] = "DELETE FROM job_event WHERE seq = ?1";
+// All that belongs to a job. Its own row is the last one.
+constexpr std::array kPurge{"DELETE FROM job_payload WHERE seq IN (SELECT c0 FROM batch)",
+                            "DELETE FROM job_event WHERE seq IN (SELECT c0 FROM batch)",
+                            "DELETE FROM job_result WHERE seq IN (SELECT c0 FROM batch)",
+                            "DELETE FROM job_progress WHERE seq IN (SELECT c0 FROM batch)",
+                            "DELETE FROM job_log WHERE seq IN (SELECT c0 FROM batch)",
+                            "DELETE FROM job_log_size WHERE seq IN (SELECT c0 FROM batch)",
+                            "DELETE FROM job WHERE seq IN (SELECT c0 FROM batch)"};
 constexpr char kOldestIn[] =
     "SELECT updated_at FROM job WHERE state = ?1 ORDER BY updated_at LIMIT 1";
 
@@ -216,6 +224,8 @@ JobRow row_of(const Statement& row) {
   job.worker = row.number(13);
   job.waited = Duration(row.number(14));
   job.updated_at = row.instant(15);
+  if (!row.null(16)) job.retries = small(row.number(16));
+  job.extra = row.text(17);
   return job;
 }
 
@@ -323,8 +333,16 @@ Status JobTables::load_running() {
     TRY(const bool some, query.step());
     if (!some) return {};
     const JobRow row = row_of(query);
+    TRY(const jobs::Extra extra, jobs::extra_of(row.extra));
     const TimePoint seen = memory_.last_beat(row.worker).value_or(row.updated_at);
-    memory_.hold(row.worker, row.id_text(), Held{row.seq, row.token, row.updated_at, seen});
+    memory_.hold(row.worker, row.lane, row.id_text(),
+                 Held{.seq = row.seq,
+                      .token = row.token,
+                      .started = row.updated_at,
+                      .seen = seen,
+                      .timeout = extra.timeout,
+                      .progress_timeout = extra.progress_timeout,
+                      .told = std::max(seen, row.updated_at)});
   }
 }
 
@@ -414,7 +432,7 @@ struct NewRow {
 };
 
 Batch job_batch(std::span<const NewJob> jobs, const std::vector<NewRow>& rows) {
-  Batch batch(14);
+  Batch batch(15);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     const NewJob& job = jobs[i];
     const NewRow& row = rows[i];
@@ -426,7 +444,7 @@ Batch job_batch(std::span<const NewJob> jobs, const std::vector<NewRow>& rows) {
     spec.retries ? batch.add(*spec.retries) : batch.add_null();
     batch.add(job.max_attempts).add(spec.max_crashes);
     job.recurring.empty() ? batch.add_null() : batch.add(job.recurring);
-    batch.add(std::string_view(spec.created_by));
+    batch.add(std::string_view(spec.created_by)).add(std::string_view(job.extra));
   }
   return batch;
 }
@@ -499,8 +517,9 @@ Result<std::vector<JobRow>> JobTables::running(std::int64_t worker, std::string_
 }
 
 Status JobTables::move(JobDelta& delta, JobRow& row, JobState to, TimePoint now,
-                       std::string_view event, std::optional<TimePoint> run_at) {
-  TRY_VOID(leave(delta, row, to));
+                       std::string_view event, std::optional<TimePoint> run_at,
+                       std::string_view cancel) {
+  TRY_VOID(leave(delta, row, to == JobState::Deleted ? "deleted" : cancel));
   row.state = to;
   row.version += 1;
   row.run_at = run_at;
@@ -511,7 +530,7 @@ Status JobTables::move(JobDelta& delta, JobRow& row, JobState to, TimePoint now,
   return enter(delta, row, now);
 }
 
-Status JobTables::leave(JobDelta& delta, const JobRow& row, JobState to) {
+Status JobTables::leave(JobDelta& delta, const JobRow& row, std::string_view cancel) {
   const std::int64_t queue = memory_.lane(row.lane)->queue;
   switch (row.state) {
     case JobState::Enqueued: {
@@ -526,7 +545,8 @@ Status JobTables::leave(JobDelta& delta, const JobRow& row, JobState to) {
     case JobState::Processing:
       delta.queues[queue].processing -= 1;
       delta.workers = true;
-      delta.drops.push_back({row.worker, row.id_text(), to == JobState::Deleted});
+      delta.lanes[row.lane].tally.in_progress -= 1;
+      delta.drops.push_back({row.worker, row.id_text(), cancel});
       return {};
     default:
       return {};
@@ -543,6 +563,7 @@ Status JobTables::enter(JobDelta& delta, JobRow& row, TimePoint now) {
       if (!delta.succeeded) delta.succeeded = now;
       return {};
     case JobState::Deleted:
+      delta.lanes[row.lane].tally.deleted += 1;
       if (!delta.deleted) delta.deleted = now;
       return {};
     default:
@@ -566,6 +587,7 @@ Status JobTables::put_due(JobDelta& delta, const JobRow& row) {
 void JobTables::count_ready(JobDelta& delta, std::int64_t id, TimePoint now) {
   auto& lane = delta.lanes[id];
   lane.enqueued += 1;
+  lane.tally.enqueued += 1;
   if (!lane.added) lane.added = now;
 }
 
@@ -582,7 +604,7 @@ Status JobTables::update(const JobRow& row) {
   update.bind(4, row.run_at).bind(6, row.attempt).bind(7, row.failures).bind(8, row.crashes);
   if (row.place != 0) update.bind(5, row.place);
   if (claimed) update.bind(9, row.token).bind(10, row.worker);
-  update.bind(11, row.waited.count()).bind(12, row.updated_at);
+  update.bind(11, row.waited.count()).bind(12, row.updated_at).bind(13, row.max_attempts);
   return update.run();
 }
 
@@ -603,7 +625,10 @@ Status JobTables::complete(JobDelta& delta, std::span<const JobRow> rows, TimePo
   texts.reserve(rows.size());
   Batch events(3);
   for (const JobRow& row : rows) {
-    TRY_VOID(leave(delta, row, JobState::Succeeded));
+    TRY_VOID(leave(delta, row, {}));
+    jobs::Tally& tally = delta.lanes[row.lane].tally;
+    tally.succeeded += 1;
+    tally.run.add(now - row.updated_at);
     texts.push_back(succeeded_event(row.waited, now - row.updated_at));
     events.add(row.seq).add(row.version + 1).add(std::string_view(texts.back()));
   }
@@ -671,6 +696,8 @@ Status JobTables::take(JobDelta& delta, std::int64_t id, const Front& front, con
   auto& lane = delta.lanes[id];
   lane.enqueued -= front.count;
   lane.taken = true;
+  lane.tally.runs += static_cast<std::uint64_t>(front.count);
+  lane.tally.in_progress += front.count;
   delta.queues[memory_.lane(id)->queue].processing += front.count;
   delta.workers = true;
   return {};
@@ -681,22 +708,34 @@ Status JobTables::read_front(JobDelta& delta, std::int64_t lane, const Front& fr
                              const Claimer& claimer, TimePoint now, std::vector<Taken>& taken) {
   auto query = db_.use(kFront);
   query.bind(1, lane).bind(2, front.last);
+  jobs::Histogram& wait = delta.lanes[lane].tally.wait;
   for (;;) {
     TRY(const bool some, query.step());
     if (!some) return {};
     const std::int64_t seq = query.number(0);
-    Taken job{query.number(25), {job_of(query), to_text(LockToken{seq, claimer.token})}};
-    job.claimed.job.state = JobState::Processing;
-    job.claimed.job.version += 1;
-    job.claimed.job.attempt = job.claimed.job.failures + 1;
-    job.claimed.job.updated_at = now;
-    delta.claims.push_back({claimer.id, job.claimed.job.id, Held{seq, claimer.token, now, now}});
-    taken.push_back(std::move(job));
+    TRY(Job job, job_of(query));
+    wait.add(now - job.updated_at);
+    job.state = JobState::Processing;
+    job.version += 1;
+    job.attempt = job.failures + 1;
+    job.updated_at = now;
+    if (job.extra.timeout > Duration::zero()) job.deadline = now + job.extra.timeout;
+    delta.claims.push_back({claimer.id, job.id,
+                            Held{.seq = seq,
+                                 .token = claimer.token,
+                                 .started = now,
+                                 .seen = now,
+                                 .timeout = job.extra.timeout,
+                                 .progress_timeout = job.extra.progress_timeout,
+                                 .told = now}});
+    taken.push_back({query.number(26), {std::move(job), to_text(LockToken{seq, claimer.token})}});
   }
 }
 
 // Never 0, and never negative, which its text could not carry.
 std::int64_t JobTables::new_token() { return static_cast<std::int64_t>(random_() >> 1) | 1; }
+
+double JobTables::random_unit() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
 // --- pages of maintenance ------------------------------------------------------------------------
 
@@ -710,6 +749,8 @@ Result<std::int64_t> JobTables::promote(JobDelta& delta, std::int64_t queue, Tim
     if (!some) break;
     auto& lane = delta.lanes[due.number(0)];
     lane.enqueued += 1;
+    lane.tally.enqueued += 1;
+    lane.tally.lateness.add(now - due.instant(1));
     if (!lane.added) lane.added = now;
     delta.queues[queue].add_due(due.instant(1), -1);
     ++count;
@@ -743,27 +784,24 @@ Result<std::int64_t> JobTables::retire(JobDelta& delta, TimePoint before, TimePo
 }
 
 Result<std::int64_t> JobTables::purge(TimePoint before, int page) {
-  std::vector<std::int64_t> rows;
+  Batch rows(1);
   {
     auto query = db_.use(kPurgeable);
     query.bind(1, before).bind(2, page);
     for (;;) {
       TRY(const bool some, query.step());
       if (!some) break;
-      rows.push_back(query.number(0));
+      rows.add(query.number(0));
     }
   }
-  for (const std::int64_t seq : rows) {
-    for (const char* sql : {kPurgeJob, kPurgePayload, kPurgeEvents}) {
-      TRY_VOID(db_.use(sql).bind(1, seq).run());
-    }
-  }
-  return static_cast<std::int64_t>(rows.size());
+  if (rows.empty()) return 0;
+  for (const char* sql : kPurge) TRY_VOID(db_.use(sql, rows).run());
+  return static_cast<std::int64_t>(rows.rows());
 }
 
 // --- reading -------------------------------------------------------------------------------------
 
-Job JobTables::job_of(const Statement& row) const {
+Result<Job> JobTables::job_of(const Statement& row) const {
   const JobRow core = row_of(row);
   const Lane& lane = *memory_.lane(core.lane);
   Job job;
@@ -780,15 +818,25 @@ Job JobTables::job_of(const Statement& row) const {
   job.max_attempts = core.max_attempts;
   job.max_crashes = core.max_crashes;
   job.updated_at = core.updated_at;
-  job.v = small(row.number(16));
-  job.name = row.text(17);
-  job.labels = split(row.view(18));
-  if (!row.null(19)) job.retries = small(row.number(19));
-  job.recurring_id = row.text(20);
-  job.created_by = row.text(21);
-  job.created_at = row.instant(22);
-  job.args = row.text(23);
-  job.meta = row.text(24);
+  job.retries = core.retries;
+  TRY(job.extra, jobs::extra_of(core.extra));
+  job.v = small(row.number(18));
+  job.name = row.text(19);
+  job.labels = split(row.view(20));
+  job.recurring_id = row.text(21);
+  job.created_by = row.text(22);
+  job.created_at = row.instant(23);
+  job.args = row.text(24);
+  job.meta = row.text(25);
+  return job;
+}
+
+// With what only people ask for.
+Result<Job> JobTables::shown_job_of(const Statement& row) const {
+  TRY(Job job, job_of(row));
+  if (!row.null(26)) job.progress = {row.number(26), row.number(27), row.number(28)};
+  if (job.state == JobState::Processing && job.extra.timeout > Duration::zero())
+    job.deadline = job.updated_at + job.extra.timeout;
   return job;
 }
 
@@ -796,7 +844,9 @@ Result<std::optional<Job>> JobTables::get(std::string_view id) {
   const UuidBytes bytes = uuid_bytes(id);
   auto query = db_.use(kAllById);
   TRY(const bool some, query.bind_blob(1, view(bytes)).step());
-  return some ? std::optional(job_of(query)) : std::nullopt;
+  if (!some) return std::optional<Job>();
+  TRY(Job job, shown_job_of(query));
+  return std::optional(std::move(job));
 }
 
 Result<std::vector<jobs::JobEvent>> JobTables::history(std::int64_t seq) {
@@ -830,7 +880,8 @@ Result<jobs::JobPage> JobTables::read_page(Statement& query, int limit, bool by_
       page.next = last;
       return page;
     }
-    page.items.push_back(job_of(query));
+    TRY(Job job, shown_job_of(query));
+    page.items.push_back(std::move(job));
     last = cursor_of(query, by_state);
   }
 }

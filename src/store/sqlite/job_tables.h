@@ -38,6 +38,8 @@ struct JobRow {
   std::int64_t worker = 0;
   Duration waited{};
   TimePoint updated_at{};
+  std::optional<int> retries;
+  std::string extra;  // the text of jobs::Extra
 
   std::string id_text() const { return uuid_text({id.data(), id.size()}); }
 };
@@ -50,6 +52,7 @@ struct NewJob {
   std::string name;
   std::vector<std::string> labels;
   std::string args;
+  std::string extra;
   int max_attempts = 1;
   std::optional<TimePoint> run_at;  // in the future: SCHEDULED
   std::string_view recurring;
@@ -77,9 +80,11 @@ class JobTables {
   Result<std::vector<JobRow>> running(std::int64_t worker, std::string_view worker_id);
 
   // One transition with its event: the row, the claim table, the due table, the counters. `row`
-  // holds the old state; counts changed in it (failures …) are written along.
+  // holds the old state; counts changed in it (failures …) are written along. `cancel`: what the
+  // worker is told that held it.
   Status move(JobDelta& delta, JobRow& row, jobs::JobState to, TimePoint now,
-              std::string_view event, std::optional<TimePoint> run_at = std::nullopt);
+              std::string_view event, std::optional<TimePoint> run_at = std::nullopt,
+              std::string_view cancel = {});
 
   struct Claimer {
     std::int64_t row = 0;
@@ -88,6 +93,7 @@ class JobTables {
     std::int64_t token = 0;
   };
   std::int64_t new_token();
+  double random_unit();  // [0, 1)
 
   // All jobs of one claim have one token; their place in the table is part of its text.
   // The first jobs of lanes of equal rank, in the order of enqueueing.
@@ -103,6 +109,8 @@ class JobTables {
   Result<std::int64_t> retire(JobDelta& delta, TimePoint before, TimePoint now, int page);
   Result<std::int64_t> purge(TimePoint before, int page);
   Status refresh_retention();
+
+  const Lane& lane_of(const JobRow& row) const { return *memory_.lane(row.lane); }
 
   Result<std::optional<jobs::Job>> get(std::string_view id);
   Result<std::vector<jobs::JobEvent>> history(std::int64_t seq);
@@ -132,7 +140,7 @@ class JobTables {
   Status look_up(JobDelta& delta);
   Status write_counters(const JobDelta& delta);
   Result<std::int64_t> queue(std::string_view name);
-  Status leave(JobDelta& delta, const JobRow& row, jobs::JobState to);
+  Status leave(JobDelta& delta, const JobRow& row, std::string_view cancel);
   Status enter(JobDelta& delta, JobRow& row, TimePoint now);
   Status put_ready(JobDelta& delta, JobRow& row, TimePoint now);
   Status put_due(JobDelta& delta, const JobRow& row);
@@ -146,7 +154,8 @@ class JobTables {
               TimePoint now, std::vector<Taken>& taken);
   Status read_front(JobDelta& delta, std::int64_t lane, const Front& front, const Claimer& claimer,
                     TimePoint now, std::vector<Taken>& taken);
-  jobs::Job job_of(const Statement& row) const;
+  Result<jobs::Job> job_of(const Statement& row) const;
+  Result<jobs::Job> shown_job_of(const Statement& row) const;
   Result<jobs::JobPage> read_page(Statement& query, int limit, bool by_state) const;
 
   Database& db_;

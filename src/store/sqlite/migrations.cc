@@ -10,7 +10,7 @@ namespace {
 
 // Ascending, without gaps.
 const std::array kMigrations{&kJobsMigration, &kObjectsMigration, &kMessagesMigration,
-                             &kExecutionsMigration};
+                             &kExecutionsMigration, &kJobOperationsMigration};
 
 constexpr char kVersionTable[] = R"sql(
   CREATE TABLE IF NOT EXISTS schema_version (

@@ -173,7 +173,8 @@ Result<RecurringTable::Run> RecurringTable::insert(JobDelta& delta, const Row& r
   job.name = texts.name(0);
   job.labels = texts.labels(0);
   job.args = texts.args(0);
-  job.max_attempts = spec.retries.value_or(default_retries_) + 1;
+  job.max_attempts = jobs::max_attempts_of(retry_, spec);
+  job.extra = to_text(spec.extra);
   job.run_at = at;
   job.recurring = row.job.spec.id;
   job.event = event;

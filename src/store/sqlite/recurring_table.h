@@ -20,8 +20,8 @@ namespace jobmill::sqlite {
 // commit queue.
 class RecurringTable {
  public:
-  RecurringTable(Database& db, JobMemory& memory, JobTables& jobs, int default_retries)
-      : db_(db), memory_(memory), jobs_(jobs), default_retries_(default_retries) {}
+  RecurringTable(Database& db, JobMemory& memory, JobTables& jobs, const jobs::RetryRules& retry)
+      : db_(db), memory_(memory), jobs_(jobs), retry_(retry) {}
 
   Status load();
 
@@ -59,7 +59,7 @@ class RecurringTable {
   Database& db_;
   JobMemory& memory_;
   JobTables& jobs_;
-  const int default_retries_;
+  const jobs::RetryRules& retry_;
 };
 
 }  // namespace jobmill::sqlite

@@ -28,6 +28,7 @@ jobs::JobSpec job_spec(const Node& node) {
   read_json(node, "meta", job.meta);
   read(node, "created_by", job.created_by);
   read(node, "labels", job.labels);
+  job.extra = jobs::read_extra(node);
   if (node.find("retries") != nullptr) read(node, "retries", job.retries.emplace());
   return job;
 }

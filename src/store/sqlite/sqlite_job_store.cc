@@ -12,8 +12,10 @@
 #include "base/id.h"
 #include "jobs/job_template.h"
 #include "jobs/payload.h"
+#include "jobs/request_key.h"
 #include "store/sqlite/job_events.h"
 #include "store/sqlite/job_memory.h"
+#include "store/sqlite/job_records.h"
 #include "store/sqlite/job_tables.h"
 #include "store/sqlite/lock_token.h"
 #include "store/sqlite/recurring_table.h"
@@ -96,7 +98,8 @@ class SqliteJobStore final : public JobStoreOwner {
         memory_(options_.queues),
         tables_(file.db(), memory_),
         workers_(file.db(), memory_),
-        recurring_(file.db(), memory_, tables_, options_.default_retries) {}
+        recurring_(file.db(), memory_, tables_, options_.retry),
+        records_(file.db(), memory_) {}
 
   ~SqliteJobStore() override { file_.forget(this); }
 
@@ -107,12 +110,21 @@ class SqliteJobStore final : public JobStoreOwner {
 
   // --- producers -------------------------------------------------------------------------------
 
-  Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now) override {
+  Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now,
+                              std::string_view key) override {
     TRY(const auto orders, check(specs, now));
+    if (key.empty()) {
+      return run<InsertResult>(now, [&](JobDelta& delta) { return insert(delta, orders, now); });
+    }
+    TRY_VOID(check_key(key));
+    const std::string payload = fingerprint(specs);
     return run<InsertResult>(now, [&](JobDelta& delta) -> Result<InsertResult> {
-      Inserter inserter(*this, delta, now);
-      for (const Order& order : orders) TRY_VOID(inserter.add(order));
-      return inserter.finish();
+      TRY(const auto known, records_.key(key));
+      if (known && known->payload != payload) return key_conflict(key);
+      if (known) return repeated_answer(known->answer);
+      TRY(auto result, insert(delta, orders, now));
+      TRY_VOID(keep_key(delta, key, payload, result, now));
+      return result;
     });
   }
 
@@ -150,15 +162,31 @@ class SqliteJobStore final : public JobStoreOwner {
     }
   }
 
-  Result<BeatAnswer> beat(std::string_view worker_id, std::span<const Lease> running,
+  Result<BeatAnswer> beat(std::string_view worker_id, std::span<const Report> running,
                           TimePoint now) override {
     auto beat = memory_.beat(worker_id, running, now, now - kForgottenLeases * options_.lease);
     if (!beat) return unknown_worker(worker_id);
     if (!beat->forgotten.empty()) {
       TRY([[maybe_unused]] const auto freed, settle({}, beat->forgotten, now));
     }
+    if (!beat->news.empty()) TRY_VOID(write_news(beat->news, now));
     beat->answer.lease = options_.lease;
     return std::move(beat->answer);
+  }
+
+  Status report(const Report& report, TimePoint now) override {
+    return run<void>(
+        now,
+        [&](JobDelta&) -> Status {
+          TRY(const auto row, held(report));
+          if (!row) {
+            TRY(const auto known, tables_.find(canonical_id(report.job_id)));
+            return known ? lease_lost(report.job_id) : unknown_job(report.job_id);
+          }
+          memory_.told(row->worker, row->id_text(), report.progress, now);
+          return write(*row, report, now);
+        },
+        CommitQueue::Durability::Relaxed);
   }
 
   Result<std::vector<Settled>> settle(std::string_view worker_id,
@@ -218,6 +246,30 @@ class SqliteJobStore final : public JobStoreOwner {
       return fail(Code::InvalidArgument, "limit: must be 1 to 1000");
     }
     return read<JobPage>([&] { return tables_.list(query); });
+  }
+
+  Result<JobLog> log(std::string_view id, int attempt, std::int64_t after) override {
+    return read<JobLog>([&]() -> Result<JobLog> {
+      TRY(const auto row, tables_.find(canonical_id(id)));
+      if (!row) return unknown_job(id);
+      TRY(auto log, records_.log({row->seq, attempt}, after));
+      if (log.attempt == 0) log.attempt = row->attempt;
+      return log;
+    });
+  }
+
+  Result<Outcome> result(std::string_view id, TimePoint now) override {
+    return read<Outcome>([&]() -> Result<Outcome> {
+      TRY(const auto row, tables_.find(canonical_id(id)));
+      if (!row) return unknown_job(id);
+      TRY(auto json, records_.result(row->seq));
+      Outcome outcome{.available = json.has_value(),
+                      .state = row->state,
+                      .json = json.value_or(""),
+                      .retry_after = {}};
+      if (!json) outcome.retry_after = expected(*row, now);
+      return outcome;
+    });
   }
 
   Status requeue(std::string_view id, TimePoint now) override {
@@ -324,8 +376,19 @@ class SqliteJobStore final : public JobStoreOwner {
     return count;
   }
 
-  Result<std::int64_t> expire(TimePoint now) override {
+  Result<std::int64_t> time_out(TimePoint now) override {
     std::int64_t total = 0;
+    for (;;) {
+      const auto next = memory_.next_end();
+      if (!next || *next + options_.stop_grace > now) return total;
+      TRY(const std::int64_t count,
+          run<std::int64_t>(now, [&](JobDelta& delta) { return time_out_page(delta, now); }));
+      total += count;
+    }
+  }
+
+  Result<std::int64_t> expire(TimePoint now) override {
+    TRY(std::int64_t total, expire_records(now));
     for (;;) {
       const auto succeeded = memory_.oldest_succeeded();
       const auto deleted = memory_.oldest_deleted();
@@ -356,12 +419,15 @@ class SqliteJobStore final : public JobStoreOwner {
     consider(memory_.next_due(), Duration::zero());
     consider(memory_.next_run(), Duration::zero());
     consider(memory_.oldest_beat(), options_.lease);
+    consider(memory_.next_end(), options_.stop_grace);
     // Nobody waits for these, so jobs that ended within one minute go together.
     const auto in_minutes = [&](std::optional<TimePoint> at, Duration keep) {
       if (at) consider(next_minute(*at + keep), Duration::zero());
     };
     in_minutes(memory_.oldest_succeeded(), options_.keep_succeeded);
     in_minutes(memory_.oldest_deleted(), options_.keep_deleted);
+    in_minutes(memory_.next_result(), Duration::zero());
+    in_minutes(memory_.next_key(), Duration::zero());
     return next;
   }
 
@@ -381,6 +447,8 @@ class SqliteJobStore final : public JobStoreOwner {
       return next;
     });
   }
+
+  Result<std::vector<Tally>> tallies() override { return memory_.tallies(); }
 
  private:
   // --- transactions ----------------------------------------------------------------------------
@@ -429,6 +497,7 @@ class SqliteJobStore final : public JobStoreOwner {
   Status load() {
     TRY_VOID(workers_.load(latest_));
     TRY_VOID(tables_.load());
+    TRY_VOID(records_.load());
     return recurring_.load();
   }
 
@@ -460,12 +529,14 @@ class SqliteJobStore final : public JobStoreOwner {
 
     Status add(const Order& order) {
       TRY(const bool known, add_existing(order));
+      result_.total += order.texts.count();
       if (known) return {};
       const JobSpec& spec = *order.spec;
       NewJob job;
       job.spec = &spec;
       job.run_at = order.run_at;
-      job.max_attempts = spec.retries.value_or(store_.options_.default_retries) + 1;
+      job.max_attempts = max_attempts_of(store_.options_.retry, spec);
+      job.extra = to_text(spec.extra);
       TRY(job.lane, store_.tables_.lane(spec.queue, spec.kind, spec.priority));
       job.event = order.event;
       for (std::int64_t i = 0; i < order.texts.count(); ++i) {
@@ -538,6 +609,23 @@ class SqliteJobStore final : public JobStoreOwner {
     InsertResult result_;
   };
 
+  Result<InsertResult> insert(JobDelta& delta, const std::vector<Order>& orders, TimePoint now) {
+    Inserter inserter(*this, delta, now);
+    for (const Order& order : orders) TRY_VOID(inserter.add(order));
+    return inserter.finish();
+  }
+
+  Status keep_key(JobDelta& delta, std::string_view key, const std::string& payload,
+                  const InsertResult& result, TimePoint now) {
+    std::optional<std::int64_t> first;
+    if (!result.jobs.empty()) {
+      TRY(const auto row, tables_.find(result.jobs.front().id));
+      if (row) first = row->seq;
+    }
+    delta.due = true;
+    return records_.put_key(key, {payload, answer_text(result)}, first, now + options_.keep_keys);
+  }
+
   static const std::vector<std::string>& wanted(const std::vector<std::string>& asked,
                                                 const std::vector<std::string>& registered) {
     return asked.empty() ? registered : asked;
@@ -604,6 +692,11 @@ class SqliteJobStore final : public JobStoreOwner {
     }
     switch (settlement.kind) {
       case Settlement::Kind::Complete:
+        if (!settlement.result.empty()) {
+          settled.status = check_result(settlement.result);
+          if (!settled.status) return settled;
+          TRY_VOID(keep_result(delta, *row, settlement.result, now));
+        }
         completed.push_back(*row);
         row->state = JobState::Succeeded;
         break;
@@ -613,6 +706,10 @@ class SqliteJobStore final : public JobStoreOwner {
       case Settlement::Kind::Release:
         TRY_VOID(release(delta, *row, settlement.reason, now));
         break;
+      case Settlement::Kind::Snooze:
+        row->attempt = row->failures;
+        TRY_VOID(run_again(delta, *row, settlement.after, "snoozed", now));
+        break;
     }
     settled.state = row->state;
     settled.run_at = row->run_at;
@@ -620,26 +717,96 @@ class SqliteJobStore final : public JobStoreOwner {
   }
 
   // The job, if the claim of that token still holds it.
+  static bool holds(const JobRow& row, const LockToken& token, std::string_view job_id) {
+    return row.state == JobState::Processing && row.token == token.token &&
+           row.id_text() == canonical_id(job_id);
+  }
+
   static JobRow* held(const Settlement& settlement, Rows& rows) {
     const auto token = lock_token(settlement.lock_token);
     const auto found = token ? rows.find(token->seq) : rows.end();
     if (found == rows.end()) return nullptr;
-    JobRow& row = found->second;
-    const bool holds = row.state == JobState::Processing && row.token == token->token &&
-                       row.id_text() == canonical_id(settlement.job_id);
-    return holds ? &row : nullptr;
+    return holds(found->second, *token, settlement.job_id) ? &found->second : nullptr;
   }
 
-  // The failure and the retry that follows from it are one transaction with two events.
-  Status fail_attempt(JobDelta& delta, JobRow& row, const Failure& failure, TimePoint now) {
+  Result<std::optional<JobRow>> held(const Report& report) {
+    const auto token = lock_token(report.lock_token);
+    if (!token) return std::optional<JobRow>();
+    TRY(auto row, tables_.find(token->seq));
+    if (row && !holds(*row, *token, report.job_id)) row.reset();
+    return row;
+  }
+
+  // --- what running jobs tell ------------------------------------------------------------------
+
+  // Relaxed, like all that they tell: it is for people who look on.
+  Status write_news(const std::vector<const Report*>& news, TimePoint now) {
+    return run<void>(
+        now,
+        [&](JobDelta&) -> Status {
+          for (const Report* report : news) {
+            TRY(const auto row, held(*report));
+            if (row) TRY_VOID(write(*row, *report, now));
+          }
+          return {};
+        },
+        CommitQueue::Durability::Relaxed);
+  }
+
+  Status write(const JobRow& row, const Report& report, TimePoint now) {
+    const JobRecords::Attempt attempt{row.seq, row.attempt};
+    if (report.progress) TRY_VOID(records_.put_progress(attempt, *report.progress));
+    return records_.append(attempt, report.logs, now);
+  }
+
+  // When to ask again for a job's result; zero: it has ended.
+  Duration expected(const JobRow& row, TimePoint now) {
+    const Lane& lane = tables_.lane_of(row);
+    const Tally tally = memory_.tally(lane.queue, lane.kind);
+    switch (row.state) {
+      case JobState::Processing:
+        return expected_rest(tally, Duration::zero(), now - row.updated_at);
+      case JobState::Scheduled:
+        return expected_rest(tally, row.run_at.value_or(now) - now, Duration::zero());
+      case JobState::Succeeded:
+      case JobState::Failed:
+      case JobState::Deleted:
+        return Duration::zero();
+      default:
+        return expected_rest(tally, Duration::zero(), Duration::zero());
+    }
+  }
+
+  Status keep_result(JobDelta& delta, const JobRow& row, const std::string& json, TimePoint now) {
+    TRY(const Extra extra, extra_of(row.extra));
+    const auto expires = extra.result_ttl ? std::optional(now + *extra.result_ttl) : std::nullopt;
+    if (expires) delta.due = true;
+    return records_.put_result(row.seq, json, expires);
+  }
+
+  // The failure and the retry that follows from it are one transaction with two events. `cancel`:
+  // what the worker is told if it does not know of it.
+  Status fail_attempt(JobDelta& delta, JobRow& row, const Failure& failure, TimePoint now,
+                      std::string_view cancel = {}) {
+    TRY(const Extra extra, extra_of(row.extra));
+    const OwnRetry own{row.retries, extra.retry};
+    const std::string& kind = tables_.lane_of(row).kind;
+    const RetryChoice choice = choose_retry(options_.retry, own, kind, failure.type);
+    const bool never = choice.never || failure.retry == RetryRule::Never;
+    if (!choice.never) row.max_attempts = choice.max_retries + 1;
     row.failures += 1;
-    const std::string event = failed_event(failure, row.attempt, row.max_attempts);
-    TRY_VOID(tables_.move(delta, row, JobState::Failed, now, event));
+    Tally& tally = delta.lanes[row.lane].tally;
+    tally.failed += 1;
+    tally.run.add(now - row.updated_at);
+    const std::string event = failed_event(failure, row.attempt, row.max_attempts, never);
+    TRY_VOID(tables_.move(delta, row, JobState::Failed, now, event, std::nullopt, cancel));
     const auto after =
         failure.retry == RetryRule::After ? std::optional(failure.after) : std::nullopt;
-    const RetryDecision retry = decide_retry(options_.retry, {row.failures, row.max_attempts - 1},
-                                             failure.retry == RetryRule::Never, after);
+    const RetryDecision retry =
+        decide_retry(*choice.policy, {row.failures, choice.max_retries}, never, after,
+                     choice.policy->jitter > 0 ? tables_.random_unit() : 0.5);
     if (!retry.delay) return {};
+    delta.lanes[row.lane].tally.retried += 1;
     return run_again(delta, row, *retry.delay, retry.reason, now);
   }
 
@@ -662,8 +829,10 @@ class SqliteJobStore final : public JobStoreOwner {
   Status crash(JobDelta& delta, JobRow& row, const Crash& how, TimePoint now) {
     row.crashes += 1;
     row.attempt = row.failures;
-    const auto delay = crash_delay(options_.retry, row.crashes, row.max_crashes);
+    delta.lanes[row.lane].tally.crashed += 1;
+    const auto delay = crash_delay(options_.retry.policy, row.crashes, row.max_crashes);
     if (!delay) {
+      delta.lanes[row.lane].tally.quarantined += 1;
       return tables_.move(delta, row, JobState::Failed, now, crash_limit_event(how, row.crashes));
     }
     return run_again(delta, row, *delay, crash_reason(how, row.crashes, row.max_crashes), now);
@@ -694,6 +863,31 @@ class SqliteJobStore final : public JobStoreOwner {
     return 0;
   }
 
+  Result<std::int64_t> time_out_page(JobDelta& delta, TimePoint now) {
+    const auto seqs = memory_.ended(now - options_.stop_grace, options_.page);
+    for (const std::int64_t seq : seqs) {
+      TRY(auto row, tables_.find(seq));
+      if (!row || row->state != JobState::Processing) continue;
+      TRY(const Extra extra, extra_of(row->extra));
+      TRY_VOID(fail_attempt(delta, *row, timed_out(extra, now - row->updated_at), now, "timeout"));
+    }
+    return static_cast<std::int64_t>(seqs.size());
+  }
+
+  Result<std::int64_t> expire_records(TimePoint now) {
+    std::int64_t total = 0;
+    if (const auto next = memory_.next_result(); next && *next <= now) {
+      TRY(total, run<std::int64_t>(now, [&](JobDelta&) { return records_.expire_results(now); }));
+    }
+    for (;;) {
+      if (const auto next = memory_.next_key(); !next || *next > now) return total;
+      TRY(const std::int64_t count, run<std::int64_t>(now, [&](JobDelta&) {
+            return records_.expire_keys(now, options_.keep_keys, options_.page);
+          }));
+      total += count;
+    }
+  }
+
   Result<std::int64_t> expire_page(JobDelta& delta, TimePoint now) {
     const int page = options_.page;
     TRY(const auto purged, tables_.purge(now - options_.keep_deleted, page));
@@ -705,9 +899,10 @@ class SqliteJobStore final : public JobStoreOwner {
   SqliteFile& file_;
   const JobStoreOptions options_;
   JobMemory memory_;
-  JobTables tables_;  // these and the next two belong to the commit thread
+  JobTables tables_;  // these and the next three belong to the commit thread
   WorkerTable workers_;
   RecurringTable recurring_;
+  JobRecords records_;
   TimePoint latest_ = TimePoint::min();
   bool stale_ = false;
   Listener listener_;

@@ -133,7 +133,7 @@ TEST_CASE("sqlite job store: running jobs outlive a restart of the server") {
 
   SUBCASE("the worker goes on as if nothing had happened") {
     CHECK(*opened->store->rescue(opened->clock.now() + 29s) == 0);
-    const jobs::Lease lease{claimed[0].job.id, claimed[0].lock_token};
+    const jobs::Report lease{claimed[0].job.id, claimed[0].lock_token};
     const auto beat = opened->store->beat(worker, std::span(&lease, 1), opened->clock.now());
     REQUIRE(beat);
     CHECK(beat->cancel.empty());

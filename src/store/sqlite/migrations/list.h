@@ -10,5 +10,6 @@ extern const Migration kJobsMigration;
 extern const Migration kObjectsMigration;
 extern const Migration kMessagesMigration;
 extern const Migration kExecutionsMigration;
+extern const Migration kJobOperationsMigration;
 
 }  // namespace jobmill::sqlite
