@@ -325,7 +325,6 @@ void Server::Impl::open_executions() {
             std::move(events),
             targets::ProcessRunner::World{
                 .watcher = watcher,
-                .cgroups = cgroups,
                 .log = log,
                 .now = [this] { return clock.now(); },
                 .post = [this](std::function<void()> work) { control_loop.post(std::move(work)); },
@@ -335,7 +334,8 @@ void Server::Impl::open_executions() {
                     },
                 .folder = replica_facts().data + "/executions/work",
                 .on_written =
-                    [this](const std::string& replica) { executions->log_grew(replica); }});
+                    [this](const std::string& replica) { executions->log_grew(replica); }},
+            cgroups);
       },
       .images = must(app::LocalImages::from(options.image)),
       .data = std::filesystem::absolute(folder).lexically_normal().string()};

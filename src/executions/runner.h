@@ -19,12 +19,16 @@ namespace jobmill::executions {
 // One container to be run, with everything looked up.
 struct RunContainer {
   std::string name;
-  std::string image;  // oci; for messages elsewhere
-  std::vector<std::string> command;
-  Texts environment;  // all of it
+  std::string image;                 // oci; for messages elsewhere
+  std::vector<std::string> command;  // oci: in place of the image's entry point; empty: that
+  Texts environment;                 // all of it; oci: beside that of the image
   std::string workdir;
   std::optional<std::int64_t> cpu_milli;
   std::optional<std::int64_t> memory_bytes;
+  // Of oci alone:
+  std::vector<std::string> args = {};   // after the command, in place of the image's
+  std::string archive = {};             // file or folder that has the image; empty: the tool's own
+  std::vector<std::string> files = {};  // of this machine; at the same place in it, read-only
 };
 
 struct RunReplica {
@@ -37,6 +41,7 @@ struct RunReplica {
   std::vector<std::string> local_names;  // host names that must lead to 127.0.0.1
   std::vector<Secret> masked;            // texts that must not stand in its log
   std::string log;                       // path of its log file
+  RunnerKind runner = RunnerKind::Process;
 };
 
 // Starts replicas and tells of their ends. One implementation for processes, one for containers,

@@ -6,108 +6,45 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/log.h"
-#include "executions/runner.h"
 #include "targets/process/cgroup.h"
-#include "targets/process/masks.h"
-#include "targets/process/process.h"
-#include "targets/process/process_table.h"
-#include "targets/process/process_watcher.h"
-#include "targets/process/readiness.h"
-#include "targets/process/replica_log.h"
-#include "targets/process/socket_owner.h"
+#include "targets/process/replica_runner.h"
 
 namespace jobmill::targets {
 
 // Replicas of executions as processes of this machine: each container is a process in a session of
 // its own; all of a replica share one cgroup where we may make one, with the sum of their limits.
-// Init containers run one after the other, then the main one with those beside it. When the main
-// one has ended, the others get TERM, after kBesideGrace KILL, and then the replica has ended.
-//
-// A replica has a folder FOLDER/<replica> while it lives; in it, `work` is where containers without
-// a folder run. What an earlier server left there is ended and deleted by the constructor: its
-// processes are known by the variable JOBMILL_REPLICA, which the environment of every container is
-// to name.
-//
-// Belongs to a thread that lives as long as the server (see Process). Going away kills what runs.
-class ProcessRunner final : public executions::Runner {
+// Containers without a folder run in `work` of the replica's folder.
+class ProcessRunner final : public ReplicaRunner {
  public:
-  struct World {
-    ProcessWatcher& watcher;
-    Cgroups& cgroups;
-    Log& log;
-    std::function<TimePoint()> now;                   // from any thread: times of log lines
-    std::function<void(std::function<void()>)> post;  // to the thread that owns us
-    RunAfter run_after;                               // the same
-    std::string folder;
-    // A replica's log has new lines. Called by the watcher's thread; must not block.
-    std::function<void(const std::string& replica)> on_written = {};
-  };
-
-  static constexpr Duration kBesideGrace = std::chrono::seconds(5);
-
-  ProcessRunner(Events events, World world);
+  ProcessRunner(Events events, World world, Cgroups& cgroups);
   ~ProcessRunner() override;
 
-  void start(executions::RunReplica replica) override;
-  void stop(std::string_view replica, bool kill) override;
-  std::optional<Duration> cpu_time(std::string_view replica) override;
-  void sweep(const executions::ProcessMark& mark) override;
-
-  // All processes that run now.
-  std::vector<ReplicaLeader> leaders() const;
-
  private:
-  enum class Role { Init, Beside, Main };
-  struct Child {
-    Role role;
-    std::string container;
-    Process process;
-  };
-  struct Running {
-    executions::RunReplica replica;
-    Masks masks;
-    std::shared_ptr<ReplicaLog> log = nullptr;
+  class Child;
+  // What the processes of a replica have in common.
+  struct Common {
     std::string hosts_file = {};        // empty: that of the machine will do
     std::optional<Cgroup> cgroup = {};  // goes after its processes
-    std::vector<Child> children = {};
-    std::int64_t since_ticks = 0;  // when its first process started
-    std::size_t inits = 0;         // that have run
-    bool told = false;             // started()
-    bool stopping = false;
-    std::optional<executions::ReplicaEnd> end = {};  // of the main container, or instead of it
   };
 
-  Status prepare(Running& running);
-  Status open_log(Running& running);
-  Status write_hosts(Running& running);
-  void limit(Running& running);
-  Status advance(Running& running);
-  Status launch(Running& running, const executions::RunContainer& container, Role role);
-  Result<Process> start_process(Running& running, ProcessSpec spec);
-  void tell_started(Running& running);
-  void could_not_start(Running& running, const std::string& reason);
+  void prepare(const executions::RunReplica& replica, std::function<void(Status)> done) override;
+  Result<std::unique_ptr<Container>> launch(const executions::RunReplica& replica,
+                                            const executions::RunContainer& container) override;
+  void complete(const executions::RunReplica& replica, executions::ReplicaEnd& end) override;
+  void forget(const std::string& replica) override;
+  std::vector<ListedProcess> processes_of(const std::string& replica,
+                                          std::int64_t since_ticks) const override;
 
-  void ended(const std::string& replica, pid_t pid, const std::string& last_errors);
-  void init_ended(Running& running, const std::string& container, executions::ReplicaEnd end);
-  void conclude(Running& running, executions::ReplicaEnd end);
-  void finish(Running& running);
-  void remove(const Running& running);
-  void signal(const Running& running, int number) const;
+  void limit(const executions::RunReplica& replica, Common& common);
+  Status write_hosts(const executions::RunReplica& replica, Common& common) const;
+  Result<Process> start_process(const executions::RunReplica& replica, ProcessSpec spec,
+                                Common& common);
 
-  std::vector<ListedProcess> processes_of(const Running& running) const;
-  void end_strays() const;
-  std::string folder_of(std::string_view replica) const;
-  void post(std::function<void()> event);
-
-  const Events events_;
-  World world_;
-  std::map<std::string, Running, std::less<>> running_;
+  Cgroups& cgroups_;
+  std::map<std::string, Common, std::less<>> common_;  // by replica
   bool said_unlimited_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace jobmill::targets

@@ -97,7 +97,6 @@ class ProcessWorld final : public executions::RunnerWorld {
   void open() {
     runner_.emplace(told_.events(),
                     ProcessRunner::World{.watcher = watcher_,
-                                         .cgroups = cgroups_,
                                          .log = log_,
                                          .now = [this] { return clock_.now(); },
                                          .post = control_.post(),
@@ -110,7 +109,8 @@ class ProcessWorld final : public executions::RunnerWorld {
                                          .on_written =
                                              [this](const std::string& name) {
                                                control_.post()([this, name] { ++written_[name]; });
-                                             }});
+                                             }},
+                    cgroups_);
   }
 
  private:
