@@ -6,6 +6,7 @@
 #include "api/arm_resources.h"
 #include "api/execution_query.h"
 #include "api/image_api.h"
+#include "api/vault_api.h"
 #include "api/json.h"
 #include "base/json_writer.h"
 
@@ -63,6 +64,8 @@ std::span<const Route> execution_routes() {
     std::vector<Route> routes(kRoutes.begin(), kRoutes.end());
     const auto images = image_routes();
     routes.insert(routes.end(), images.begin(), images.end());
+    const auto secrets = vault_routes();
+    routes.insert(routes.end(), secrets.begin(), secrets.end());
     return routes;
   }();
   return all;

@@ -147,7 +147,7 @@ void ExecutionControl::shutdown(Duration grace, std::function<void()> done) {
 
 void ExecutionControl::put_triggers(const executions::ContainerJob& job) {
   const auto scaled = scaled_.find(job.key);
-  triggers_.put(job, scaled != scaled_.end() ? &scaled->second : nullptr);
+  triggers_.put(with_vault(job), scaled != scaled_.end() ? &scaled->second : nullptr);
 }
 
 void ExecutionControl::put_scaled_job(executions::ContainerJob job, ScaledJobRules rules) {
@@ -381,7 +381,7 @@ void ExecutionControl::start_replica(const std::string& name) {
   const ReplicaFacts facts = parts_.facts();
   const bool endpoint = !facts.identity_endpoint.empty();
   const std::string header = endpoint ? admit(*job, *execution, name) : std::string();
-  auto plan = plan_replica(*job, *execution, *replica, images(), facts, header, now);
+  auto plan = plan_replica(with_vault(*job), *execution, *replica, images(), facts, header, now);
   if (!plan)
     return replica_failed(name, plan.error().message, plan.error().code == Code::Unavailable);
   if (scaled_.contains(job->key)) expand_variables(execution->started.pod, job->key, *plan);
@@ -389,6 +389,26 @@ void ExecutionControl::start_replica(const std::string& name) {
   parts_.running.put(name, {.pid = 0, .locks_until = locks_until(*execution, now)});
   alive_.insert(name);
   runner_->start(*std::move(plan));
+}
+
+// With the values that secrets of key vaults have now.
+executions::ContainerJob ExecutionControl::with_vault(const executions::ContainerJob& job) const {
+  executions::ContainerJob whole = job;
+  for (const auto& [name, url] : job.vault)
+    if (auto value = executions::vault_secret(parts_.resources, url))
+      whole.secrets.insert_or_assign(name, *std::move(value));
+  return whole;
+}
+
+void ExecutionControl::vault_changed() {
+  on_control([this] {
+    for (const executions::ContainerJob* job : engine_.jobs()) {
+      if (job->vault.empty()) continue;
+      put_triggers(*job);
+      engine_.hurry(job->key, parts_.clock.now());
+    }
+    drive();
+  });
 }
 
 // Put together again only after a resource changed.

@@ -77,8 +77,7 @@ TEST_CASE("explain: warnings name what has no effect") {
 
 TEST_CASE("explain: a job is told of with what is particular about it") {
   const ContainerJob held = job("true");
-  const Node told =
-      explain_job(picture(held, 60s, 2), *parse_instant("2026-11-22T00:00:00Z"));
+  const Node told = explain_job(picture(held, 60s, 2), *parse_instant("2026-11-22T00:00:00Z"));
   const std::string text(told.find("text")->as_string().value());
   CAPTURE(text);
   for (const char* words :

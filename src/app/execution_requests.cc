@@ -62,7 +62,7 @@ void keep_secrets(ContainerJob& job, const ContainerJob& before) {
   for (const Node& secret : named->items) {
     const Node* name = secret.find("name");
     const auto text = name != nullptr ? name->as_string() : std::nullopt;
-    if (!text || job.secrets.contains(*text)) continue;
+    if (!text || job.secrets.contains(*text) || job.vault.contains(*text)) continue;
     if (const auto kept = before.secrets.find(*text); kept != before.secrets.end())
       job.secrets.insert(*kept);
   }
@@ -153,7 +153,7 @@ void ExecutionControl::keep(ContainerJob job, bool created, Done<Put> done) {
     if (!saved) return done(saved.error());
     const bool stop = job.options.suspended;
     engine_.put(job, parts_.clock.now());
-    triggers_.put(job);
+    put_triggers(job);
     job_changed(job.key);
     if (stop) parts_.log.info("job suspended", {{"job", ExecutionTriggers::text(job.key)}});
     drive();
@@ -203,6 +203,12 @@ void ExecutionControl::secrets(JobKey key, Done<Node> done) {
       Node secret = Node::object();
       secret.set("name", Node::string(name));
       secret.set("value", Node::string(value.reveal()));
+      list.push(std::move(secret));
+    }
+    for (const auto& [name, url] : (*job)->vault) {
+      Node secret = Node::object();
+      secret.set("name", Node::string(name));
+      secret.set("keyVaultUrl", Node::string(url));
       list.push(std::move(secret));
     }
     done(std::move(list));

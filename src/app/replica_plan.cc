@@ -34,10 +34,14 @@ Result<std::string> value_of(const ContainerJob& job, const EnvVar& variable) {
   if (variable.secret.empty()) return variable.value;
   const auto secret = job.secrets.find(variable.secret);
   if (secret != job.secrets.end()) return secret->second.reveal();
-  return fail(Code::Unavailable,
-              fmt::format("SecretUnavailable: the variable {} refers to the secret '{}', which has "
-                          "no value; set it with: jobmill containerapp job secret set",
-                          variable.name, variable.secret));
+  const auto vault = job.vault.find(variable.secret);
+  return fail(
+      Code::Unavailable,
+      fmt::format("SecretUnavailable: the variable {} refers to the secret '{}', which has "
+                  "no value; set it with: {}",
+                  variable.name, variable.secret,
+                  vault != job.vault.end() ? "jobmill secret set --keyvault-url " + vault->second
+                                           : std::string("jobmill containerapp job secret set")));
 }
 
 // What everything that runs for an execution is told of itself.

@@ -233,7 +233,7 @@ Server::Impl::Impl(ServerOptions given)
       execution_store(must(sqlite::ExecutionStore::open(
           *file, folder + "/secrets.key",
           [this](std::function<void()> work) { control_loop.post(std::move(work)); }))),
-      resource_store(std::make_unique<sqlite::ResourceStore>(*file)),
+      resource_store(must(sqlite::ResourceStore::open(*file, folder + "/secrets.key"))),
       resources(must(executions::Resources::open(*resource_store))),
       identity_key(must(JwtKey::open(folder + "/identity.key"))),
       identities(*resources, identity_key, clock),

@@ -92,6 +92,7 @@ class JobDecoder {
       fields.error("name", "Duplicate secret \"" + name + "\" found, secret names must be unique.");
     if (fields.has("value") && !vault.empty())
       fields.error("value", "not together with keyVaultUrl");
+    if (!vault.empty()) job_.vault.insert_or_assign(name, vault);
     if (fields.has("value")) job_.secrets.insert_or_assign(name, Secret(value));
   }
 

@@ -116,8 +116,8 @@ struct ContainerJob {
   AssignedIdentities identity;
   JobOptions options;
 
-  // Names and values; a Key Vault reference has no value and stands in the document only.
-  std::map<std::string, Secret, std::less<>> secrets;
+  std::map<std::string, Secret, std::less<>> secrets;  // names and values
+  Texts vault;  // names of secrets, and the URLs in a key vault that have their values
   // The resource as GET shows it: everything that was said, also what means nothing here, without
   // the values of secrets.
   Node document;

@@ -365,6 +365,14 @@ std::vector<std::string> Executions::stop_all(const JobKey& key, TimePoint now) 
   return names;
 }
 
+void Executions::hurry(const JobKey& key, TimePoint now) {
+  state_->note(now);
+  for (const State::Serial serial : state_->of_job(key)) {
+    state_->entries.at(serial).run.hurry(now);
+    state_->touch(serial);
+  }
+}
+
 void Executions::shut_down(TimePoint now) {
   state_->note(now);
   state_->halted = true;

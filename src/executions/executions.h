@@ -109,6 +109,8 @@ class Executions {
   // NotFound: no such job or unfinished execution.
   Status stop(const JobKey& key, std::string_view execution, TimePoint now);
   std::vector<std::string> stop_all(const JobKey& key, TimePoint now);  // their names
+  // What could not be started for now is tried again at once.
+  void hurry(const JobKey& key, TimePoint now);
   // The server ends: stops every replica as ordered, without ending executions, which go on with
   // the next server. Nothing is started any more.
   void shut_down(TimePoint now);

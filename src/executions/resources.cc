@@ -79,6 +79,16 @@ std::uint64_t Resources::revision() const {
   return revision_;
 }
 
+std::string vault_secret_id(std::string_view url) {
+  while (url.ends_with('/')) url.remove_suffix(1);
+  return "/vault-secrets/" + lower_case(url);
+}
+
+std::optional<Secret> vault_secret(const Resources& resources, std::string_view url) {
+  const auto found = resources.find(vault_secret_id(url));
+  return found ? std::optional(found->value) : std::nullopt;
+}
+
 std::optional<Identity> find_identity(const Resources& resources, std::string_view any_id) {
   const std::string wanted = lower_case(any_id);
   if (wanted.empty()) return std::nullopt;

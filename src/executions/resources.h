@@ -12,6 +12,7 @@
 
 #include "base/document.h"
 #include "base/result.h"
+#include "base/secret.h"
 
 namespace jobmill::executions {
 
@@ -23,6 +24,7 @@ struct Resource {
   std::string group{};
   std::string name{};
   Node document{};  // the whole resource as GET shows it
+  Secret value{};   // what must not be shown; encrypted at rest
 };
 
 // Where resources live; blocking.
@@ -69,7 +71,14 @@ inline constexpr std::string_view kEnvironments = "Microsoft.App/managedEnvironm
 inline constexpr std::string_view kIdentities = "Microsoft.ManagedIdentity/userAssignedIdentities";
 inline constexpr std::string_view kRoleAssignments = "Microsoft.Authorization/roleAssignments";
 inline constexpr std::string_view kImages = "jobmill/images";
+// The secrets of key vaults, by their URLs: those that jobs refer to are looked up here.
+inline constexpr std::string_view kVaultSecrets = "jobmill/vaultSecrets";
 inline constexpr std::string_view kRegistries = "Microsoft.ContainerRegistry/registries";
+
+// "https://vault.vault.azure.net/secrets/name" in one form: names of vaults and secrets have no
+// case.
+std::string vault_secret_id(std::string_view url);
+std::optional<Secret> vault_secret(const Resources& resources, std::string_view url);
 
 // By resource id, client id or principal id.
 std::optional<Identity> find_identity(const Resources& resources, std::string_view any_id);

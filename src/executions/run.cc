@@ -227,6 +227,12 @@ void Run::settled(std::string_view replica, std::string_view entity, std::int64_
   changed_ = true;
 }
 
+void Run::hurry(TimePoint now) {
+  for (const std::size_t i : active_)
+    if (tracks_[i].tries > 0 && execution_.replicas[i].state == ReplicaState::Pending)
+      execution_.replicas[i].due = now;
+}
+
 void Run::stop(std::string reason) {
   execution_.stopping = true;
   conclude({ExecutionStatus::Stopped, std::move(reason)});

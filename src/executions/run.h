@@ -46,6 +46,7 @@ class Run {
   void settled(std::string_view replica, std::string_view entity, std::int64_t sequence,
                std::string_view outcome, std::string_view reason, TimePoint now);
 
+  void hurry(TimePoint now);  // what could not be started may be possible now
   void stop(std::string reason);
   void halt();  // the server ends: replicas are stopped, the execution is not
   // Its server died, and its replicas with it.

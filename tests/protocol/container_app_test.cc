@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <atomic>
+
 #include <map>
 #include <memory>
 #include <string>
@@ -101,12 +103,14 @@ class Plane final : public api::ExecutionPlane {
     watched = wait;
     changed();
   }
+  void vault_changed() override { ++vault_changes; }
   executions::Resources& resources() override { return *resources_; }
 
   std::string asked;
   List listed;
   Log logged;
   Duration watched{};
+  std::atomic<int> vault_changes = 0;
   MemoryResources store;
 
  private:
@@ -356,6 +360,31 @@ TEST_CASE("images: entries of the image map are put, listed and removed") {
             .status == 400);
   CHECK(rig.call("DELETE", "/v1/images?match=*%2Fshop%3A*").status == 204);
   CHECK(rig.call("DELETE", "/v1/images?match=*%2Fshop%3A*").status == 404);
+}
+
+TEST_CASE("vault secrets: values go in and never out") {
+  Rig rig;
+  constexpr char kUrl[] = "https://V.vault.azure.net/secrets/Key";
+  const auto put = rig.call("PUT", "/v1/vault-secrets",
+                            R"({"url": "https://V.vault.azure.net/secrets/Key", "value": "hush"})");
+  CHECK(put.status == 200);
+  CHECK(to_json(put.body) == R"({"url":"https://V.vault.azure.net/secrets/Key"})");
+  CHECK(to_json(rig.call("GET", "/v1/vault-secrets").body) ==
+        R"({"secrets":[{"url":"https://V.vault.azure.net/secrets/Key"}]})");
+  CHECK(rig.plane.vault_changes == 1);
+  const auto value = [&](std::string_view url) {
+    return executions::vault_secret(rig.plane.resources(), url);
+  };
+  CHECK(value(kUrl)->reveal() == "hush");
+  CHECK(value("https://v.vault.azure.net/secrets/key/")->reveal() == "hush");
+  CHECK_FALSE(value("https://v.vault.azure.net/secrets/other"));
+
+  CHECK(rig.call("PUT", "/v1/vault-secrets", R"({"url": "vault", "value": "x"})").status == 400);
+  CHECK(rig.call("PUT", "/v1/vault-secrets", R"({"url": "https://v/secrets/k"})").status == 400);
+  const std::string one = "/v1/vault-secrets?url=https%3A%2F%2Fv.vault.azure.net%2Fsecrets%2Fkey";
+  CHECK(rig.call("DELETE", one).status == 204);
+  CHECK(rig.call("DELETE", one).status == 404);
+  CHECK(rig.plane.vault_changes == 2);
 }
 
 TEST_CASE("container apps: a server without them says so") {

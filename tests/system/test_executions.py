@@ -572,6 +572,35 @@ class Manual(ExecutionTest):
             if path.is_file():
                 self.assertNotIn(b"a-long-secret", path.read_bytes(), path)
 
+    def test_a_secret_of_a_key_vault(self):
+        url = "https://vault.vault.azure.net/secrets/Key"
+        self.create("echo the key is $KEY; test -n \"$KEY\"", "--secrets", f"key=keyvaultref:{url},identityref:system",
+                    "--env-vars", "KEY=secretref:key")
+        self.job("start")
+        waits = self.when(lambda found: found and "SecretUnavailable" in ours(found[0]).get("reason", ""), "it waits for its secret")[0]
+        self.assertEqual("Processing", waits["properties"]["status"])
+        self.assertIn(f"jobmill secret set --keyvault-url {url}", ours(waits)["reason"])
+
+        done = self.run_jobmill("secret", "set", "--keyvault-url", url.lower() + "/", server=self.server, stdin="swordfish-17\n")
+        self.assertEqual((0, "", ""), (done.returncode, done.stdout, done.stderr))
+        done = self.ended(seconds=5)[0]  # at once, not after the next pause
+        self.check(done, "Succeeded")
+        self.assertIn("the key is ", self.log(done))
+        self.assertNotIn("swordfish", self.log(done) + json.dumps(self.job("show")) + json.dumps(self.job("secret", "list", "--show-values")))
+        self.assertEqual([url.lower() + "/"], [one["url"] for one in self.az("secret", "list", "-o", "json", group=None)["secrets"]])
+        for path in (self.folder / "data").rglob("*"):
+            if path.is_file():
+                self.assertNotIn(b"swordfish-17", path.read_bytes(), path)
+
+        self.server.kill()
+        self.server.wait()
+        self.server = self.dev()
+        self.job("start")
+        self.check(self.ended(2)[1], "Succeeded")
+        self.az("secret", "remove", "--keyvault-url", url, group=None)
+        self.az("secret", "remove", "--keyvault-url", url, group=None, code=1)
+        self.az("secret", "set", "--keyvault-url", "vault", "--value", "x", group=None, code=64)
+
     def test_all_lines_are_there_when_the_end_is(self):
         self.create("seq 1 20000")
         done = self.run_one()

@@ -27,6 +27,7 @@ std::span<const Command> commands() {
     add(kContainerJobPartCommands);
     add(kAzureNameCommands);
     add(kImageCommands);
+    add(kSecretCommands);
     add(kMachineCommands);
     add(kDoctorCommands);
     return list;

@@ -20,6 +20,7 @@ extern const std::array<Command, 10> kContainerJobCommands;
 extern const std::array<Command, 11> kContainerJobPartCommands;
 extern const std::array<Command, 6> kContainerJobExecutionCommands;
 extern const std::array<Command, 5> kImageCommands;
+extern const std::array<Command, 3> kSecretCommands;
 extern const std::array<Command, 2> kMachineCommands;
 extern const std::array<Command, 2> kDoctorCommands;
 

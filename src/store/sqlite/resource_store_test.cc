@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "temporary_folder.h"
 
 namespace jobmill::sqlite {
@@ -18,6 +22,13 @@ Resource sample() {
   return resource;
 }
 
+// Of a database in memory, with a key of its own.
+struct Store {
+  testing::TemporaryFolder folder;
+  std::unique_ptr<SqliteFile> file = *SqliteFile::open(":memory:");
+  std::unique_ptr<ResourceStore> store = *ResourceStore::open(*file, folder.path() + "/key");
+};
+
 std::vector<Resource> loaded(ResourceStore& store) {
   auto resources = store.load();
   REQUIRE(resources);
@@ -29,12 +40,14 @@ std::vector<Resource> loaded(ResourceStore& store) {
 TEST_CASE("resource store: resources survive a restart as they were") {
   const testing::TemporaryFolder folder;
   const std::string path = folder.path() + "/jobmill.db";
-  REQUIRE(ResourceStore(**SqliteFile::open(path)).save(sample()));
-
-  auto file = SqliteFile::open(path);
+  const std::string key = folder.path() + "/key";
+  {
+    const auto file = SqliteFile::open(path);
+    REQUIRE((*ResourceStore::open(**file, key))->save(sample()));
+  }
+  const auto file = SqliteFile::open(path);
   REQUIRE(file);
-  ResourceStore store(**file);
-  const auto kept = loaded(store);
+  const auto kept = loaded(**ResourceStore::open(**file, key));
   REQUIRE(kept.size() == 1);
   CHECK(kept[0].id == kId);
   CHECK(kept[0].type == "Microsoft.App/jobs");
@@ -44,9 +57,8 @@ TEST_CASE("resource store: resources survive a restart as they were") {
 }
 
 TEST_CASE("resource store: an id is the same in any case") {
-  auto file = SqliteFile::open(":memory:");
-  REQUIRE(file);
-  ResourceStore store(**file);
+  const Store memory;
+  ResourceStore& store = *memory.store;
   REQUIRE(store.save(sample()));
   Resource again = sample();
   again.id = "/SUBSCRIPTIONS/0/resourcegroups/shop/providers/microsoft.app/jobs/mail";
@@ -62,10 +74,32 @@ TEST_CASE("resource store: an id is the same in any case") {
   CHECK(loaded(store).empty());
 }
 
+TEST_CASE("resource store: values are sealed, each to its place") {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder.path() + "/jobmill.db";
+  Resource secret = sample();
+  secret.value = Secret("swordfish");
+  {
+    const auto file = SqliteFile::open(path);
+    REQUIRE((*ResourceStore::open(**file, folder.path() + "/key"))->save(secret));
+  }
+  for (const auto& one : std::filesystem::directory_iterator(folder.path())) {
+    std::ifstream bytes(one.path(), std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(bytes), {}};
+    CHECK(text.find("swordfish") == std::string::npos);
+  }
+  const auto file = SqliteFile::open(path);
+  const auto kept = loaded(**ResourceStore::open(**file, folder.path() + "/key"));
+  REQUIRE(kept.size() == 1);
+  CHECK(kept[0].value.reveal() == "swordfish");
+  CHECK(to_json(kept[0].document).find("swordfish") == std::string::npos);
+  const auto other = ResourceStore::open(**file, folder.path() + "/another-key");
+  CHECK((*other)->load().error().code == Code::PermissionDenied);
+}
+
 TEST_CASE("resource store: all resources work on it") {
-  auto file = SqliteFile::open(":memory:");
-  REQUIRE(file);
-  ResourceStore store(**file);
+  const Store memory;
+  ResourceStore& store = *memory.store;
   {
     const auto resources = executions::Resources::open(store);
     REQUIRE((*resources)->put(sample()));
