@@ -22,6 +22,7 @@ namespace jobmill::targets {
 namespace {
 
 constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
+constexpr int kChannel = 3;  // the child's number for it
 
 // What the child tells us when it could not become the program.
 struct StartFailure {
@@ -35,9 +36,9 @@ struct Pipe {
   Fd write;
 };
 
-// Numbers 0 to 2 are where the child wants its own; ours may be free if we were started so.
+// Numbers 0 to 3 are where the child wants its own; ours may be free if we were started so.
 Result<Fd> above_stdio(Fd fd) {
-  if (fd && fd.get() <= STDERR_FILENO) fd = Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+  if (fd && fd.get() <= kChannel) fd = Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kChannel + 1));
   if (!fd) return fail(Code::Exhausted, std::generic_category().message(errno));
   return fd;
 }
@@ -76,20 +77,6 @@ Fault cannot_start(const ProcessSpec& spec, const StartFailure& failure) {
   return fail(code, fmt::format("cannot start '{}' ({})", program, why(failure.error)));
 }
 
-// As execvp does it, but with the child's PATH and before the fork, where memory may be had.
-std::string look_up(const std::string& program, const Texts& environment) {
-  if (program.find('/') != std::string::npos) return program;
-  const auto found = environment.find("PATH");
-  std::string_view path = found == environment.end() ? kDefaultPath : found->second;
-  while (!path.empty()) {
-    const std::string_view folder = path.substr(0, path.find(':'));
-    path.remove_prefix(std::min(path.size(), folder.size() + 1));
-    std::string candidate = fmt::format("{}/{}", folder, program);
-    if (!folder.empty() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return {};
-}
-
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> list;
   for (std::string& text : texts) list.push_back(text.data());
@@ -107,6 +94,7 @@ struct Plan {
   int in;
   int out;
   int err;
+  int channel;  // -1: none
   int report;
   int cgroup_procs;
   const char* hosts;    // null: those of the machine
@@ -163,11 +151,14 @@ bool mount_hosts(const Plan& plan) {
       ::dup2(plan.err, STDERR_FILENO) < 0) {
     give_up(plan, StartFailure::Prepare);
   }
-  if (::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
-    give_up(plan, StartFailure::Prepare);
-  }
+  // Before the channel takes number 3, which may be that of this file.
   if (plan.cgroup_procs >= 0 && ::write(plan.cgroup_procs, "0", 1) != 1) {
     give_up(plan, StartFailure::Cgroup);
+  }
+  const unsigned first = plan.channel < 0 ? kChannel : kChannel + 1;
+  if (plan.channel >= 0 && ::dup2(plan.channel, kChannel) < 0) give_up(plan, StartFailure::Prepare);
+  if (::syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
+    give_up(plan, StartFailure::Prepare);
   }
   if (plan.folder != nullptr && ::chdir(plan.folder) != 0) give_up(plan, StartFailure::Folder);
   default_signals();
@@ -198,14 +189,37 @@ bool started(const Fd& report, StartFailure& failure) {
 
 }  // namespace
 
+// As execvp does it, but with the child's PATH and before the fork, where memory may be had.
+std::string find_program(const std::string& name, const Texts& environment) {
+  if (name.find('/') != std::string::npos) return name;
+  const auto found = environment.find("PATH");
+  std::string_view path = found == environment.end() ? kDefaultPath : found->second;
+  while (!path.empty()) {
+    const std::string_view folder = path.substr(0, path.find(':'));
+    path.remove_prefix(std::min(path.size(), folder.size() + 1));
+    std::string candidate = fmt::format("{}/{}", folder, name);
+    if (!folder.empty() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return {};
+}
+
 Result<Process> Process::start(const ProcessSpec& spec) {
   if (spec.command.empty()) return fail(Code::InvalidArgument, "there is no command to start");
-  const std::string program = look_up(spec.command.front(), spec.environment);
+  const std::string program = find_program(spec.command.front(), spec.environment);
   if (program.empty()) return cannot_start(spec, {StartFailure::Exec, ENOENT});
 
-  TRY(const Fd in, above_stdio(Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC))));
+  Pipe in;
+  Pipe channel;
+  if (spec.with_stdin) {
+    TRY(in, make_pipe());
+  } else {
+    TRY(in.read, above_stdio(Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC))));
+  }
   TRY(Pipe out, make_pipe());
   TRY(Pipe err, make_pipe());
+  if (spec.with_channel) {
+    TRY(channel, make_pipe());
+  }
   TRY(Pipe report, make_pipe());
   std::vector<std::string> arguments = spec.command;
   std::vector<std::string> environment;
@@ -217,9 +231,10 @@ Result<Process> Process::start(const ProcessSpec& spec) {
       .arguments = argv.data(),
       .environment = envp.data(),
       .folder = spec.working_directory.empty() ? nullptr : spec.working_directory.c_str(),
-      .in = in.get(),
+      .in = in.read.get(),
       .out = out.write.get(),
       .err = err.write.get(),
+      .channel = channel.write.get(),
       .report = report.write.get(),
       .cgroup_procs = spec.cgroup_procs,
       .hosts = spec.hosts_file.empty() ? nullptr : spec.hosts_file.c_str(),
@@ -240,23 +255,30 @@ Result<Process> Process::start(const ProcessSpec& spec) {
 
   process.pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid_, 0)));
   if (!process.pidfd_) return cannot_start(spec, {StartFailure::Prepare, errno});
-  for (const Fd* end : {&out.read, &err.read}) ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
+  for (const Fd* end : {&in.write, &out.read, &err.read, &channel.read})
+    if (*end) ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
+  process.stdin_ = std::move(in.write);
   process.stdout_ = std::move(out.read);
   process.stderr_ = std::move(err.read);
+  process.channel_ = std::move(channel.read);
   return process;
 }
 
 Process::Process(Process&& other) noexcept
     : pid_(std::exchange(other.pid_, 0)),
       pidfd_(std::move(other.pidfd_)),
+      stdin_(std::move(other.stdin_)),
       stdout_(std::move(other.stdout_)),
-      stderr_(std::move(other.stderr_)) {}
+      stderr_(std::move(other.stderr_)),
+      channel_(std::move(other.channel_)) {}
 
 Process& Process::operator=(Process&& other) noexcept {
   std::swap(pid_, other.pid_);
   pidfd_ = std::move(other.pidfd_);
+  stdin_ = std::move(other.stdin_);
   stdout_ = std::move(other.stdout_);
   stderr_ = std::move(other.stderr_);
+  channel_ = std::move(other.channel_);
   return *this;
 }
 

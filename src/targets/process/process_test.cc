@@ -85,6 +85,20 @@ TEST_CASE("process: only stdin, stdout and stderr are open, and stdin is empty")
   CHECK(read_all(process->take_stdout()) == "/dev/null\n");
 }
 
+TEST_CASE("process: what we write is its stdin, and what it writes to descriptor 3 is ours") {
+  auto process = Process::start({.command = {"sh", "-c", "cat >&3; ls /proc/$$/fd | wc -l"},
+                                 .environment = kEnvironment,
+                                 .with_stdin = true,
+                                 .with_channel = true});
+  REQUIRE(process);
+  {
+    const Fd in = process->take_stdin();
+    REQUIRE(::write(in.get(), "hello", 5) == 5);
+  }
+  CHECK(read_all(process->take_channel()) == "hello");
+  CHECK(read_all(process->take_stdout()) == "4\n");  // 0 to 3
+}
+
 TEST_CASE("process: it runs in its folder, in a session of its own, with default signals") {
   ::signal(SIGPIPE, SIG_IGN);
   const testing::TemporaryFolder folder;
