@@ -5,7 +5,10 @@
 //   #include "jobmill/jobs.h"
 //
 //   void send_mail(jobmill::Context& context, std::string to, int copies) {
-//     for (int i = 0; i < copies && !context.cancelled(); ++i) mail(to);
+//     for (int i = 0; i < copies && !context.cancelled(); ++i) {
+//       mail(to);
+//       context.progress(i + 1, copies);
+//     }
 //   }
 //   inline constexpr jobmill::Job<"mail.send", send_mail> SendMail{{.queue = "mail"}};
 //
@@ -19,8 +22,8 @@
 //   }
 //
 // The text "mail.send" names the handler in storage, so functions may be renamed and moved. A job
-// is done when its handler returns. It is run again after any exception but `fatal`, and when its
-// worker dies: handlers must stand being run twice.
+// is done when its handler returns, and what it returns is the job's result. It is run again after
+// any exception but `fatal`, and when its worker dies: handlers must stand being run twice.
 #pragma once
 
 #include <algorithm>
@@ -54,25 +57,63 @@ using std::chrono::system_clock;
 
 // --- handlers -----------------------------------------------------------------------------------
 
-// What a handler knows of the run that it is. One per run, used by the handler's thread.
+enum class Severity { info, warn, error };
+
+namespace detail {
+
+// Where goes what a handler tells while it runs. Safe from any thread.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void log(Severity severity, std::string_view text) = 0;
+  virtual void progress(std::int64_t done, std::int64_t total, std::int64_t failed) = 0;
+  virtual void result(std::string json) = 0;
+};
+
+}  // namespace detail
+
+// What a handler knows of the run that it is, and where it tells how it goes. One per run.
 struct Context {
   std::string id;   // of the job
   int attempt = 1;  // counts runs; what crashes and releases interrupted is not counted
   int max_attempts = 11;
   int crashes = 0;         // how often a worker died while it ran this job
   std::stop_token stop{};  // fires when the result is not wanted any more
+  // Of the producer, as W3C trace context has them; empty: there are none. For the handler's spans
+  // and requests.
+  std::string traceparent{};
+  std::string tracestate{};
+  detail::Sink* sink = nullptr;  // none, as in a test of a handler: nobody listens
 
   // After this run fails, the job stays FAILED.
   bool last_attempt() const { return attempt >= max_attempts; }
 
-  // The job was deleted, or its worker must end now and has put the job back. A handler that looks
-  // at this, or waits on `stop`, ends early; nothing forces it to.
+  // The job was deleted, takes longer than its timeout, or its worker must end now and has put the
+  // job back. A handler that looks at this, or waits on `stop`, ends early; nothing forces it to.
   bool cancelled() const { return stop.stop_requested(); }
+
+  // A line for people: `jobmill job logs`. From any thread of the handler. The last 10,000 lines or
+  // 1 MiB of an attempt are kept.
+  void log(std::string_view text) const { log(Severity::info, text); }
+  void log(Severity severity, std::string_view text) const {
+    if (sink != nullptr) sink->log(severity, text);
+  }
+
+  // How far it has come: done of total, of those failed. Cheap: the last one said goes with the
+  // worker's next beat.
+  void progress(std::int64_t done, std::int64_t total, std::int64_t failed = 0) const {
+    if (sink != nullptr) sink->progress(done, total, failed);
+  }
 };
 
 // Thrown by a handler: the job fails and is not retried.
 struct fatal : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+// Thrown by a handler: not now. The job runs again after that time, and no attempt is consumed.
+struct snooze {
+  seconds after;
 };
 
 // What Client and Worker throw. The code is for programs: invalid_argument, unauthenticated,
@@ -305,6 +346,7 @@ struct Options {
   std::string_view queue = "default";
   int priority = 0;           // 0..9, higher first within its queue
   int retries = 10;           // after 3, 9, 27 … seconds
+  seconds timeout{0};         // of one run; not 0: `stop` fires then, and the run has failed
   std::string_view labels{};  // up to three, with commas: "tenant:{0},nightly"; {0} is an argument
   std::string_view name{};    // shown to people: "mail to {0}"
 };
@@ -331,6 +373,12 @@ concept fits =
 }
 (std::make_index_sequence<sizeof...(U) == std::tuple_size_v<Tuple> ? sizeof...(U) : 0>{});
 
+// Whether what a handler returns is a result: any type with a Codec.
+template <class R>
+inline constexpr bool returns_json = Codable<std::remove_cvref_t<R>>;
+template <>
+inline constexpr bool returns_json<void> = false;
+
 template <class Tuple>
 inline constexpr bool all_codable = []<class... A>(std::type_identity<std::tuple<A...>>) {
   return (Codable<A> && ...);
@@ -343,6 +391,7 @@ struct Spec {
   std::string args;
   Options options;
   std::string id{};
+  std::string traceparent{};
   std::optional<system_clock::time_point> at{};
   int count = 1;
 };
@@ -398,9 +447,18 @@ struct Put {
   // A UUID, or any text: the same text is the same job. If it exists, it is left as it is; with
   // other arguments than these that is an error, idempotency_conflict.
   std::string id{};
+  // W3C trace context of what enqueues the job; its handler gets it, and so does every retry.
+  std::string traceparent{};
   std::optional<system_clock::time_point> at{};  // not before
   // That many jobs in one transaction; {i} in name, labels and string arguments is the index.
   int count = 1;
+};
+
+// What a job's handler returned.
+struct JobResult {
+  bool available = false;       // the job has succeeded, and its handler returned something
+  std::string json{};           // read it with Codec<T>::get
+  milliseconds retry_after{0};  // when to ask again; 0: there will be none
 };
 
 // What becomes of the runs that were missed because no server was there to make them.
@@ -426,7 +484,7 @@ class Bulk {
   template <class J, class... U>
   requires detail::fits<typename J::Args, U...> Bulk& add(const Put& put, const J& job, U&&... u) {
     specs_.push_back({std::string(job.kind), J::version, job.encode(std::forward<U>(u)...), job.opt,
-                      put.id, put.at, put.count});
+                      put.id, put.traceparent, put.at, put.count});
     return *this;
   }
 
@@ -489,6 +547,9 @@ class Client {
   // Runs a job again that has ended, or a scheduled one now. False: unknown, or it waits or runs.
   bool requeue(const JobId& id);
 
+  // Throws Error not_found when there is no such job.
+  JobResult result(const JobId& id);
+
  private:
   void put_recurring(const Recurrence& recurrence, const detail::Spec& spec);
 
@@ -513,12 +574,13 @@ class Worker {
   Worker& queues(std::initializer_list<std::string_view> queues);  // strict order; default: all
 
   // Until the token fires: then it claims no more, runs on for the grace (JOBMILL_GRACE, 25 s),
-  // puts back what still runs, tells that to its handlers, and returns when they have. Also
+  // puts back what still runs, tells that to its handlers, and returns when they have. A run that
+  // is not over that long after its timeout is given up in the same way. Also
   // returns when the server told it to stop. A server that is away is waited for.
   // Throws Error when the server refuses the worker.
   void run(std::stop_token stop);
 
-  // The handlers by kind; each takes the arguments' JSON texts.
+  // The handlers by kind; each takes the arguments' JSON texts, and hands its result to the sink.
   std::map<std::string, std::function<void(Context&, std::vector<std::string>)>, std::less<>> table;
 
  private:
@@ -530,10 +592,17 @@ class Worker {
       if (json.size() != Handle::S::n)
         throw fatal("expected " + std::to_string(Handle::S::n) + " arguments, got " +
                     std::to_string(json.size()));
-      [&]<std::size_t... I>(std::index_sequence<I...>) {
-        Fn(context, Codec<std::tuple_element_t<I, typename Handle::Args>>::get(json[I])...);
+      const auto call = [&]<std::size_t... I>(std::index_sequence<I...>) {
+        return Fn(context, Codec<std::tuple_element_t<I, typename Handle::Args>>::get(json[I])...);
+      };
+      constexpr std::make_index_sequence<Handle::S::n> kEach{};
+      if constexpr (detail::returns_json<typename Handle::S::result>) {
+        const auto result = call(kEach);
+        if (context.sink != nullptr)
+          context.sink->result(Codec<std::remove_const_t<decltype(result)>>::put(result));
+      } else {
+        call(kEach);
       }
-      (std::make_index_sequence<Handle::S::n>{});
     };
   }
 

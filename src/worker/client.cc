@@ -33,6 +33,8 @@ jobs::JobSpec job_spec(const detail::Spec& spec) {
   job.priority = spec.options.priority;
   job.labels = split_labels(spec.options.labels);
   job.retries = spec.options.retries;
+  job.extra.timeout = spec.options.timeout;
+  job.extra.trace.parent = spec.traceparent;
   if (spec.at) job.run_at = std::chrono::floor<Duration>(*spec.at);
   if (spec.count != 1 || (spec.id.empty() && has_index(spec.options))) job.count = spec.count;
   return job;
@@ -93,6 +95,13 @@ void Client::put_recurring(const Recurrence& recurrence, const detail::Spec& spe
 
 bool Client::cancel(const JobId& id) {
   return done(store_->jobs().remove(id.uuid, "cancelled by its producer", store_->now()));
+}
+
+JobResult Client::result(const JobId& id) {
+  auto outcome = worker::value_or_throw(store_->jobs().result(id.uuid, store_->now()));
+  return {.available = outcome.available,
+          .json = std::move(outcome.json),
+          .retry_after = std::chrono::ceil<milliseconds>(outcome.retry_after)};
 }
 
 bool Client::requeue(const JobId& id) {

@@ -80,29 +80,21 @@ std::optional<jobs::Failure> refusal(const Registry& registry, const jobs::Job& 
   return std::nullopt;
 }
 
-void call(const Registry& registry, const jobs::Job& job, std::stop_token stop) {
+void call(const Registry& registry, Run& run) {
+  const jobs::Job& job = run.job();
   Context context{.id = job.id,
                   .attempt = job.attempt,
                   .max_attempts = job.max_attempts,
                   .crashes = job.crashes,
-                  .stop = std::move(stop)};
+                  .stop = run.stop(),
+                  .traceparent = job.extra.trace.parent,
+                  .tracestate = job.extra.trace.state,
+                  .sink = &run};
   registry.handlers.find(job.kind)->second(context, detail::get_items(job.args));
 }
 
-// None: it succeeded.
-std::optional<jobs::Failure> outcome(const Registry& registry, const jobs::Job& job,
-                                     std::stop_token stop) {
-  if (auto refused = refusal(registry, job)) return refused;
-  try {
-    call(registry, job, std::move(stop));
-    return std::nullopt;
-  } catch (const std::exception& error) {
-    return failure_of(error);
-  } catch (...) {
-    jobs::Failure failure;
-    failure.type = readable(abi::__cxa_current_exception_type()->name());
-    return failure;
-  }
+jobs::Settlement failed(jobs::Failure failure) {
+  return {.kind = jobs::Settlement::Kind::Fail, .failure = std::move(failure)};
 }
 
 }  // namespace
@@ -113,14 +105,20 @@ std::vector<std::string> Registry::kinds() const {
   return names;
 }
 
-jobs::Settlement run_job(const Registry& registry, const jobs::ClaimedJob& job,
-                         std::stop_token stop) {
-  auto failure = outcome(registry, job.job, std::move(stop));
-  return {.kind = failure ? jobs::Settlement::Kind::Fail : jobs::Settlement::Kind::Complete,
-          .job_id = job.job.id,
-          .lock_token = job.lock_token,
-          .failure = failure.value_or(jobs::Failure{}),
-          .reason = {}};
+jobs::Settlement run_job(const Registry& registry, Run& run) {
+  if (auto refused = refusal(registry, run.job())) return failed(*std::move(refused));
+  try {
+    call(registry, run);
+    return {.kind = jobs::Settlement::Kind::Complete};
+  } catch (const snooze& later) {
+    return {.kind = jobs::Settlement::Kind::Snooze, .after = later.after};
+  } catch (const std::exception& error) {
+    return failed(failure_of(error));
+  } catch (...) {
+    jobs::Failure failure;
+    failure.type = readable(abi::__cxa_current_exception_type()->name());
+    return failed(std::move(failure));
+  }
 }
 
 }  // namespace jobmill::worker

@@ -3,12 +3,11 @@
 
 #include <functional>
 #include <map>
-#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "jobmill/jobs.h"
-#include "jobs/job_store.h"
+#include "worker/run.h"
 
 namespace jobmill::worker {
 
@@ -21,8 +20,7 @@ struct Registry {
   std::vector<std::string> kinds() const;
 };
 
-// Runs one job and says how it ended. Whatever the handler throws becomes a failure.
-jobs::Settlement run_job(const Registry& registry, const jobs::ClaimedJob& job,
-                         std::stop_token stop);
+// Runs one job and says how it ended. Whatever the handler throws becomes a failure, but `snooze`.
+jobs::Settlement run_job(const Registry& registry, Run& run);
 
 }  // namespace jobmill::worker

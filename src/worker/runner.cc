@@ -4,6 +4,11 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/duration.h"
 
 namespace jobmill::worker {
 namespace {
@@ -15,18 +20,57 @@ constexpr Duration kFirstPause = 100ms;  // doubles
 constexpr Duration kLongestPause = 2s;
 constexpr Duration kFlush = 5s;  // for the last reports; then the leases decide
 constexpr std::size_t kMostReports = 256;
+// Of log lines in one beat: as JSON still below the 4 MiB that the server takes at once.
+constexpr std::size_t kMostLogBytes = 512u << 10;
 
 // The server may do it next time; nothing is wrong with what we asked.
 bool passing(Code code) {
   return code == Code::Unavailable || code == Code::Timeout || code == Code::Exhausted;
 }
 
+// As jobs::Failure says it. What the run itself says of its end is only the cause.
+jobs::Settlement timed_out(const Run& run, const jobs::Settlement& own) {
+  const jobs::Extra& limits = run.job().extra;
+  jobs::Settlement settlement{.kind = jobs::Settlement::Kind::Fail};
+  settlement.failure.type = "jobmill.Timeout";
+  settlement.failure.message = limits.timeout > Duration::zero()
+                                   ? "it was not done within " + to_text(limits.timeout)
+                                   : "it said nothing for " + to_text(limits.progress_timeout);
+  if (own.kind == jobs::Settlement::Kind::Fail) {
+    settlement.failure.cause_type = own.failure.type;
+    settlement.failure.cause_message = own.failure.message;
+    settlement.failure.stack = own.failure.stack;
+  }
+  return settlement;
+}
+
+jobs::Settlement released() {
+  return {.kind = jobs::Settlement::Kind::Release, .reason = "its worker stopped"};
+}
+
+// The server has said so; it knows no lease of it.
+bool is_not_ours(Ending ending) { return ending == Ending::Deleted || ending == Ending::Lost; }
+
+// A success goes with what the run returned, if the store takes so much.
+void add_result(jobs::Settlement& settlement, std::string result) {
+  if (settlement.kind != jobs::Settlement::Kind::Complete) return;
+  if (result.size() <= jobs::kMaxResultBytes) {
+    settlement.result = std::move(result);
+    return;
+  }
+  settlement.kind = jobs::Settlement::Kind::Fail;
+  settlement.failure.type = "jobmill.ResultTooLarge";
+  settlement.failure.message =
+      fmt::format("its result has {} bytes, of at most {}", result.size(), jobs::kMaxResultBytes);
+  settlement.failure.retry = jobs::RetryRule::Never;
+}
+
 }  // namespace
 
-Runner::Runner(Store& store, Registry registry, RunnerOptions options)
+Runner::Runner(Store& store, MakeWork make_work, RunnerOptions options)
     : store_(store),
       jobs_(store.jobs()),
-      registry_(std::move(registry)),
+      make_work_(std::move(make_work)),
       options_(std::move(options)) {}
 
 void Runner::run(std::stop_token stop) {
@@ -107,6 +151,7 @@ bool Runner::announce(const std::stop_token& stop) {
       const std::lock_guard lock(mutex_);
       registration_ = *std::move(admitted);
       ever_registered_ = true;
+      look_ = true;
       life_.notify_all();
       return true;
     }
@@ -141,22 +186,22 @@ void Runner::accept(jobs::Claimed claimed) {
   if (claimed.state == jobs::WorkerState::Stop) set_state(claimed.state, std::nullopt);
   const std::lock_guard lock(mutex_);
   for (jobs::ClaimedJob& job : claimed.jobs) {
-    auto held = std::make_shared<Held>(Held{.job = std::move(job), .stop = {}});
-    held_[held->job.lock_token] = held;
+    auto held = std::make_shared<Held>(std::move(job), store_);
+    if (held->run.deadline()) look_ = true;
+    held_[held->run.lock_token()] = held;
     ready_.push_back(std::move(held));
     ++busy_;
     work_.notify_one();
   }
+  if (look_) life_.notify_all();
 }
 
 // --- a slot -------------------------------------------------------------------------------------
 
 void Runner::run_jobs(const std::stop_token& stop) {
-  while (const auto held = next_job(stop)) {
-    const std::stop_token token = held->stop.get_token();
-    finished(*held,
-             token.stop_requested() ? jobs::Settlement{} : run_job(registry_, held->job, token));
-  }
+  const Work work = make_work_();
+  while (const auto held = next_job(stop))
+    finished(held, held->run.stop().stop_requested() ? released() : work(held->run));
 }
 
 std::shared_ptr<Runner::Held> Runner::next_job(const std::stop_token& stop) {
@@ -167,13 +212,36 @@ std::shared_ptr<Runner::Held> Runner::next_job(const std::stop_token& stop) {
   return held;
 }
 
-void Runner::finished(const Held& held, jobs::Settlement settlement) {
+void Runner::finished(const std::shared_ptr<Held>& held, jobs::Settlement settlement) {
+  add_result(settlement, held->run.take_result());
   const std::lock_guard lock(mutex_);
   --busy_;
   free_.notify_one();
-  if (held.abandoned) {
-    held_.erase(held.job.lock_token);
+  if (held->decided) {
+    held_.erase(held->run.lock_token());
     drained_.notify_all();
+    return;
+  }
+  switch (held->run.ending()) {
+    case Ending::Timeout:
+      return close(held, timed_out(held->run, settlement));
+    case Ending::Drain:
+      return close(held, released());
+    default:
+      return close(held, std::move(settlement));
+  }
+}
+
+// What it told goes first: with the settlement its lease ends.
+void Runner::close(const std::shared_ptr<Held>& held, jobs::Settlement settlement) {
+  held->decided = true;
+  settlement.job_id = held->run.job().id;
+  settlement.lock_token = held->run.lock_token();
+  if (registration_ && (held->in_flight || held->run.has_news())) {
+    held->telling = true;
+    closing_.push_back({held, std::move(settlement)});
+    look_ = true;
+    life_.notify_all();
     return;
   }
   ended_.push_back(std::move(settlement));
@@ -235,33 +303,135 @@ void Runner::forget(const std::vector<jobs::Settlement>& batch) {
 
 void Runner::keep_alive(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
+  std::string known;  // the worker's id that the beat belongs to
+  Instant next_beat{};
   while (!stop.stop_requested()) {
-    if (!registration_) {
-      life_.wait(lock, stop, [&] { return registration_.has_value(); });
+    const Instant now = std::chrono::steady_clock::now();
+    look_ = false;
+    end_overdue(now);
+    const auto current = registration_;
+    if (current && current->worker_id != known) {
+      known = current->worker_id;
+      next_beat = now + beat_interval();
+    }
+    next_beat = std::min(next_beat, now + beat_interval());
+    if (current && now >= next_beat) {
+      lock.unlock();
+      const Duration pause = beat(*current);
+      lock.lock();
+      next_beat = std::chrono::steady_clock::now() + pause;
       continue;
     }
-    const jobs::Registration current = *registration_;
-    const bool replaced = life_.wait_for(lock, stop, current.beat, [&] {
-      return !registration_ || registration_->worker_id != current.worker_id;
-    });
-    if (replaced || stop.stop_requested()) continue;
-    lock.unlock();
-    beat(current);
-    lock.lock();
+    const bool news = life_.wait_until(lock, stop, next_look(next_beat), [&] { return look_; });
+    if (news && !closing_.empty()) next_beat = {};  // they wait for nothing else
   }
 }
 
-void Runner::beat(const jobs::Registration& current) {
-  std::vector<jobs::Lease> leases;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [token, held] : held_)
-      if (!held->abandoned) leases.push_back({held->job.job.id, token});
+// Runs whose time is over, and those that went on for the whole grace after it.
+void Runner::end_overdue(Instant now) {
+  std::vector<std::shared_ptr<Held>> overdue;
+  for (const auto& [token, held] : held_) {
+    if (held->decided) continue;
+    if (held->run.ending() == Ending::None) {
+      if (const auto deadline = held->run.deadline(); deadline && *deadline <= now)
+        held->run.end(Ending::Timeout);
+    } else if (held->run.ending() == Ending::Timeout &&
+               *held->run.ended_at() + options_.grace + options_.force <= now) {
+      overdue.push_back(held);
+    }
   }
-  const auto answer = jobs_.beat(current.worker_id, leases, store_.now());
-  if (answer) return obey(*answer);
-  if (answer.error().code == Code::NotFound) return worker_gone(current.worker_id);
-  complain("the server does not hear that this worker lives", answer.error());
+  for (const auto& held : overdue) close(held, timed_out(held->run, {}));
+}
+
+// When the beat has something to do, if nothing else happens.
+Runner::Instant Runner::next_look(Instant next_beat) const {
+  Instant next = registration_ ? next_beat : std::chrono::steady_clock::now() + 1h;
+  for (const auto& [token, held] : held_) {
+    if (held->decided) continue;
+    if (held->run.ending() == Ending::None) {
+      if (const auto deadline = held->run.deadline()) next = std::min(next, *deadline);
+    } else if (held->run.ending() == Ending::Timeout) {
+      next = std::min(next, *held->run.ended_at() + options_.grace + options_.force);
+    }
+  }
+  return next;
+}
+
+// As the server asks for, or more often: who must speak every few seconds is heard in time.
+Duration Runner::beat_interval() const {
+  Duration interval = registration_ ? registration_->beat : Duration(1s);
+  for (const auto& [token, held] : held_)
+    if (const Duration limit = held->run.job().extra.progress_timeout; limit > Duration::zero())
+      interval = std::min(interval, std::max<Duration>(limit / 3, 10ms));
+  return interval;
+}
+
+// How long to wait before the next one.
+Duration Runner::beat(const jobs::Registration& current) {
+  auto reports = news();
+  const auto answer = jobs_.beat(current.worker_id, reports, store_.now());
+  if (answer) {
+    obey(*answer);
+    told();
+  } else if (answer.error().code == Code::NotFound) {
+    worker_gone(current.worker_id);
+  } else {
+    complain("the server does not hear that this worker lives", answer.error());
+    if (passing(answer.error().code))
+      put_back(std::move(reports));
+    else
+      tell_no_more();
+  }
+  const std::lock_guard lock(mutex_);
+  if (closing_.empty()) return beat_interval();
+  return answer ? Duration::zero() : std::min<Duration>(beat_interval(), 1s);
+}
+
+// Of all jobs that are ours; what is about to end tells first.
+std::vector<jobs::Report> Runner::news() {
+  const std::lock_guard lock(mutex_);
+  std::size_t room = kMostLogBytes;
+  std::vector<jobs::Report> reports;
+  const auto add = [&](Held& held) {
+    reports.push_back(held.run.take_news(room));
+    const jobs::Report& report = reports.back();
+    for (const jobs::LogLine& line : report.logs) room -= std::min(room, line.text.size());
+    held.in_flight = report.progress || !report.logs.empty();
+  };
+  for (const Closing& closing : closing_) add(*closing.held);
+  for (const auto& [token, held] : held_)
+    if (!held->telling && !is_not_ours(held->run.ending())) add(*held);
+  return reports;
+}
+
+void Runner::put_back(std::vector<jobs::Report> news) {
+  const std::lock_guard lock(mutex_);
+  for (jobs::Report& report : news) {
+    const auto found = held_.find(report.lock_token);
+    if (found == held_.end()) continue;
+    found->second->in_flight = false;
+    found->second->run.put_back(std::move(report));
+  }
+}
+
+// What has told everything is settled.
+void Runner::told() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [token, held] : held_) held->in_flight = false;
+  std::erase_if(closing_, [&](Closing& closing) {
+    if (closing.held->run.has_news()) return false;
+    ended_.push_back(std::move(closing.settlement));
+    return true;
+  });
+  reports_.notify_one();
+}
+
+void Runner::tell_no_more() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [token, held] : held_) held->in_flight = false;
+  for (Closing& closing : closing_) ended_.push_back(std::move(closing.settlement));
+  closing_.clear();
+  reports_.notify_one();
 }
 
 void Runner::obey(const jobs::BeatAnswer& answer) {
@@ -269,9 +439,13 @@ void Runner::obey(const jobs::BeatAnswer& answer) {
   const std::lock_guard lock(mutex_);
   for (const jobs::Cancel& cancel : answer.cancel)
     for (const auto& [token, held] : held_)
-      if (held->job.job.id == cancel.job_id) {
-        held->abandoned = true;
-        held->stop.request_stop();
+      if (held->run.job().id == cancel.job_id && !held->decided) {
+        if (cancel.reason == "timeout") {
+          held->run.end(Ending::Timeout);
+          continue;
+        }
+        held->decided = true;
+        held->run.end(cancel.reason == "deleted" ? Ending::Deleted : Ending::Lost);
       }
 }
 
@@ -281,11 +455,19 @@ void Runner::worker_gone(const std::string& worker_id) {
   const std::lock_guard lock(mutex_);
   if (!registration_ || registration_->worker_id != worker_id) return;
   registration_.reset();
-  for (const auto& [token, held] : held_) {
-    held->abandoned = true;
-    held->stop.request_stop();
-  }
+  look_ = true;
+  lose_all();
   life_.notify_all();
+}
+
+void Runner::lose_all() {
+  for (Closing& closing : closing_) held_.erase(closing.held->run.lock_token());
+  closing_.clear();
+  for (const auto& [token, held] : held_) {
+    held->decided = true;
+    held->run.end(Ending::Lost);
+  }
+  drained_.notify_all();
 }
 
 void Runner::set_state(jobs::WorkerState state, std::optional<TimePoint> drain_until) {
@@ -310,29 +492,28 @@ void Runner::drain() {
       drain_until_ ? std::max(*drain_until_ - store_.now(), Duration::zero()) : options_.grace;
   const auto settled = [&] { return held_.empty(); };
   if (drained_.wait_until(lock, begin + grace, settled)) return;
-  lock.unlock();
-  put_back();
-  lock.lock();
-  drained_.wait_for(lock, kFlush, [&] { return ended_.empty() && reporting_ == 0; });
+  if (options_.force > Duration::zero()) {
+    force_ends();
+    if (drained_.wait_for(lock, options_.force, settled)) return;
+  }
+  release_rest();
+  drained_.wait_for(lock, kFlush,
+                    [&] { return closing_.empty() && ended_.empty() && reporting_ == 0; });
+}
+
+void Runner::force_ends() {
+  for (const auto& [token, held] : held_)
+    if (!held->decided) held->run.end(Ending::Drain);
 }
 
 // What is not finished is released, which consumes no attempt. Its handler is told, and whatever it
 // does then is not taken for its result.
-void Runner::put_back() {
-  const std::lock_guard lock(mutex_);
+void Runner::release_rest() {
   for (const auto& [token, held] : held_) {
-    const bool reported = std::ranges::any_of(
-        ended_, [&](const jobs::Settlement& settlement) { return settlement.lock_token == token; });
-    if (reported || held->abandoned) continue;
-    held->abandoned = true;
-    ended_.push_back({.kind = jobs::Settlement::Kind::Release,
-                      .job_id = held->job.job.id,
-                      .lock_token = token,
-                      .failure = {},
-                      .reason = "its worker stopped"});
-    held->stop.request_stop();
+    if (held->decided) continue;
+    close(held, released());
+    held->run.end(Ending::Drain);
   }
-  reports_.notify_one();
 }
 
 void Runner::leave() {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,35 +14,51 @@
 #include <vector>
 
 #include "base/log.h"
-#include "worker/run_job.h"
+#include "worker/run.h"
 #include "worker/store.h"
 
 namespace jobmill::worker {
 
 struct RunnerOptions {
   jobs::WorkerSpec spec;
+  // How long runs may go on after the worker was told to end, and after their own time is over.
   Duration grace = std::chrono::seconds(25);
+  // How long the work needs to force its end after that, when it can: what goes back then has
+  // ended. Zero: it cannot be forced, and what goes back may still run for a while.
+  Duration force{};
 };
 
+// Called by each slot, on its thread, before its first job: what the slot needs lives as long as
+// it.
+using MakeWork = std::function<Work()>;
+
 // One worker while it runs: a claimer that waits for jobs and takes as many as slots are free, the
-// slots, a beat, and a settler that reports in batches whatever has ended. Each is a thread; what
-// they share is guarded by one mutex.
+// slots, a beat that also carries what the runs tell, and a settler that reports in batches
+// whatever has ended. Each is a thread; what they share is guarded by one mutex.
 //
 // A server that is away is waited for: jobs run on, and their ends are reported when it is back.
 class Runner {
  public:
-  Runner(Store& store, Registry registry, RunnerOptions options);
+  Runner(Store& store, MakeWork make_work, RunnerOptions options);
 
   // Until the token fires, or the server says so; then drains. Throws Error when the server refuses
   // the worker at its first registration.
   void run(std::stop_token stop);
 
  private:
+  using Instant = Run::Instant;
+
   // A job in our hands: claimed, and not yet known to be settled.
   struct Held {
-    jobs::ClaimedJob job;
-    std::stop_source stop;
-    bool abandoned = false;  // its result is not wanted any more
+    Held(jobs::ClaimedJob job, const Store& store) : run(std::move(job), store) {}
+    Run run;
+    bool decided = false;    // how it ends is settled or to be settled: its result is not taken
+    bool telling = false;    // in closing_
+    bool in_flight = false;  // what it told is on its way
+  };
+  struct Closing {
+    std::shared_ptr<Held> held;
+    jobs::Settlement settlement;
   };
 
   // The claimer.
@@ -54,7 +72,8 @@ class Runner {
   // A slot.
   void run_jobs(const std::stop_token& stop);
   std::shared_ptr<Held> next_job(const std::stop_token& stop);
-  void finished(const Held& held, jobs::Settlement settlement);
+  void finished(const std::shared_ptr<Held>& held, jobs::Settlement settlement);
+  void close(const std::shared_ptr<Held>& held, jobs::Settlement settlement);
 
   // The settler.
   void settle_jobs(const std::stop_token& stop);
@@ -64,15 +83,24 @@ class Runner {
 
   // The beat.
   void keep_alive(const std::stop_token& stop);
-  void beat(const jobs::Registration& current);
+  void end_overdue(Instant now);
+  Instant next_look(Instant next_beat) const;
+  Duration beat_interval() const;
+  Duration beat(const jobs::Registration& current);
+  std::vector<jobs::Report> news();
+  void put_back(std::vector<jobs::Report> news);
+  void told();
+  void tell_no_more();
   void obey(const jobs::BeatAnswer& answer);
   void worker_gone(const std::string& worker_id);
+  void lose_all();
   void set_state(jobs::WorkerState state, std::optional<TimePoint> drain_until);
 
   // The end.
   void wait_for_end(std::stop_token stop);
   void drain();
-  void put_back();
+  void force_ends();
+  void release_rest();
   void leave();
 
   void pause(Duration& backoff, const std::stop_token& stop);
@@ -81,7 +109,7 @@ class Runner {
 
   Store& store_;
   jobs::JobStore& jobs_;
-  const Registry registry_;
+  const MakeWork make_work_;
   const RunnerOptions options_;
   SystemClock log_clock_;
   Log log_{log_clock_, {.level = LogLevel::Warn}};
@@ -96,13 +124,15 @@ class Runner {
   std::deque<std::shared_ptr<Held>> ready_;            // claimed, not yet in a slot
   int busy_ = 0;                                       // jobs in ready_ or in a slot
   std::map<std::string, std::shared_ptr<Held>> held_;  // by lock token
+  std::deque<Closing> closing_;                        // have something to tell before they end
   std::deque<jobs::Settlement> ended_;                 // to be reported
+  bool look_ = false;                                  // the beat has to think again
   std::size_t reporting_ = 0;                          // taken out of ended_, not yet answered
 
   std::condition_variable_any work_;     // ready_ grew
   std::condition_variable_any free_;     // busy_ fell
   std::condition_variable_any reports_;  // ended_ grew
-  std::condition_variable_any life_;     // registration, refusal, end
+  std::condition_variable_any life_;     // registration, refusal, end, look_
   std::condition_variable_any drained_;  // held_ or reporting_ fell
 };
 
