@@ -96,31 +96,36 @@ std::optional<ApiClient> ApiClient::from(const Arguments& arguments) {
   return output ? connect(arguments, *output) : std::nullopt;
 }
 
-std::optional<ApiClient> ApiClient::connect(const Arguments& arguments, Output output) {
-  ApiClient client;
-  client.url_ = arguments.get("server", environment("JOBMILL_URL"));
-  if (client.url_.empty()) client.url_ = kDefaultUrl;
-  while (client.url_.ends_with('/')) client.url_.pop_back();
-
-  client.output_ = output;
-  client.namespace_ = arguments.get("namespace", "default");
-
-  std::string user = arguments.get("user", environment("JOBMILL_USER"));
+Result<ServerAccess> server_access(const Arguments& arguments) {
+  ServerAccess access;
+  access.url = arguments.get("server", environment("JOBMILL_URL"));
+  if (access.url.empty()) access.url = kDefaultUrl;
+  while (access.url.ends_with('/')) access.url.pop_back();
+  access.token = Secret(arguments.get("token", environment("JOBMILL_TOKEN")));
+  access.user = arguments.get("user", environment("JOBMILL_USER"));
   std::string password = environment("JOBMILL_PASSWORD");
   if (arguments.has("password-file")) {
-    auto text = read_text_file(arguments.get("password-file"), 64u << 10);
-    if (!text) {
-      client.complain(kUsage, text.error().message);
-      return std::nullopt;
-    }
-    password = *std::move(text);
+    TRY(password, read_text_file(arguments.get("password-file"), 64u << 10));
     while (password.ends_with('\n') || password.ends_with('\r')) password.pop_back();
   }
-  const std::string token = arguments.get("token", environment("JOBMILL_TOKEN"));
-  if (!token.empty())
-    client.authorization_ = "Bearer " + token;
-  else if (!user.empty())
-    client.authorization_ = http::basic_authorization(user, password);
+  access.password = Secret(std::move(password));
+  return access;
+}
+
+std::optional<ApiClient> ApiClient::connect(const Arguments& arguments, Output output) {
+  ApiClient client;
+  client.output_ = output;
+  client.namespace_ = arguments.get("namespace", "default");
+  const auto access = server_access(arguments);
+  if (!access) {
+    client.complain(kUsage, access.error().message);
+    return std::nullopt;
+  }
+  client.url_ = access->url;
+  if (!access->token.empty())
+    client.authorization_ = "Bearer " + access->token.reveal();
+  else if (!access->user.empty())
+    client.authorization_ = http::basic_authorization(access->user, access->password.reveal());
   client.client_ = std::make_shared<http::Client>();
   return client;
 }

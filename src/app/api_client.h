@@ -9,6 +9,7 @@
 
 #include "app/command_line.h"
 #include "base/document.h"
+#include "base/secret.h"
 #include "http/client.h"
 
 namespace jobmill::app {
@@ -27,6 +28,15 @@ struct Reply {
 };
 
 enum class Output { Table, Json, Yaml, Name };
+
+// Where the server is and who we are, by flags and environment.
+struct ServerAccess {
+  std::string url;  // without a slash at its end
+  Secret token;     // goes before a user
+  std::string user;
+  Secret password;
+};
+Result<ServerAccess> server_access(const Arguments& arguments);
 
 // The control server as the command line sees it. Commands talk to the server only, never to its
 // files.
