@@ -208,6 +208,14 @@ void Postgres::end_with(int signal) {
 void Postgres::stop() { end_with(SIGINT); }
 void Postgres::crash() { end_with(SIGQUIT); }
 
+void Postgres::restart_as_standby() {
+  stop();
+  const std::string sign = folder_ + "/data/standby.signal";
+  std::ofstream{sign};
+  give_to_server(sign);
+  start();
+}
+
 std::string Postgres::fresh_schema() {
   const std::string name = "s" + std::to_string(++schemas_);
   execute("CREATE SCHEMA " + name);

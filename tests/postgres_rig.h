@@ -35,6 +35,7 @@ class Postgres {
   void stop();   // in order: connections are ended
   void crash();  // the server and all of its processes at once
   void start();
+  void restart_as_standby();  // of nobody: read-only until pg_promote()
   bool running() const { return server_ > 0; }
 
   // An empty schema that is its connections' own, in the database "postgres": the quick way to a

@@ -88,6 +88,7 @@ struct Connection::State {
   Fault lose_as_said() { return lose(std::string(PQerrorMessage(handle.get()))); }
 
   Status flush_and_read();
+  Status drain();
   Status pump();
 };
 
@@ -245,6 +246,12 @@ Status Connection::State::flush_and_read() {
   return {};
 }
 
+// Until all that was given to libpq is on its way, or the connection is lost.
+Status Connection::State::drain() {
+  while (PQflush(handle.get()) > 0) TRY_VOID(flush_and_read());
+  return {};
+}
+
 // Until PQgetResult has something and does not block.
 Status Connection::State::pump() {
   while (PQisBusy(handle.get()) != 0) {
@@ -290,7 +297,7 @@ class Connection::Exchange {
   Result<std::vector<Rows>> run() {
     state_.sqlstate.clear();
     if (!state_.handle) return state_.lose("it is closed");
-    if (!send()) return state_.lose_as_said();
+    TRY_VOID(send());
     TRY_VOID(collect());
     if (!fault_) return std::move(rows_);
     if (lost_) state_.handle.reset();
@@ -300,20 +307,31 @@ class Connection::Exchange {
   std::optional<std::size_t> failed_step() const { return failed_step_; }
 
  private:
-  bool send() {
+  // libpq moves what it has not sent each time it sends, so it is not given too much at once.
+  static constexpr std::size_t kUnsent = std::size_t{256} << 10;
+
+  Status send() {
     PGconn* const connection = state_.handle.get();
     awaited_.reserve(calls_.size());
-    std::unordered_set<const Statement*> preparing;
+    std::size_t unsent = 0;
     for (std::size_t i = 0; i < calls_.size(); ++i) {
-      const Statement* statement = calls_[i].statement;
-      if (!state_.prepared.contains(statement) && preparing.insert(statement).second) {
-        if (!send_prepare(connection, calls_[i])) return false;
-        awaited_.push_back({.step = i, .prepares = true});
-      }
-      if (!send_execute(connection, calls_[i])) return false;
-      awaited_.push_back({.step = i, .prepares = false});
+      if (!send_step(connection, i)) return state_.lose_as_said();
+      unsent += calls_[i].parameters->bytes();
+      if (unsent < kUnsent) continue;
+      TRY_VOID(state_.drain());
+      unsent = 0;
     }
-    return PQpipelineSync(connection) == 1;
+    return PQpipelineSync(connection) == 1 ? Status() : state_.lose_as_said();
+  }
+
+  bool send_step(PGconn* connection, std::size_t step) {
+    const Call& call = calls_[step];
+    if (!state_.prepared.contains(call.statement) && preparing_.insert(call.statement).second) {
+      if (!send_prepare(connection, call)) return false;
+      awaited_.push_back({.step = step, .prepares = true});
+    }
+    awaited_.push_back({.step = step, .prepares = false});
+    return send_execute(connection, call);
   }
 
   // Takes all answers up to the end of the transaction, the failed ones too: the connection is to
@@ -364,6 +382,7 @@ class Connection::Exchange {
 
   State& state_;
   std::span<const Call> calls_;
+  std::unordered_set<const Statement*> preparing_;
   std::vector<Awaited> awaited_;
   std::size_t next_ = 0;  // of awaited_
   std::vector<Rows> rows_;

@@ -216,6 +216,12 @@ Parameters& Parameters::array(Array&& array) {
   return *this;
 }
 
+std::size_t Parameters::bytes() const {
+  std::size_t sum = bytes_.size();
+  for (const std::string& array : arrays_) sum += array.size();
+  return sum;
+}
+
 std::vector<const char*> Parameters::values() const {
   std::vector<const char*> values;
   values.reserve(places_.size());

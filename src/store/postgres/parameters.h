@@ -126,6 +126,7 @@ class Parameters {
   Parameters& array(Array&& array);
 
   int size() const { return static_cast<int>(types_.size()); }
+  std::size_t bytes() const;  // of all values
   // What libpq's functions take, each of size(); valid until the next change.
   const std::uint32_t* types() const { return types_.data(); }
   const int* lengths() const { return lengths_.data(); }

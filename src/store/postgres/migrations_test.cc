@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/postgres/migrations.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "store/postgres/test_connection.h"
+
+namespace jobmill::postgres {
+namespace {
+
+using testing::Postgres;
+
+constexpr Statement kTables{"count_tables",
+                            "SELECT count(*) FROM pg_class"
+                            " WHERE relnamespace = current_schema()::regnamespace"
+                            "   AND relkind = 'r' AND relname LIKE 'jobmill\\_%'"};
+
+std::int64_t tables(Connection& connection) {
+  const auto rows = connection.run(kTables);
+  REQUIRE_MESSAGE(rows, (rows ? "" : rows.error().message));
+  return rows->int8(0, 0);
+}
+
+void must(const Status& status) { REQUIRE_MESSAGE(status, (status ? "" : status.error().message)); }
+
+}  // namespace
+
+TEST_CASE("postgres migrations: they are numbered from 1 without gaps") {
+  int expected = 0;
+  for (const Migration* migration : migrations()) CHECK(migration->number == ++expected);
+  CHECK(known_schema() == expected);
+}
+
+TEST_CASE("postgres migrations: an empty database is brought to this program's schema") {
+  Connection connection = connect(Postgres::shared().fresh_schema());
+  CHECK(*schema_version(connection) == 0);
+  const Status empty = check_schema(connection);
+  REQUIRE_FALSE(empty);
+  CHECK(empty.error().code == Code::Unsupported);
+  CHECK(mentions(empty.error(), "run jobmill migrate"));
+  CHECK(tables(connection) == 0);  // asking changes nothing
+
+  must(migrate(connection));
+  CHECK(*schema_version(connection) == known_schema());
+  must(check_schema(connection));
+  const std::int64_t made = tables(connection);
+  CHECK(made > 1);
+  must(migrate(connection));  // again: nothing to do
+  CHECK(tables(connection) == made);
+}
+
+TEST_CASE("postgres migrations: several programs at once do it once") {
+  const std::string url = Postgres::shared().fresh_schema();
+  std::vector<Connection> connections;
+  for (int i = 0; i < 4; ++i) connections.push_back(connect(url));
+  std::vector<std::optional<Fault>> faults(connections.size());
+  {
+    std::vector<std::jthread> programs;
+    for (std::size_t i = 0; i < connections.size(); ++i) {
+      programs.emplace_back([&, i] {
+        if (Status done = migrate(connections[i]); !done) faults[i] = std::move(done).error();
+      });
+    }
+  }
+  for (const auto& fault : faults) CHECK_MESSAGE(!fault, (fault ? fault->message : ""));
+  must(check_schema(connections.front()));
+}
+
+TEST_CASE("postgres migrations: an older and a newer schema are refused by name") {
+  Connection connection = connect(Postgres::shared().fresh_schema());
+  must(migrate(connection));
+  must(connection.script("INSERT INTO jobmill_schema_version VALUES (999, 'of the future')"));
+  for (const Status& refused : {check_schema(connection), migrate(connection)}) {
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::Unsupported);
+    CHECK(mentions(refused.error(), "made by a newer jobmill (schema 999"));
+  }
+  must(
+      connection.script("UPDATE jobmill_schema_version SET number = number - 1"
+                        " WHERE number < 999; DELETE FROM jobmill_schema_version"
+                        " WHERE number = 999"));
+  const Status older = check_schema(connection);
+  REQUIRE_FALSE(older);
+  CHECK(older.error().code == Code::Unsupported);
+  CHECK(mentions(older.error(), "run jobmill migrate"));
+}
+
+TEST_CASE("postgres migrations: the printed SQL makes what migrate makes") {
+  Connection printed = connect(Postgres::shared().fresh_schema());
+  must(printed.script(migration_script()));
+  must(check_schema(printed));
+  Connection migrated = connect(Postgres::shared().fresh_schema());
+  must(migrate(migrated));
+  CHECK(tables(printed) == tables(migrated));
+  CHECK(migration_script(known_schema()).empty());
+}
+
+TEST_CASE("postgres migrations: grants give a server what it needs, and no more") {
+  Postgres::shared().execute("CREATE ROLE \"run time\" LOGIN");
+  const std::string url = Postgres::shared().fresh_schema();
+  Connection owner = connect(url);
+  must(migrate(owner));
+  must(owner.script("CREATE TABLE of_others (n int4)"));
+  const std::string runtime_url = "postgres://run%20time@/" + url.substr(url.find("@/") + 2);
+
+  Connection runtime = connect(runtime_url);
+  const auto blind = schema_version(runtime);
+  REQUIRE_FALSE(blind);
+  CHECK(blind.error().code == Code::PermissionDenied);
+  CHECK(mentions(blind.error(), "GRANT USAGE ON SCHEMA"));
+
+  const auto script = grant_script(owner, "run time");
+  REQUIRE(script);
+  must(owner.script(*script));
+  {
+    Connection checked = connect(runtime_url);
+    must(check_schema(checked));
+  }
+  static constexpr Statement kSteps{"steps", "SELECT number FROM jobmill_schema_version"};
+  static constexpr Statement kOthers{"others", "SELECT n FROM of_others"};
+  Connection granted = connect(runtime_url);
+  CHECK(granted.run(kSteps));
+  CHECK(granted.run(kOthers).error().code == Code::PermissionDenied);
+
+  const auto unknown = grant_script(owner, "nobody here");
+  REQUIRE(unknown);
+  CHECK(owner.script(*unknown).error().code == Code::NotFound);
+}
+
+}  // namespace jobmill::postgres
