@@ -270,11 +270,26 @@ void read_failure(ObjectReader& in, jobs::Failure& failure, std::vector<FieldErr
   read_retry(in, failure, errors);
 }
 
+// How the process ended that ran this job and nothing else.
+void read_crash(ObjectReader& in, jobs::Settlement& settlement, std::vector<FieldError>& errors) {
+  const Node* node = in.object("crash");
+  if (node == nullptr) return;
+  jobs::Crash& crash = settlement.crash.emplace();
+  ObjectReader how(*node, in.path_of("crash"), errors);
+  how.integer("signal", crash.signal, 0, 127);
+  how.integer("exit_code", crash.exit_code, 0, 255);
+  how.text("detail", crash.detail);
+  how.close();
+}
+
 // The fields of one settlement beside its job's id; closes the reader.
 void read_settlement(ObjectReader& in, jobs::Settlement& settlement,
                      std::vector<FieldError>& errors) {
   in.text("lock_token", settlement.lock_token, Field::Required);
-  if (settlement.kind == Kind::Fail) read_failure(in, settlement.failure, errors);
+  if (settlement.kind == Kind::Fail) {
+    read_failure(in, settlement.failure, errors);
+    read_crash(in, settlement, errors);
+  }
   if (settlement.kind == Kind::Release) in.text("reason", settlement.reason);
   if (settlement.kind == Kind::Snooze) read_after(in, settlement.after);
   if (settlement.kind == Kind::Complete)

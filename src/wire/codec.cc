@@ -392,9 +392,18 @@ std::string encode_lines(const jobs::Report& report) {
 
 namespace {
 
+void write_crash(JsonWriter& json, const jobs::Crash& crash) {
+  json.key("crash").object();
+  if (crash.signal != 0) json.member("signal", crash.signal);
+  json.member("exit_code", crash.exit_code);
+  write_text(json, "detail", crash.detail);
+  json.end();
+}
+
 void write_settlement(JsonWriter& json, const jobs::Settlement& settlement) {
   json.member("lock_token", settlement.lock_token);
   if (settlement.kind == Kind::Fail) write_failure(json, settlement.failure);
+  if (settlement.crash) write_crash(json, *settlement.crash);
   if (settlement.kind == Kind::Release) write_text(json, "reason", settlement.reason);
   if (settlement.kind == Kind::Snooze)
     json.raw_member("after_s", seconds_json(std::max(settlement.after, Duration::zero())));

@@ -111,7 +111,7 @@ class SqliteJobStore final : public JobStoreOwner {
   // --- producers -------------------------------------------------------------------------------
 
   Result<InsertResult> insert(std::span<const JobSpec> specs, TimePoint now,
-                              std::string_view key) override {
+                              std::string_view key = {}) override {
     TRY(const auto orders, check(specs, now));
     if (key.empty()) {
       return run<InsertResult>(now, [&](JobDelta& delta) { return insert(delta, orders, now); });
@@ -701,7 +701,8 @@ class SqliteJobStore final : public JobStoreOwner {
         row->state = JobState::Succeeded;
         break;
       case Settlement::Kind::Fail:
-        TRY_VOID(fail_attempt(delta, *row, settlement.failure, now));
+        TRY_VOID(settlement.crash ? crash(delta, *row, *settlement.crash, now)
+                                  : fail_attempt(delta, *row, settlement.failure, now));
         break;
       case Settlement::Kind::Release:
         TRY_VOID(release(delta, *row, settlement.reason, now));
