@@ -30,6 +30,7 @@ std::span<const Command> commands() {
     add(kImageCommands);
     add(kSecretCommands);
     add(kMachineCommands);
+    add(kMigrateCommands);
     add(kDoctorCommands);
     return list;
   }();

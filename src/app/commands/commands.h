@@ -23,6 +23,7 @@ extern const std::array<Command, 6> kContainerJobExecutionCommands;
 extern const std::array<Command, 5> kImageCommands;
 extern const std::array<Command, 3> kSecretCommands;
 extern const std::array<Command, 2> kMachineCommands;
+extern const std::array<Command, 1> kMigrateCommands;
 extern const std::array<Command, 2> kDoctorCommands;
 
 // Only of a program named az.

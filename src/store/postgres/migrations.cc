@@ -65,14 +65,17 @@ Fault too_old(int have) {
   return fail(Code::Unsupported, "the database " + state + "; run jobmill migrate");
 }
 
-// Looks again under the lock: another program may have been faster.
-Status apply(Connection& connection, const Migration& migration) {
-  TRY(auto tx, Transaction::begin(connection));
+// One step within a transaction. Looks again under the lock: another program may have been faster.
+Status take(Connection& connection, const Migration& migration) {
   TRY_VOID(connection.script(std::string(kEnter) + kVersionTable));
   TRY(const int have, schema_version(connection));
-  if (have < migration.number) {
-    TRY_VOID(connection.script(migration.sql + record(migration)));
-  }
+  if (have >= migration.number) return {};
+  return connection.script(migration.sql + record(migration));
+}
+
+Status apply(Connection& connection, const Migration& migration) {
+  TRY(auto tx, Transaction::begin(connection));
+  TRY_VOID(take(connection, migration));
   return tx.commit();
 }
 
@@ -110,6 +113,14 @@ Status migrate(Connection& connection) {
   for (const Migration* migration : kMigrations) {
     if (migration->number > have) TRY_VOID(apply(connection, *migration));
   }
+  return {};
+}
+
+Status rehearse_migration(Connection& connection) {
+  TRY(const int have, schema_version(connection));
+  if (have > known_schema()) return too_new(have);
+  TRY([[maybe_unused]] const auto undone, Transaction::begin(connection));
+  for (const Migration* migration : kMigrations) TRY_VOID(take(connection, *migration));
   return {};
 }
 

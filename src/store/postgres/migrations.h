@@ -34,6 +34,10 @@ Status check_schema(Connection& connection);
 // once. Unsupported: it is newer. The connection's user must be the owner of the schema's tables.
 Status migrate(Connection& connection);
 
+// Takes all of those steps in one transaction and undoes it: whether they would succeed, and may be
+// taken by this user.
+Status rehearse_migration(Connection& connection);
+
 // The same as text, for psql, Flyway or Liquibase: the steps after `have`, and the notes that
 // they were taken.
 std::string migration_script(int have = 0);

@@ -53,6 +53,16 @@ TEST_CASE("postgres migrations: an empty database is brought to this program's s
   CHECK(tables(connection) == made);
 }
 
+TEST_CASE("postgres migrations: a rehearsal says what would fail, and changes nothing") {
+  const std::string url = Postgres::shared().fresh_schema();
+  Connection connection = connect(url);
+  must(rehearse_migration(connection));
+  CHECK(tables(connection) == 0);
+  must(connection.script("CREATE TABLE jobmill_job (of_another int4)"));
+  CHECK_FALSE(rehearse_migration(connection));
+  CHECK(*schema_version(connection) == 0);
+}
+
 TEST_CASE("postgres migrations: several programs at once do it once") {
   const std::string url = Postgres::shared().fresh_schema();
   std::vector<Connection> connections;

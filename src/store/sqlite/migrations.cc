@@ -16,14 +16,9 @@ constexpr char kVersionTable[] = R"sql(
   CREATE TABLE IF NOT EXISTS schema_version (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID
 )sql";
+constexpr char kHasVersions[] = "SELECT 1 FROM sqlite_master WHERE name = 'schema_version'";
 constexpr char kVersion[] = "SELECT coalesce(max(number), 0) FROM schema_version";
 constexpr char kRecord[] = "INSERT INTO schema_version (number, name) VALUES (?1, ?2)";
-
-Result<std::int64_t> version_of(Database& db) {
-  auto query = db.use(kVersion);
-  TRY([[maybe_unused]] const bool row, query.step());
-  return query.number(0);
-}
 
 Status apply(Database& db, const Migration& migration) {
   TRY(auto tx, Transaction::begin(db));
@@ -34,10 +29,20 @@ Status apply(Database& db, const Migration& migration) {
 
 }  // namespace
 
+int known_schema() { return static_cast<int>(kMigrations.size()); }
+
+Result<int> schema_version(Database& db) {
+  TRY(const bool there, db.use(kHasVersions).step());
+  if (!there) return 0;
+  auto query = db.use(kVersion);
+  TRY([[maybe_unused]] const bool row, query.step());
+  return static_cast<int>(query.number(0));
+}
+
 Status migrate(Database& db) {
   TRY_VOID(db.exec(kVersionTable));
-  TRY(const std::int64_t have, version_of(db));
-  const auto known = static_cast<std::int64_t>(kMigrations.size());
+  TRY(const int have, schema_version(db));
+  const int known = known_schema();
   if (have > known) {
     return fail(Code::Unsupported, "the data were written by a newer jobmill (schema " +
                                        std::to_string(have) + ", this program knows " +

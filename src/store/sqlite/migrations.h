@@ -13,6 +13,10 @@ struct Migration {
   const char* sql;
 };
 
+int known_schema();  // the number of this program's last step
+// The number of the last step that the database has, 0 for none. Changes nothing.
+Result<int> schema_version(Database& db);
+
 // Brings an open database to the schema of this program, each step in its own transaction.
 // Unsupported: the file was written by a newer jobmill.
 Status migrate(Database& db);

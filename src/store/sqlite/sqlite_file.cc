@@ -134,6 +134,15 @@ Result<std::unique_ptr<SqliteFile>> SqliteFile::open(const std::string& path, Sy
   return std::unique_ptr<SqliteFile>(new SqliteFile(std::move(lock), std::move(db), syncs));
 }
 
+Result<int> SqliteFile::schema_of(const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0) {
+    return fail(Code::NotFound, "there is no " + path + "; a server makes it when it starts");
+  }
+  TRY([[maybe_unused]] const auto lock, Lock::take(path + ".lock"));
+  TRY(auto db, Database::open(path));
+  return schema_version(db);
+}
+
 template <>
 Result<void> SqliteFile::run<void>(const std::function<Status(Database&)>& work,
                                    CommitQueue::Mode mode) {

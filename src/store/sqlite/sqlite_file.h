@@ -35,6 +35,10 @@ class SqliteFile {
                                                   Syncs syncs = Syncs::EachCommit);
   ~SqliteFile();
 
+  // The schema that a file has, 0 for none, without migrating it. NotFound: there is no file.
+  // Conflict: as open.
+  static Result<int> schema_of(const std::string& path);
+
   CommitQueue& queue() { return *queue_; }
 
   // Only inside a work of the queue, or before the first one.

@@ -141,4 +141,22 @@ TEST_CASE("sqlite file: a rollback is told to those who remember") {
   (*file)->forget(&told);
 }
 
+TEST_CASE("sqlite file: its schema is told without opening it to work with") {
+  testing::TemporaryFolder folder;
+  const std::string path = folder.path() + "/jobmill.db";
+  CHECK(SqliteFile::schema_of(path).error().code == Code::NotFound);
+  {
+    const auto file = SqliteFile::open(path);
+    REQUIRE(file);
+    CHECK(SqliteFile::schema_of(path).error().code == Code::Conflict);
+  }
+  CHECK(*SqliteFile::schema_of(path) == known_schema());
+  {
+    auto db = Database::open(path);
+    REQUIRE(db);
+    REQUIRE(db->exec("DROP TABLE schema_version"));
+  }
+  CHECK(*SqliteFile::schema_of(path) == 0);
+}
+
 }  // namespace jobmill::sqlite
