@@ -62,6 +62,9 @@ class ApiClient {
     return request("PATCH", path, to_json(body));
   }
   Reply remove(const std::string& path) { return request("DELETE", path, {}); }
+  Reply remove(const std::string& path, const Node& body) {
+    return request("DELETE", path, to_json(body));
+  }
 
   // For requests that the server answers when processes have ended.
   void be_patient() { timeout_ = std::chrono::hours(1); }

@@ -141,6 +141,7 @@ Arguments collect(const Values& values) {
 constexpr std::string_view noun_help(std::string_view nouns) {
   constexpr std::pair<std::string_view, std::string_view> kHelp[] = {
       {"job", "Enqueue, list, show, requeue, delete and wait for jobs."},
+      {"recurring", "Jobs that run again and again."},
       {"queue", "Queues of jobs."},
       {"server", "Workers that are registered now."},
       {"scale", "What the autoscaler decided, and why."},

@@ -17,6 +17,7 @@ std::span<const Command> commands() {
     };
     add(kServeCommands);
     add(kJobCommands);
+    add(kRecurringCommands);
     add(kWorkerCommands);
     add(kQueueCommands);
     add(kManifestCommands);

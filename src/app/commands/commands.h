@@ -9,8 +9,9 @@
 namespace jobmill::app {
 
 extern const std::array<Command, 2> kServeCommands;
-extern const std::array<Command, 6> kJobCommands;
+extern const std::array<Command, 9> kJobCommands;
 extern const std::array<Command, 1> kWorkerCommands;
+extern const std::array<Command, 6> kRecurringCommands;
 extern const std::array<Command, 2> kQueueCommands;
 extern const std::array<Command, 4> kManifestCommands;
 extern const std::array<Command, 1> kScaleCommands;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
+#include <cstdio>
 
 #include <fmt/core.h>
 
 #include "app/api_client.h"
 #include "app/commands/commands.h"
+#include "app/job_spec.h"
 #include "app/table.h"
 #include "base/duration.h"
 #include "http/message.h"
@@ -15,75 +16,21 @@
 namespace jobmill::app {
 namespace {
 
-// A flag that must be a whole number. Complains and answers none when it is not.
-std::optional<std::int64_t> whole(const ApiClient& client, const Arguments& arguments,
-                                  std::string_view flag) {
-  const std::string text = arguments.get(flag);
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc() && end == text.data() + text.size()) return value;
-  client.complain(kUsage, fmt::format("--{} takes a whole number, not '{}'", flag, text));
-  return std::nullopt;
-}
-
-// ARGS-JSON as the member that it is of the spec.
-std::optional<Fault> read_args(const std::string& text, Node& spec) {
-  auto parsed = parse_json(text);
-  if (!parsed)
-    return fail(
-        Code::InvalidArgument,
-        fmt::format("ARGS-JSON is no JSON ({}); give an array such as '[\"bob\", 3]', or an "
-                    "object",
-                    parsed.error().message));
-  if (!parsed->is_array() && !parsed->is_object())
-    return fail(Code::InvalidArgument,
-                fmt::format("ARGS-JSON is of the wrong kind ({}); give an array or an object",
-                            to_string(parsed->kind)));
-  const bool named = parsed->is_object();
-  spec.set(named ? "named" : "args", *std::move(parsed));
-  return std::nullopt;
-}
-
-std::optional<Fault> read_delay(const std::string& text, Node& spec) {
-  const auto delay = parse_duration(text);
-  if (!delay)
-    return fail(Code::InvalidArgument,
-                fmt::format("--in is no duration ({}); give one such as 30s, 5m or PT5M",
-                            delay.error().message));
-  spec.set("delay", Node::string(format_iso(*delay)));
-  return std::nullopt;
-}
-
-// The texts of the command line that have a form of their own.
-std::optional<Fault> read_texts(const Arguments& arguments, Node& spec) {
-  if (arguments.positional.size() > 1)
-    if (auto wrong = read_args(arguments.positional[1], spec)) return wrong;
-  if (arguments.has("in")) return read_delay(arguments.get("in"), spec);
-  return std::nullopt;
-}
-
-// Complains and sets `exit` when a flag is wrong.
 std::optional<Node> spec_of(const ApiClient& client, const Arguments& arguments, int& exit) {
-  Node spec = Node::object();
-  spec.set("kind", Node::string(arguments.positional.at(0)));
-  if (const auto wrong = read_texts(arguments, spec)) {
-    exit = client.complain(kBadInput, wrong->message);
-    return std::nullopt;
+  auto spec = job_spec(client, arguments, 0, exit);
+  if (!spec) return std::nullopt;
+  if (arguments.has("id")) spec->set("id", Node::string(arguments.get("id")));
+  if (arguments.has("at")) spec->set("run_at", Node::string(arguments.get("at")));
+  if (arguments.has("count")) {
+    const auto count = whole_number(client, arguments, "count", exit);
+    if (!count) return std::nullopt;
+    spec->set("count", Node::integer(*count));
   }
-  if (arguments.has("queue")) spec.set("queue", Node::string(arguments.get("queue")));
-  if (arguments.has("id")) spec.set("id", Node::string(arguments.get("id")));
-  for (const char* flag : {"priority", "retries", "count"}) {
-    if (!arguments.has(flag)) continue;
-    const auto value = whole(client, arguments, flag);
-    exit = kUsage;
-    if (!value) return std::nullopt;
-    spec.set(flag, Node::integer(*value));
+  if (arguments.has("in")) {
+    const auto delay = duration(client, arguments, "in", exit);
+    if (!delay) return std::nullopt;
+    spec->set("delay", Node::string(format_iso(*delay)));
   }
-  for (const std::string& label : arguments.all("label")) {
-    Node* labels = spec.find("labels");
-    (labels != nullptr ? *labels : spec.set("labels", Node::array())).push(Node::string(label));
-  }
-  if (arguments.has("at")) spec.set("run_at", Node::string(arguments.get("at")));
   return spec;
 }
 
@@ -231,6 +178,15 @@ int remove(const Arguments& arguments) {
   });
 }
 
+// The same, said by whoever does not want the job to run; history has the reason.
+int cancel(const Arguments& arguments) {
+  Node body = Node::object();
+  body.set("reason", Node::string(arguments.get("reason", "cancelled")));
+  return for_each_id(arguments, "cancelled", [&](ApiClient& client, const std::string& path) {
+    return client.remove(path, body);
+  });
+}
+
 bool ended(const std::string& state) {
   return state == "SUCCEEDED" || state == "FAILED" || state == "DELETED";
 }
@@ -276,17 +232,106 @@ int wait(const Arguments& arguments) {
   if (!client) return kUsage;
   Deadline deadline;
   if (arguments.has("timeout")) {
-    const auto limit = parse_duration(arguments.get("timeout"));
-    if (!limit)
-      return client->complain(
-          kBadInput, fmt::format("--timeout is no duration ({}); give one such as 30s or PT5M",
-                                 limit.error().message));
+    int exit = kOk;
+    const auto limit = duration(*client, arguments, "timeout", exit);
+    if (!limit) return exit;
     deadline = std::chrono::steady_clock::now() + *limit;
   }
   Outcome outcome(client->output());
   const int exit = wait_for_all(*client, arguments, deadline, outcome);
   outcome.print();
   return exit;
+}
+
+// --- what a run tells ---------------------------------------------------------------------------
+
+void print_lines(const Node& log) {
+  if (const Node* lines = log.find("lines"); lines != nullptr)
+    for (const Node& line : lines->items)
+      fmt::print("{} {:<5} {}\n", cell(line, "at"), cell(line, "level"), cell(line, "text"));
+  std::fflush(stdout);
+}
+
+// Lines come with the beats of the job's worker; none are missed between the last read and the end.
+int follow(ApiClient& client, const std::string& path, const std::string& attempt) {
+  constexpr std::chrono::seconds kPause{1};
+  std::string etag;
+  std::string after = "0";
+  for (bool over = false;;) {
+    const Reply log = client.get(fmt::format("{}/logs?after={}{}", path, after, attempt));
+    if (!log) return client.refused(log);
+    print_lines(log.document);
+    after = cell(log.document, "next");
+    if (over) return kOk;
+    const Reply job = client.get_changed(path, etag, kPause);
+    if (!job) return client.refused(job);
+    over = ended(cell(job.document, "state"));
+  }
+}
+
+int logs(const Arguments& arguments) {
+  auto client = ApiClient::from(arguments);
+  if (!client) return kUsage;
+  int exit = kOk;
+  std::string attempt;
+  if (arguments.has("attempt")) {
+    const auto number = whole_number(*client, arguments, "attempt", exit);
+    if (!number) return exit;
+    attempt = fmt::format("&attempt={}", *number);
+  }
+  const std::string path = "/v1/jobs/" + http::url_encode(arguments.positional.at(0));
+  if (arguments.has("follow")) return follow(*client, path, attempt);
+  const Reply reply = client->get(path + "/logs?after=0" + attempt);
+  if (!reply) return client->refused(reply);
+  if (client->output() != Output::Table)
+    return print(client->output(), reply.document, Table({""}),
+                 {job_name(arguments.positional.at(0))});
+  if (const std::string dropped = cell(reply.document, "dropped"); dropped != "0")
+    fmt::print(stderr, "{} older lines are not kept\n", dropped);
+  print_lines(reply.document);
+  return kOk;
+}
+
+// Each read is held by the server until there is something new, or 25 s passed.
+Reply read_result(ApiClient& client, const std::string& path, const Deadline& deadline) {
+  constexpr std::chrono::milliseconds kLongest{25'000};
+  for (;;) {
+    std::chrono::milliseconds wait{0};
+    if (deadline)
+      wait = std::clamp(std::chrono::ceil<std::chrono::milliseconds>(
+                            *deadline - std::chrono::steady_clock::now()),
+                        wait, kLongest);
+    Reply reply = client.get(fmt::format("{}?wait_ms={}", path, wait.count()));
+    if (!reply || wait.count() == 0 || cell(reply.document, "retry_after_ms").empty()) return reply;
+  }
+}
+
+int result(const Arguments& arguments) {
+  auto client = ApiClient::from(arguments);
+  if (!client) return kUsage;
+  int exit = kOk;
+  Deadline deadline;
+  if (arguments.has("wait")) {
+    const auto limit = duration(*client, arguments, "wait", exit);
+    if (!limit) return exit;
+    deadline = std::chrono::steady_clock::now() + *limit;
+  }
+  const std::string& id = arguments.positional.at(0);
+  const Reply reply =
+      read_result(*client, "/v1/jobs/" + http::url_encode(id) + "/result", deadline);
+  if (!reply) return client->refused(reply);
+  const Node* json = reply.document.find("result");
+  const std::string state = cell(reply.document, "state");
+  if (json == nullptr && !cell(reply.document, "retry_after_ms").empty())
+    return client->complain(
+        kTemporary,
+        fmt::format("job {} has no result yet ({}); wait for it with --wait", id, state));
+  if (json == nullptr)
+    return client->complain(kFailed, fmt::format("job {} has no result ({})", id, state));
+  if (client->output() != Output::Table)
+    return print(client->output(), reply.document, Table({""}), {job_name(id)});
+  fmt::print("{}\n", to_json(*json));
+  return kOk;
 }
 
 constexpr std::array kEnqueueFlags{
@@ -297,6 +342,7 @@ constexpr std::array kEnqueueFlags{
     Flag{"--id", "ID", "its id: repeating it makes no second job"},
     Flag{"--label", "L…", "a label; at most three"},
     Flag{"--retries", "N", "how often to retry when it fails"},
+    Flag{"--timeout", "DURATION", "of each attempt"},
     Flag{"--count", "N", "that many jobs; {i} in strings is the index"},
 };
 constexpr std::array kListFlags{
@@ -306,16 +352,26 @@ constexpr std::array kListFlags{
     Flag{"--after", "CURSOR", "the page after this one"},
 };
 constexpr std::array kWaitFlags{Flag{"--timeout", "DURATION", "give up after this time (exit 75)"}};
+constexpr std::array kCancelFlags{Flag{"--reason", "TEXT", "for the job's history"}};
+constexpr std::array kLogsFlags{
+    Flag{"--attempt", "N", "of this attempt (default: the latest)"},
+    Flag{"-f,--follow", "", "go on until the job has ended"},
+};
+constexpr std::array kResultFlags{
+    Flag{"--wait", "DURATION", "wait this long for it (exit 75: there is none yet)"}};
 
 }  // namespace
 
-const std::array<Command, 6> kJobCommands{
+const std::array<Command, 9> kJobCommands{
     Command{"job enqueue", "KIND [ARGS-JSON]", "Enqueue a job; prints its id.", kEnqueueFlags, true,
             enqueue},
     Command{"job list", "", "List jobs, newest first.", kListFlags, true, list},
     Command{"job show", "ID", "Show a job and its history.", {}, true, show},
     Command{"job requeue", "ID…", "Run jobs again.", {}, true, requeue},
     Command{"job delete", "ID…", "Delete jobs; running ones are cancelled.", {}, true, remove},
+    Command{"job cancel", "ID…", "The same, with a reason.", kCancelFlags, true, cancel},
+    Command{"job logs", "ID", "Print what a job's runs had to tell.", kLogsFlags, true, logs},
+    Command{"job result", "ID", "Print what a job returned, as JSON.", kResultFlags, true, result},
     Command{"job wait", "ID…", "Wait until jobs have ended (exit 0: all succeeded).", kWaitFlags,
             true, wait},
 };
