@@ -1,0 +1,1183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/postgres/job_tables.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "base/id.h"
+#include "store/sqlite/job_events.h"
+
+namespace jobmill::postgres {
+namespace {
+
+using jobs::Job;
+using jobs::JobState;
+
+// How labels travel; they hold no control characters.
+constexpr char kLabelMark = '\x1f';
+
+int number(JobState state) { return static_cast<int>(state); }
+JobState state_of(std::int64_t number) { return static_cast<JobState>(number); }
+
+std::string joined(const std::vector<std::string>& labels) {
+  std::string text;
+  for (const std::string& label : labels) {
+    if (!text.empty()) text += kLabelMark;
+    text += label;
+  }
+  return text;
+}
+
+// --- inserting -----------------------------------------------------------------------------------
+
+constexpr Statement kInsertJobs{"insert_jobs",
+                                R"sql(
+  INSERT INTO jobmill_job (id, lane, v, retries, max_attempts, max_crashes, created_at, first_state,
+                           first_event, name, labels, recurring, created_by, meta, extra, args)
+  SELECT u.id, u.lane, u.v, u.retries, u.max_attempts, u.max_crashes, (SELECT jobmill_now()),
+         u.first_state, u.first_event, u.name, string_to_array(nullif(u.labels, ''), E'\x1f'),
+         nullif(u.recurring, ''), u.created_by, u.meta, u.extra, u.args
+  FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[],
+              $6::integer[], $7::integer[], $8::text[], $9::text[], $10::text[], $11::text[],
+              $12::text[], $13::text[], $14::text[], $15::text[])
+    u(id, lane, v, retries, max_attempts, max_crashes, first_state, first_event, name, labels,
+      recurring, created_by, meta, extra, args))sql"};
+
+constexpr Statement kInsertReady{"insert_ready",
+                                 R"sql(
+  INSERT INTO jobmill_hot (id, lane, place, since, version, attempt, failures, crashes, state)
+  SELECT u.id, u.lane, (SELECT jobmill_first_place()) + u.n, (SELECT jobmill_now()),
+         1, 0, 0, 0, 2
+  FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY u(id, lane, n))sql"};
+
+constexpr Statement kInsertDue{"insert_due",
+                               R"sql(
+  INSERT INTO jobmill_due (id, lane, run_at, since, version, attempt, failures, crashes)
+  SELECT u.id, u.lane, u.run_at, (SELECT jobmill_now()), 1, 0, 0, 0
+  FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[]) u(id, lane, run_at))sql"};
+
+constexpr Statement kCount{"count",
+                           R"sql(
+  INSERT INTO jobmill_count AS c (lane, shard, enqueued, scheduled, running, succeeded, failed,
+                                  deleted)
+  SELECT u.lane, $1, u.enqueued, u.scheduled, u.running, u.succeeded, u.failed, u.deleted
+  FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+              $8::bigint[])
+    u(lane, enqueued, scheduled, running, succeeded, failed, deleted)
+  ON CONFLICT (lane, shard) DO UPDATE SET enqueued = c.enqueued + excluded.enqueued,
+    scheduled = c.scheduled + excluded.scheduled, running = c.running + excluded.running,
+    succeeded = c.succeeded + excluded.succeeded, failed = c.failed + excluded.failed,
+    deleted = c.deleted + excluded.deleted)sql"};
+
+constexpr Statement kOccupied{"occupied",
+                              R"sql(
+  UPDATE jobmill_worker w SET occupied = w.occupied + u.n
+  FROM (SELECT * FROM unnest($1::integer[], $2::bigint[]) u(number, n) ORDER BY number) u
+  WHERE w.number = u.number)sql"};
+
+// --- claims --------------------------------------------------------------------------------------
+
+// What a claim answers with, after it has chosen its rows: `picked` are their places in the table.
+// The row of the worker comes first and is locked, so that a claim and a change of the worker's
+// state are one after the other.
+#define CLAIMED                                                                                  \
+  ", claimed AS ("                                                                               \
+  "  UPDATE jobmill_hot h SET state = 3, worker = (SELECT number FROM w), token = $2,"           \
+  "         version = version + 1, attempt = failures + 1, deadline = NULL,"                     \
+  "         waited = greatest(0, (extract(epoch FROM (SELECT jobmill_now()) - since) * 1000000)" \
+  "                              ::bigint),"                                                     \
+  "         since = (SELECT jobmill_now())"                                                      \
+  "  FROM picked p WHERE h.ctid = p.ctid"                                                        \
+  "  RETURNING h.id, h.lane, h.place, h.version, h.attempt, h.failures, h.crashes, h.since,"     \
+  "            h.waited)"                                                                        \
+  ", counted AS ("                                                                               \
+  "  INSERT INTO jobmill_count AS c (lane, shard, enqueued, running)"                            \
+  "  SELECT lane, $3, -count(*), count(*) FROM claimed GROUP BY lane ORDER BY lane"              \
+  "  ON CONFLICT (lane, shard) DO UPDATE SET enqueued = c.enqueued + excluded.enqueued,"         \
+  "    running = c.running + excluded.running)"                                                  \
+  ", marked AS ("                                                                                \
+  "  UPDATE jobmill_worker SET last_beat = (SELECT jobmill_now()),"                              \
+  "         occupied = occupied + (SELECT count(*) FROM claimed),"                               \
+  "         busy_since = CASE WHEN occupied = 0 THEN (SELECT jobmill_now()) ELSE busy_since END" \
+  "  WHERE number = (SELECT number FROM w))"                                                     \
+  " SELECT NULL::uuid, (SELECT state::integer FROM w), (SELECT count(*)::integer FROM seen),"    \
+  "   jobmill_settled_place(), 0, 0, 0, 0, now(), 0::bigint,"                                    \
+  "   0, NULL::integer, 0, 0, now(), '', NULL::text[], '', '', '', '', ''"                       \
+  " UNION ALL"                                                                                   \
+  " SELECT c.id, c.lane, 0, c.place, c.version, c.attempt, c.failures, c.crashes, c.since,"      \
+  "   c.waited, j.v, j.retries, j.max_attempts, j.max_crashes, j.created_at, j.name, j.labels,"  \
+  "   coalesce(j.recurring, ''), j.created_by, j.meta, j.extra, j.args"                          \
+  " FROM claimed c JOIN jobmill_job j USING (id)"
+
+#define CLAIMER                                                                            \
+  "WITH w AS (SELECT number, state FROM jobmill_worker WHERE id = $1 AND gone_at IS NULL " \
+  "           FOR UPDATE)"
+
+// One lane: the first rows that nobody else is taking.
+constexpr Statement kClaimLane{
+    "claim_lane", CLAIMER
+    ", picked AS ("
+    "  SELECT h.ctid FROM jobmill_hot h"
+    "  WHERE h.lane = $4 AND h.place >= $5 AND h.state = 2 AND (SELECT state FROM w) = 0"
+    "  ORDER BY h.place LIMIT $6 FOR UPDATE OF h SKIP LOCKED)"
+    ", seen AS (SELECT FROM picked)" CLAIMED};
+
+// Several: the first rows of all of them in the order of ranks and places, as far as nobody else
+// is taking them.
+constexpr Statement kClaimLanes{
+    "claim_lanes", CLAIMER
+    ", seen AS ("
+    "  SELECT h.ctid FROM unnest($4::integer[], $5::bigint[], $6::integer[]) l(lane, floor, rank)"
+    "  CROSS JOIN LATERAL ("
+    "    SELECT x.ctid, x.place FROM jobmill_hot x"
+    "    WHERE x.lane = l.lane AND x.place >= l.floor AND x.state = 2"
+    "    ORDER BY x.place LIMIT $7) h"
+    "  WHERE (SELECT state FROM w) = 0"
+    "  ORDER BY l.rank, h.place LIMIT $7)"
+    ", picked AS ("
+    "  SELECT h.ctid FROM seen s JOIN jobmill_hot h ON h.ctid = s.ctid"
+    "  WHERE h.state = 2 FOR UPDATE OF h SKIP LOCKED)" CLAIMED};
+
+// --- completions ---------------------------------------------------------------------------------
+
+constexpr Statement kComplete{"complete",
+                              R"sql(
+  WITH asked AS (
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[])
+      WITH ORDINALITY u(id, token, worker, n)),
+  gone AS (
+    DELETE FROM jobmill_hot h USING asked u
+    WHERE h.id = u.id AND h.token = u.token AND h.state = 3
+      AND (u.worker = 0 OR u.worker = h.worker)
+    RETURNING u.n, h.id, h.since, h.waited, h.lane, h.worker, h.version, h.attempt, h.failures,
+              h.crashes),
+  finished AS (
+    INSERT INTO jobmill_done (id, at, started, ended, waited, lane, worker, version, attempt,
+                              failures, crashes, state)
+    SELECT id, (SELECT jobmill_now()), since, (SELECT jobmill_now()), waited, lane, worker,
+           version + 1, attempt, failures, crashes, 5
+    FROM gone),
+  counted AS (
+    INSERT INTO jobmill_count AS c (lane, shard, running, succeeded)
+    SELECT lane, $4, -count(*), count(*) FROM gone GROUP BY lane ORDER BY lane
+    ON CONFLICT (lane, shard) DO UPDATE SET running = c.running + excluded.running,
+      succeeded = c.succeeded + excluded.succeeded),
+  freed AS (
+    UPDATE jobmill_worker w SET occupied = w.occupied - g.n
+    FROM (SELECT worker, count(*) AS n FROM gone GROUP BY worker ORDER BY worker) g
+    WHERE w.number = g.worker)
+  SELECT n::integer FROM asked WHERE n NOT IN (SELECT n FROM gone))sql"};
+
+// --- rows ----------------------------------------------------------------------------------------
+
+// The columns of a JobRow, whatever the table `t`; j is its jobmill_job.
+#define ROW_HOT                                                                  \
+  "h.id, h.lane, h.state::integer, h.version, h.attempt, h.failures, h.crashes," \
+  " j.max_attempts, j.max_crashes, h.token, h.worker, h.waited, h.since,"        \
+  " NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, j.extra, j.retries"
+#define ROW_DUE                                                       \
+  "h.id, h.lane, 1, h.version, h.attempt, h.failures, h.crashes,"     \
+  " j.max_attempts, j.max_crashes, 0::bigint, 0, 0::bigint, h.since," \
+  " h.run_at, NULL::timestamptz, NULL::timestamptz, j.extra, j.retries"
+#define ROW_DONE                                                                 \
+  "h.id, h.lane, h.state::integer, h.version, h.attempt, h.failures, h.crashes," \
+  " j.max_attempts, j.max_crashes, 0::bigint, h.worker, h.waited, h.at,"         \
+  " NULL::timestamptz, h.started, h.ended, j.extra, j.retries"
+#define OF_IDS " h JOIN jobmill_job j USING (id) WHERE h.id = ANY($1) FOR UPDATE OF h"
+
+constexpr Statement kLockHot{"lock_hot", "SELECT " ROW_HOT " FROM jobmill_hot" OF_IDS};
+constexpr Statement kLockDue{"lock_due", "SELECT " ROW_DUE " FROM jobmill_due" OF_IDS};
+constexpr Statement kLockDone{"lock_done", "SELECT " ROW_DONE " FROM jobmill_done" OF_IDS};
+constexpr Statement kLockHeld{"lock_held", "SELECT " ROW_HOT
+                                           " FROM jobmill_hot h JOIN jobmill_job j USING (id)"
+                                           " WHERE h.state = 3 AND h.worker = $1 FOR UPDATE OF h"};
+constexpr Statement kLockLate{"lock_late",
+                              "SELECT " ROW_HOT
+                              " FROM jobmill_hot h JOIN jobmill_job j USING (id)"
+                              " WHERE h.deadline <= $1 AND h.state = 3"
+                              " ORDER BY h.deadline LIMIT $2 FOR UPDATE OF h SKIP LOCKED"};
+constexpr Statement kSetDeadlines{"set_deadlines",
+                                  R"sql(
+  UPDATE jobmill_hot h SET deadline = u.at
+  FROM unnest($1::uuid[], $2::timestamptz[]) u(id, at)
+  WHERE h.id = u.id AND h.token = $3 AND h.state = 3)sql"};
+constexpr Statement kExist{"exist", "SELECT id FROM jobmill_job WHERE id = ANY($1)"};
+
+JobRow row_of(const Rows& rows, std::size_t i) {
+  JobRow row;
+  row.id = rows.uuid(i, 0);
+  row.lane = rows.int4(i, 1);
+  row.state = state_of(rows.int4(i, 2));
+  row.version = rows.int4(i, 3);
+  row.attempt = row.ran = rows.int4(i, 4);
+  row.failures = rows.int4(i, 5);
+  row.crashes = rows.int4(i, 6);
+  row.max_attempts = row.stored_max_attempts = rows.int4(i, 7);
+  row.max_crashes = rows.int4(i, 8);
+  row.token = rows.int8(i, 9);
+  row.worker = rows.int4(i, 10);
+  row.waited = Duration(rows.int8(i, 11));
+  row.since = rows.timestamp(i, 12);
+  row.run_at = rows.maybe_timestamp(i, 13);
+  row.started = rows.maybe_timestamp(i, 14);
+  row.ended = rows.maybe_timestamp(i, 15);
+  if (auto extra = jobs::extra_of(rows.text(i, 16))) row.extra = *std::move(extra);
+  if (!rows.is_null(i, 17)) row.retries = rows.int4(i, 17);
+  return row;
+}
+
+std::vector<JobRow> rows_of(const Rows& rows) {
+  std::vector<JobRow> found;
+  found.reserve(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) found.push_back(row_of(rows, i));
+  return found;
+}
+
+// --- moves ---------------------------------------------------------------------------------------
+
+constexpr Statement kLeaveHot{"leave_hot", "DELETE FROM jobmill_hot WHERE id = ANY($1)"};
+constexpr Statement kLeaveDue{"leave_due", "DELETE FROM jobmill_due WHERE id = ANY($1)"};
+constexpr Statement kLeaveDone{"leave_done", "DELETE FROM jobmill_done WHERE id = ANY($1)"};
+
+constexpr Statement kEnterHot{"enter_hot",
+                              R"sql(
+  INSERT INTO jobmill_hot (id, lane, place, since, version, attempt, failures, crashes, state)
+  SELECT u.id, u.lane, (SELECT jobmill_first_place()) + u.n, $1, u.version, u.attempt, u.failures,
+         u.crashes, 2
+  FROM unnest($2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::integer[],
+              $7::integer[])
+    WITH ORDINALITY u(id, lane, version, attempt, failures, crashes, n))sql"};
+constexpr Statement kEnterDue{"enter_due",
+                              R"sql(
+  INSERT INTO jobmill_due (id, lane, run_at, since, version, attempt, failures, crashes)
+  SELECT u.id, u.lane, u.run_at, $1, u.version, u.attempt, u.failures, u.crashes
+  FROM unnest($2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::integer[],
+              $7::integer[], $8::timestamptz[])
+    u(id, lane, version, attempt, failures, crashes, run_at))sql"};
+constexpr Statement kEnterDone{"enter_done",
+                               R"sql(
+  INSERT INTO jobmill_done (id, at, started, ended, waited, lane, worker, version, attempt,
+                            failures, crashes, state)
+  SELECT u.id, $1, u.started, u.ended, u.waited, u.lane, u.worker, u.version, u.attempt,
+         u.failures, u.crashes, u.state
+  FROM unnest($2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::integer[],
+              $7::integer[], $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::integer[],
+              $12::integer[])
+    u(id, lane, version, attempt, failures, crashes, started, ended, waited, worker, state))sql"};
+
+constexpr Statement kAddEvents{"add_events",
+                               R"sql(
+  INSERT INTO jobmill_event (id, n, state, at, data)
+  SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[],
+                       $5::text[]))sql"};
+
+// The claims of runs, whose workers are named in another table.
+#define RUN_EVENT \
+  "json_build_object('serverId', w.id, 'serverName', w.name, 'attempt', u.attempt)::text"
+constexpr Statement kAddRunEvents{"add_run_events",
+                                  "INSERT INTO jobmill_event (id, n, state, at, data)"
+                                  " SELECT u.id, u.n, 3, u.at, " RUN_EVENT
+                                  " FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[],"
+                                  "             $4::integer[], $5::integer[])"
+                                  "   u(id, n, at, worker, attempt)"
+                                  " JOIN jobmill_worker w ON w.number = u.worker"};
+
+constexpr Statement kSetAttempts{"set_attempts",
+                                 R"sql(
+  UPDATE jobmill_job j SET max_attempts = u.most
+  FROM unnest($1::uuid[], $2::integer[]) u(id, most) WHERE j.id = u.id)sql"};
+
+constexpr Statement kAddResults{"add_results",
+                                R"sql(
+  INSERT INTO jobmill_result (id, until, json)
+  SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[])
+  ON CONFLICT (id) DO UPDATE SET until = excluded.until, json = excluded.json)sql"};
+
+// What one call of move() writes, gathered by table.
+class Moves {
+ public:
+  explicit Moves(TimePoint now) : now_(now) {}
+
+  void add(const Move& move) {
+    const JobRow& row = move.row;
+    leave(row);
+    int version = row.version;
+    for (const Move::Step& step : move.steps) {
+      ++version;
+      if (step.to != JobState::Succeeded) event(row.id, version, step.to, now_, step.event);
+    }
+    enter(move, version);
+    if (row.max_attempts != row.stored_max_attempts) {
+      limited_.add(row.id);
+      max_attempts_.add(row.max_attempts);
+    }
+  }
+
+  void write(Pipeline& pipeline, std::int64_t shard, Effects& effects) {
+    run(pipeline, kLeaveHot, from_hot_);
+    run(pipeline, kLeaveDue, from_due_);
+    run(pipeline, kLeaveDone, from_done_);
+    if (hot_.size() > 0) pipeline.add(kEnterHot, hot_.parameters(now_));
+    if (due_.size() > 0) pipeline.add(kEnterDue, due_.parameters(now_).array(std::move(run_at_)));
+    if (done_.size() > 0) {
+      pipeline.add(kEnterDone, done_.parameters(now_)
+                                   .array(std::move(started_))
+                                   .array(std::move(ended_))
+                                   .array(std::move(waited_))
+                                   .array(std::move(worker_))
+                                   .array(std::move(state_)));
+    }
+    if (runs_.size() > 0) pipeline.add(kAddRunEvents, std::move(runs_).parameters());
+    if (events_.size() > 0) pipeline.add(kAddEvents, std::move(events_).parameters());
+    if (results_.size() > 0) {
+      pipeline.add(kAddResults, Parameters()
+                                    .array(std::move(results_))
+                                    .array(std::move(results_until_))
+                                    .array(std::move(results_json_)));
+    }
+    if (limited_.size() > 0) {
+      pipeline.add(kSetAttempts,
+                   Parameters().array(std::move(limited_)).array(std::move(max_attempts_)));
+    }
+    counts_.write(pipeline, shard);
+    effects.merge(effects_);
+  }
+
+ private:
+  // The columns that all three tables have.
+  struct Columns {
+    UuidArray id;
+    Int4Array lane, version, attempt, failures, crashes;
+
+    std::int32_t size() const { return id.size(); }
+    void add(const JobRow& row, int new_version) {
+      id.add(row.id);
+      lane.add(row.lane);
+      version.add(new_version);
+      attempt.add(row.attempt);
+      failures.add(row.failures);
+      crashes.add(row.crashes);
+    }
+    Parameters parameters(TimePoint now) {
+      Parameters all;
+      all.timestamp(now).array(std::move(id)).array(std::move(lane)).array(std::move(version));
+      all.array(std::move(attempt)).array(std::move(failures)).array(std::move(crashes));
+      return all;
+    }
+  };
+  struct Events {
+    UuidArray id;
+    Int4Array n, state;
+    TimestampArray at;
+    TextArray data;
+
+    std::int32_t size() const { return id.size(); }
+    Parameters parameters() && {
+      Parameters all;
+      all.array(std::move(id)).array(std::move(n)).array(std::move(state));
+      all.array(std::move(at)).array(std::move(data));
+      return all;
+    }
+  };
+  struct Runs {
+    UuidArray id;
+    Int4Array n;
+    TimestampArray at;
+    Int4Array worker, attempt;
+
+    std::int32_t size() const { return id.size(); }
+    Parameters parameters() && {
+      Parameters all;
+      all.array(std::move(id)).array(std::move(n)).array(std::move(at));
+      all.array(std::move(worker)).array(std::move(attempt));
+      return all;
+    }
+  };
+
+  static void run(Pipeline& pipeline, const Statement& statement, UuidArray& ids) {
+    if (ids.size() > 0) pipeline.add(statement, Parameters().array(std::move(ids)));
+  }
+
+  void event(std::string_view id, int n, JobState state, TimePoint at, std::string_view data) {
+    events_.id.add(id);
+    events_.n.add(n);
+    events_.state.add(number(state));
+    events_.at.add(at);
+    events_.data.add(data);
+  }
+
+  void run_event(const JobRow& row, int n, TimePoint at) {
+    runs_.id.add(row.id);
+    runs_.n.add(n);
+    runs_.at.add(at);
+    runs_.worker.add(row.worker);
+    runs_.attempt.add(row.ran);
+  }
+
+  void leave(const JobRow& row) {
+    counts_.add(row.lane, row.state, -1);
+    switch (row.state) {
+      case JobState::Scheduled:
+        from_due_.add(row.id);
+        effects_.due = true;
+        break;
+      case JobState::Processing:
+        counts_.occupied(row.worker, -1);
+        effects_.workers = true;
+        from_hot_.add(row.id);
+        break;
+      case JobState::Enqueued:
+        from_hot_.add(row.id);
+        break;
+      default:
+        from_done_.add(row.id);
+        break;
+    }
+  }
+
+  void enter(const Move& move, int version) {
+    const JobRow& row = move.row;
+    const JobState to = move.steps.back().to;
+    counts_.add(row.lane, to, 1);
+    switch (to) {
+      case JobState::Enqueued:
+        write_run(row);
+        hot_.add(row, version);
+        effects_.ready.insert(row.lane);
+        break;
+      case JobState::Scheduled:
+        write_run(row);
+        due_.add(row, version);
+        run_at_.add(move.run_at);
+        effects_.due = true;
+        break;
+      default:
+        enter_done(move, version);
+        break;
+    }
+  }
+
+  // A run that is no longer told by the row of its job.
+  void write_run(const JobRow& row) {
+    if (row.state == JobState::Processing) run_event(row, row.version, row.since);
+    if (!row.started || !row.ended) return;
+    const int succeeded = row.state == JobState::Deleted ? row.version - 1 : row.version;
+    run_event(row, succeeded - 1, *row.started);
+    event(row.id, succeeded, JobState::Succeeded, *row.ended,
+          sqlite::succeeded_event(row.waited, *row.ended - *row.started));
+  }
+
+  void enter_done(const Move& move, int version) {
+    const JobRow& row = move.row;
+    const JobState to = move.steps.back().to;
+    const bool ended_well = to == JobState::Succeeded;
+    if (!ended_well && row.state == JobState::Processing) write_run(row);
+    done_.add(row, version);
+    started_.add(ended_well ? std::optional(row.since) : row.started);
+    ended_.add(ended_well ? std::optional(now_) : row.ended);
+    waited_.add(row.waited.count());
+    worker_.add(row.worker);
+    state_.add(number(to));
+    effects_.due = true;  // retention
+    if (ended_well && !move.result.empty()) {
+      results_.add(row.id);
+      results_until_.add(move.until);
+      results_json_.add(move.result);
+    }
+  }
+
+  const TimePoint now_;
+  UuidArray from_hot_, from_due_, from_done_;
+  Columns hot_, due_, done_;
+  TimestampArray run_at_, started_, ended_;
+  Int8Array waited_;
+  Int4Array worker_, state_;
+  Events events_;
+  Runs runs_;
+  UuidArray results_;
+  TimestampArray results_until_;
+  TextArray results_json_;
+  UuidArray limited_;
+  Int4Array max_attempts_;
+  Counts counts_;
+  Effects effects_;
+};
+
+// --- maintenance ---------------------------------------------------------------------------------
+
+constexpr Statement kPromote{"promote",
+                             R"sql(
+  WITH page AS (
+    SELECT ctid FROM jobmill_due WHERE run_at <= (SELECT jobmill_now())
+    ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
+  taken AS (
+    DELETE FROM jobmill_due d USING page p WHERE d.ctid = p.ctid RETURNING d.*),
+  ready AS (
+    INSERT INTO jobmill_hot (id, lane, place, since, version, attempt, failures, crashes, state)
+    SELECT id, lane, (SELECT jobmill_first_place()) + row_number() OVER (ORDER BY run_at, id),
+           (SELECT jobmill_now()), version + 1, attempt, failures, crashes, 2
+    FROM taken),
+  noted AS (
+    INSERT INTO jobmill_event (id, n, state, at, data)
+    SELECT id, version + 1, 2, (SELECT jobmill_now()), '{}' FROM taken),
+  counted AS (
+    INSERT INTO jobmill_count AS c (lane, shard, enqueued, scheduled)
+    SELECT lane, $2, count(*), -count(*) FROM taken GROUP BY lane ORDER BY lane
+    ON CONFLICT (lane, shard) DO UPDATE SET enqueued = c.enqueued + excluded.enqueued,
+      scheduled = c.scheduled + excluded.scheduled)
+  SELECT lane, count(*) FROM taken GROUP BY lane)sql"};
+
+constexpr Statement kRetire{"retire",
+                            R"sql(
+  WITH page AS (
+    SELECT ctid FROM jobmill_done WHERE state = 5 AND at <= $1
+    ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED),
+  retired AS (
+    UPDATE jobmill_done d SET state = 7, at = (SELECT jobmill_now()), version = version + 1
+    FROM page p WHERE d.ctid = p.ctid RETURNING d.id, d.lane, d.version, d.at),
+  counted AS (
+    INSERT INTO jobmill_count AS c (lane, shard, succeeded, deleted)
+    SELECT lane, $3, -count(*), count(*) FROM retired GROUP BY lane ORDER BY lane
+    ON CONFLICT (lane, shard) DO UPDATE SET succeeded = c.succeeded + excluded.succeeded,
+      deleted = c.deleted + excluded.deleted)
+  INSERT INTO jobmill_event (id, n, state, at, data)
+  SELECT id, version, 7, at, '{"reason":"retention"}' FROM retired)sql"};
+
+constexpr Statement kPurge{"purge",
+                           R"sql(
+  WITH page AS (
+    SELECT ctid FROM jobmill_done WHERE state = 7 AND at <= $1
+    ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED),
+  gone AS (DELETE FROM jobmill_done d USING page p WHERE d.ctid = p.ctid RETURNING d.id, d.lane),
+  counted AS (
+    INSERT INTO jobmill_count AS c (lane, shard, deleted)
+    SELECT lane, $3, -count(*) FROM gone GROUP BY lane ORDER BY lane
+    ON CONFLICT (lane, shard) DO UPDATE SET deleted = c.deleted + excluded.deleted),
+  events AS (DELETE FROM jobmill_event WHERE id IN (SELECT id FROM gone)),
+  results AS (DELETE FROM jobmill_result WHERE id IN (SELECT id FROM gone)),
+  lines AS (DELETE FROM jobmill_log WHERE id IN (SELECT id FROM gone)),
+  told AS (DELETE FROM jobmill_progress WHERE id IN (SELECT id FROM gone))
+  DELETE FROM jobmill_job WHERE id IN (SELECT id FROM gone))sql"};
+
+// --- reading -------------------------------------------------------------------------------------
+
+// One snapshot over the three tables: a job is in exactly one of them.
+#define STATE_COLUMNS                                                                      \
+  "x.id, x.lane, x.state, x.version, x.attempt, x.failures, x.crashes, x.since, x.run_at," \
+  " j.v, j.retries, j.max_attempts, j.max_crashes, j.created_at, j.name, j.labels,"        \
+  " coalesce(j.recurring, ''), j.created_by, j.meta, j.extra, j.args, x.deadline,"         \
+  " p.done, p.total, p.failed"
+#define WITH_JOB                       \
+  " JOIN jobmill_job j ON j.id = x.id" \
+  " LEFT JOIN jobmill_progress p ON p.id = x.id AND p.attempt = x.attempt"
+#define HOT_STATE                                                                \
+  "SELECT id, lane, state::integer, version, attempt, failures, crashes, since," \
+  " NULL::timestamptz AS run_at, deadline FROM jobmill_hot"
+#define DUE_STATE                                                                    \
+  "SELECT id, lane, 1 AS state, version, attempt, failures, crashes, since, run_at," \
+  " NULL::timestamptz AS deadline FROM jobmill_due"
+#define DONE_STATE                                                                     \
+  "SELECT id, lane, state::integer, version, attempt, failures, crashes, at AS since," \
+  " NULL::timestamptz AS run_at, NULL::timestamptz AS deadline FROM jobmill_done"
+
+constexpr Statement kGet{
+    "get", "SELECT " STATE_COLUMNS " FROM (" HOT_STATE " WHERE id = $1 UNION ALL " DUE_STATE
+           " WHERE id = $1 UNION ALL " DONE_STATE " WHERE id = $1) x" WITH_JOB};
+
+constexpr Statement kPageAll{
+    "page_all", "SELECT " STATE_COLUMNS
+                " FROM (SELECT id, created_at FROM jobmill_job"
+                "       WHERE (created_at, id) < ($1, $2) AND ($3 = '' OR lane = ANY($4))"
+                "       ORDER BY created_at DESC, id DESC LIMIT $5) k"
+                " CROSS JOIN LATERAL (" HOT_STATE " WHERE id = k.id UNION ALL " DUE_STATE
+                " WHERE id = k.id UNION ALL " DONE_STATE " WHERE id = k.id) x" WITH_JOB
+                " ORDER BY k.created_at DESC, k.id DESC"};
+
+constexpr Statement kPageDone{
+    "page_done",
+    "SELECT " STATE_COLUMNS " FROM (" DONE_STATE
+    " WHERE state = $6 AND (at, id) < ($1, $2) AND ($3 = '' OR lane = ANY($4))"
+    " ORDER BY at DESC, id DESC LIMIT $5) x" WITH_JOB " ORDER BY x.since DESC, x.id DESC"};
+
+constexpr Statement kPageDue{"page_due",
+                             "SELECT " STATE_COLUMNS " FROM (" DUE_STATE
+                             " WHERE (since, id) < ($1, $2) AND ($3 = '' OR lane = ANY($4))"
+                             " ORDER BY since DESC, id DESC LIMIT $5) x" WITH_JOB
+                             " ORDER BY x.since DESC, x.id DESC"};
+
+constexpr Statement kPageRunning{
+    "page_running",
+    "SELECT " STATE_COLUMNS " FROM (" HOT_STATE
+    " WHERE state = 3 AND (since, id) < ($1, $2) AND ($3 = '' OR lane = ANY($4))"
+    " ORDER BY since DESC, id DESC LIMIT $5) x" WITH_JOB " ORDER BY x.since DESC, x.id DESC"};
+
+// By place, in which they came to be ready; its cursor is a place.
+constexpr Statement kPageReady{
+    "page_ready",
+    "SELECT " STATE_COLUMNS
+    ", x.place FROM (SELECT y.* FROM unnest($3::integer[]) l(lane) CROSS JOIN LATERAL ("
+    "   SELECT id, lane, state::integer, version, attempt, failures, crashes, since,"
+    "     NULL::timestamptz AS run_at, deadline, place FROM jobmill_hot h"
+    "   WHERE h.lane = l.lane AND h.state = 2 AND (h.place, h.id) < ($1, $2)"
+    "   ORDER BY h.place DESC, h.id DESC LIMIT $4) y"
+    "  ORDER BY y.place DESC, y.id DESC LIMIT $4) x" WITH_JOB " ORDER BY x.place DESC, x.id DESC"};
+
+constexpr Statement kHistory{
+    "history",
+    "SELECT n, state, at, data FROM ("
+    " SELECT 1 AS n, first_state::integer AS state, created_at AS at, first_event AS data"
+    " FROM jobmill_job WHERE id = $1"
+    " UNION ALL SELECT n, state::integer, at, data FROM jobmill_event WHERE id = $1"
+    " UNION ALL SELECT u.version, 3, u.since, " RUN_EVENT
+    " FROM jobmill_hot u JOIN jobmill_worker w ON w.number = u.worker"
+    " WHERE u.id = $1 AND u.state = 3"
+    " UNION ALL SELECT u.version - CASE u.state WHEN 7 THEN 2 ELSE 1 END, 3, u.started, " RUN_EVENT
+    " FROM jobmill_done u JOIN jobmill_worker w ON w.number = u.worker"
+    " WHERE u.id = $1 AND u.started IS NOT NULL) e ORDER BY n"};
+constexpr Statement kSucceeded{
+    "succeeded",
+    "SELECT version - CASE state WHEN 7 THEN 1 ELSE 0 END, started, ended, waited"
+    " FROM jobmill_done WHERE id = $1 AND started IS NOT NULL"};
+constexpr Statement kLastBeat{
+    "last_beat",
+    "SELECT w.last_beat FROM jobmill_hot h JOIN jobmill_worker w ON w.number = h.worker"
+    " WHERE h.id = $1 AND h.state = 3"};
+
+constexpr Statement kCounts{"counts",
+                            R"sql(
+  SELECT lane, sum(enqueued)::bigint, sum(scheduled)::bigint, sum(running)::bigint
+  FROM jobmill_count GROUP BY lane)sql"};
+constexpr Statement kOldest{"oldest",
+                            R"sql(
+  SELECT l.lane, h.place, h.since, (SELECT jobmill_settled_place())
+  FROM unnest($1::integer[], $2::bigint[]) l(lane, floor)
+  CROSS JOIN LATERAL (
+    SELECT place, since FROM jobmill_hot
+    WHERE lane = l.lane AND place >= l.floor AND state = 2 ORDER BY place LIMIT 1) h)sql"};
+
+constexpr Statement kCountDue{
+    "count_due", "SELECT count(*) FROM jobmill_due WHERE run_at <= $1 AND lane = ANY($2)"};
+constexpr Statement kNextDue{
+    "next_due",
+    "SELECT run_at FROM jobmill_due WHERE run_at > $1 AND lane = ANY($2) ORDER BY run_at LIMIT 1"};
+
+constexpr Statement kCountActive{"count_active",
+                                 R"sql(
+  SELECT count(*)::integer FROM jobmill_job j
+  WHERE j.recurring = $1 AND j.id IS DISTINCT FROM $2
+    AND (EXISTS (SELECT FROM jobmill_hot h WHERE h.id = j.id)
+         OR EXISTS (SELECT FROM jobmill_due d
+                    WHERE d.id = j.id AND d.run_at <= (SELECT jobmill_now()))))sql"};
+
+constexpr Statement kNow{"now", "SELECT jobmill_now()"};
+
+Job job_of(const Rows& rows, std::size_t i, const Lanes& lanes) {
+  Job job;
+  job.id = rows.uuid(i, 0);
+  if (const Lane* lane = lanes.find(rows.int4(i, 1))) {
+    job.queue = lane->queue;
+    job.kind = lane->kind;
+    job.priority = lane->priority;
+  }
+  job.state = state_of(rows.int4(i, 2));
+  job.version = rows.int4(i, 3);
+  job.attempt = rows.int4(i, 4);
+  job.failures = rows.int4(i, 5);
+  job.crashes = rows.int4(i, 6);
+  job.updated_at = rows.timestamp(i, 7);
+  job.run_at = rows.maybe_timestamp(i, 8);
+  job.v = rows.int4(i, 9);
+  if (!rows.is_null(i, 10)) job.retries = rows.int4(i, 10);
+  job.max_attempts = rows.int4(i, 11);
+  job.max_crashes = rows.int4(i, 12);
+  job.created_at = rows.timestamp(i, 13);
+  job.name = rows.text(i, 14);
+  if (!rows.is_null(i, 15)) job.labels = rows.texts(i, 15);
+  job.recurring_id = rows.text(i, 16);
+  job.created_by = rows.text(i, 17);
+  job.meta = rows.text(i, 18);
+  if (auto extra = jobs::extra_of(rows.text(i, 19))) job.extra = *std::move(extra);
+  job.args = rows.text(i, 20);
+  job.deadline = rows.maybe_timestamp(i, 21);
+  if (!rows.is_null(i, 22)) {
+    job.progress = jobs::Progress{rows.int8(i, 22), rows.int8(i, 23), rows.int8(i, 24)};
+  }
+  return job;
+}
+
+// Where a page ended: an instant in µs, or a place, and an id.
+struct Cursor {
+  std::int64_t at =
+      TimePoint(std::chrono::sys_days(std::chrono::year(9000) / 1 / 1)).time_since_epoch().count();
+  std::string id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+};
+
+Result<Cursor> cursor_of(std::string_view text) {
+  Cursor cursor;
+  if (text.empty()) return cursor;
+  const auto dot = text.find('.');
+  const char* end = text.data() + std::min(dot, text.size());
+  const auto [at, error] = std::from_chars(text.data(), end, cursor.at, 16);
+  if (dot == std::string_view::npos || error != std::errc() || at != end ||
+      !is_uuid(text.substr(dot + 1))) {
+    return fail(Code::InvalidArgument, "after: is not the `next` of a page");
+  }
+  cursor.id = text.substr(dot + 1);
+  return cursor;
+}
+
+std::string text_of(std::int64_t at, std::string_view id) { return fmt::format("{:x}.{}", at, id); }
+
+Int4Array array_of(std::span<const std::int32_t> numbers) {
+  Int4Array array(numbers.size());
+  for (const std::int32_t number : numbers) array.add(number);
+  return array;
+}
+
+UuidArray array_of(std::span<const std::string> ids) {
+  UuidArray array(ids.size());
+  for (const std::string& id : ids) array.add(id);
+  return array;
+}
+
+}  // namespace
+
+void Effects::merge(const Effects& other) {
+  ready.insert(other.ready.begin(), other.ready.end());
+  workers |= other.workers;
+  due |= other.due;
+}
+
+void Counts::add(std::int32_t lane, JobState state, std::int64_t by) {
+  lanes_[lane][static_cast<std::size_t>(state)] += by;
+}
+
+void Counts::write(Pipeline& pipeline, std::int64_t shard) const {
+  constexpr std::array kColumns{JobState::Enqueued,  JobState::Scheduled, JobState::Processing,
+                                JobState::Succeeded, JobState::Failed,    JobState::Deleted};
+  Int4Array lane(lanes_.size());
+  std::array<Int8Array, kColumns.size()> columns;
+  for (const auto& [id, states] : lanes_) {
+    lane.add(id);
+    for (std::size_t i = 0; i < kColumns.size(); ++i) {
+      columns[i].add(states[static_cast<std::size_t>(kColumns[i])]);
+    }
+  }
+  if (lane.size() > 0) {
+    Parameters parameters;
+    parameters.int8(shard).array(std::move(lane));
+    for (Int8Array& column : columns) parameters.array(std::move(column));
+    pipeline.add(kCount, std::move(parameters));
+  }
+  Int4Array worker(workers_.size());
+  Int8Array by(workers_.size());
+  for (const auto& [number, change] : workers_) worker.add(number), by.add(change);
+  if (worker.size() > 0) {
+    pipeline.add(kOccupied, Parameters().array(std::move(worker)).array(std::move(by)));
+  }
+}
+
+// --- in bulk -------------------------------------------------------------------------------------
+
+void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
+                 Effects& effects) {
+  const std::size_t n = jobs.size();
+  UuidArray id(n), ready(n), due;
+  Int4Array lane(n), v(n), retries(n), max_attempts(n), max_crashes(n), first_state(n);
+  Int4Array ready_lane(n), due_lane;
+  TimestampArray run_at;
+  TextArray first_event(n), name(n), labels(n), recurring(n), created_by(n), meta(n), extra(n),
+      args(n);
+  Counts counts;
+  for (const NewJob& job : jobs) {
+    const jobs::JobSpec& spec = *job.spec;
+    const JobState state = job.run_at ? JobState::Scheduled : JobState::Enqueued;
+    id.add(job.id);
+    lane.add(job.lane);
+    v.add(spec.v);
+    spec.retries ? retries.add(*spec.retries) : retries.add_null();
+    max_attempts.add(job.max_attempts);
+    max_crashes.add(spec.max_crashes);
+    first_state.add(number(state));
+    first_event.add(job.event);
+    name.add(job.name);
+    labels.add(joined(job.labels));
+    recurring.add(job.recurring);
+    created_by.add(spec.created_by);
+    meta.add(spec.meta);
+    extra.add(jobs::to_text(spec.extra));
+    args.add(job.args);
+    counts.add(job.lane, state, 1);
+    if (job.run_at) {
+      due.add(job.id);
+      due_lane.add(job.lane);
+      run_at.add(*job.run_at);
+      effects.due = true;
+    } else {
+      ready.add(job.id);
+      ready_lane.add(job.lane);
+      effects.ready.insert(job.lane);
+    }
+  }
+  pipeline.add(kInsertJobs, Parameters()
+                                .array(std::move(id))
+                                .array(std::move(lane))
+                                .array(std::move(v))
+                                .array(std::move(retries))
+                                .array(std::move(max_attempts))
+                                .array(std::move(max_crashes))
+                                .array(std::move(first_state))
+                                .array(std::move(first_event))
+                                .array(std::move(name))
+                                .array(std::move(labels))
+                                .array(std::move(recurring))
+                                .array(std::move(created_by))
+                                .array(std::move(meta))
+                                .array(std::move(extra))
+                                .array(std::move(args)));
+  if (ready.size() > 0) {
+    pipeline.add(kInsertReady, Parameters().array(std::move(ready)).array(std::move(ready_lane)));
+  }
+  if (due.size() > 0) {
+    pipeline.add(
+        kInsertDue,
+        Parameters().array(std::move(due)).array(std::move(due_lane)).array(std::move(run_at)));
+  }
+  counts.write(pipeline, shard);
+}
+
+void add_completions(Pipeline& pipeline, std::span<const Completion> completions,
+                     std::int64_t shard) {
+  UuidArray id(completions.size());
+  Int8Array token(completions.size());
+  Int4Array worker(completions.size());
+  for (const Completion& completion : completions) {
+    id.add(completion.job_id);
+    token.add(completion.token);
+    worker.add(completion.worker);
+  }
+  pipeline.add(kComplete, Parameters()
+                              .array(std::move(id))
+                              .array(std::move(token))
+                              .array(std::move(worker))
+                              .int8(shard));
+}
+
+std::vector<std::size_t> lost_completions(const Rows& answer, Effects& effects) {
+  std::vector<std::size_t> lost;
+  for (std::size_t i = 0; i < answer.size(); ++i) {
+    lost.push_back(static_cast<std::size_t>(answer.int4(i, 0) - 1));
+  }
+  effects.workers = effects.due = true;
+  return lost;
+}
+
+void add_claim(Pipeline& pipeline, const Claim& claim, std::int64_t shard) {
+  Parameters parameters;
+  parameters.uuid(claim.worker_id).int8(claim.token).int8(shard);
+  if (claim.lanes.size() == 1) {
+    const LaneChoice& only = claim.lanes.front();
+    pipeline.add(kClaimLane,
+                 std::move(parameters.int4(only.lane).int8(only.floor).int4(claim.limit)));
+    return;
+  }
+  Int4Array lane(claim.lanes.size()), rank(claim.lanes.size());
+  Int8Array floor(claim.lanes.size());
+  for (const LaneChoice& choice : claim.lanes) {
+    lane.add(choice.lane);
+    floor.add(choice.floor);
+    rank.add(choice.rank);
+  }
+  parameters.array(std::move(lane)).array(std::move(floor)).array(std::move(rank));
+  pipeline.add(kClaimLanes, std::move(parameters.int4(claim.limit)));
+}
+
+ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes) {
+  ClaimAnswer read;
+  struct Place {
+    std::int32_t rank;
+    std::int64_t place;
+    std::size_t row;
+  };
+  std::vector<Place> order;
+  std::int64_t seen = 0;
+  for (std::size_t i = 0; i < answer.size(); ++i) {
+    if (answer.is_null(i, 0)) {  // the head
+      read.known = !answer.is_null(i, 1);
+      if (read.known) read.state = static_cast<jobs::WorkerState>(answer.int4(i, 1));
+      seen = answer.int4(i, 2);
+      read.settled = answer.int8(i, 3);
+      continue;
+    }
+    const auto choice = std::ranges::find(claim.lanes, answer.int4(i, 1), &LaneChoice::lane);
+    order.push_back({choice->rank, answer.int8(i, 3), i});
+    auto& last = read.last[choice->lane];
+    last = std::max(last, answer.int8(i, 3));
+  }
+  std::ranges::sort(order, [](const Place& a, const Place& b) {
+    return std::pair(a.rank, a.place) < std::pair(b.rank, b.place);
+  });
+  read.contended = static_cast<std::size_t>(seen) > order.size();
+  const std::string token = token_text(claim.token);
+  read.jobs.reserve(order.size());
+  for (const auto& [rank, place, i] : order) {
+    Job job;
+    job.id = answer.uuid(i, 0);
+    const Lane* lane = lanes.find(answer.int4(i, 1));
+    job.queue = lane->queue;
+    job.kind = lane->kind;
+    job.priority = lane->priority;
+    job.state = JobState::Processing;
+    job.version = answer.int4(i, 4);
+    job.attempt = answer.int4(i, 5);
+    job.failures = answer.int4(i, 6);
+    job.crashes = answer.int4(i, 7);
+    job.updated_at = answer.timestamp(i, 8);
+    job.v = answer.int4(i, 10);
+    if (!answer.is_null(i, 11)) job.retries = answer.int4(i, 11);
+    job.max_attempts = answer.int4(i, 12);
+    job.max_crashes = answer.int4(i, 13);
+    job.created_at = answer.timestamp(i, 14);
+    job.name = answer.text(i, 15);
+    if (!answer.is_null(i, 16)) job.labels = answer.texts(i, 16);
+    job.recurring_id = answer.text(i, 17);
+    job.created_by = answer.text(i, 18);
+    job.meta = answer.text(i, 19);
+    if (auto extra = jobs::extra_of(answer.text(i, 20))) job.extra = *std::move(extra);
+    job.args = answer.text(i, 21);
+    if (job.extra.timeout > Duration::zero()) job.deadline = job.updated_at + job.extra.timeout;
+    read.jobs.push_back({std::move(job), token});
+  }
+  return read;
+}
+
+// --- one by one ----------------------------------------------------------------------------------
+
+// A job that moves from one table to another between two of the statements is in neither, so those
+// that exist are looked for again.
+Result<std::map<std::string, JobRow>> lock_jobs(Connection& connection,
+                                                std::span<const std::string> ids) {
+  constexpr int kTries = 10;
+  std::map<std::string, JobRow> found;
+  std::vector<std::string> missing(ids.begin(), ids.end());
+  for (int i = 0; i < kTries && !missing.empty(); ++i) {
+    for (const Statement* statement : {&kLockDue, &kLockHot, &kLockDone}) {
+      TRY(const Rows rows, connection.run(*statement, Parameters().array(array_of(missing))));
+      for (JobRow& row : rows_of(rows)) found.insert_or_assign(row.id, std::move(row));
+      std::erase_if(missing, [&](const std::string& id) { return found.contains(id); });
+      if (missing.empty()) return found;
+    }
+    TRY(const Rows existing, connection.run(kExist, Parameters().array(array_of(missing))));
+    missing.clear();
+    for (std::size_t row = 0; row < existing.size(); ++row) {
+      missing.push_back(existing.uuid(row, 0));
+    }
+  }
+  return found;
+}
+
+Result<std::vector<JobRow>> lock_held(Connection& connection, std::int32_t worker) {
+  TRY(const Rows rows, connection.run(kLockHeld, Parameters().int4(worker)));
+  return rows_of(rows);
+}
+
+Result<std::vector<JobRow>> lock_late(Connection& connection, TimePoint before, int limit) {
+  TRY(const Rows rows, connection.run(kLockLate, Parameters().timestamp(before).int4(limit)));
+  return rows_of(rows);
+}
+
+Status set_deadlines(Connection& connection, std::span<const Deadline> deadlines,
+                     std::int64_t token) {
+  UuidArray id(deadlines.size());
+  TimestampArray at(deadlines.size());
+  for (const Deadline& deadline : deadlines) id.add(deadline.job_id), at.add(deadline.at);
+  Parameters parameters;
+  parameters.array(std::move(id)).array(std::move(at)).int8(token);
+  TRY([[maybe_unused]] const Rows set, connection.run(kSetDeadlines, parameters));
+  return {};
+}
+
+Status move(Connection& connection, std::span<const Move> moves, TimePoint now, std::int64_t shard,
+            Effects& effects) {
+  if (moves.empty()) return {};
+  Moves writes(now);
+  for (const Move& one : moves) writes.add(one);
+  Pipeline pipeline(connection);
+  writes.write(pipeline, shard, effects);
+  TRY([[maybe_unused]] const auto answers, pipeline.finish());
+  return {};
+}
+
+Result<std::int64_t> promote(Connection& connection, int page, std::int64_t shard,
+                             Effects& effects) {
+  TRY(const Rows rows, connection.run(kPromote, Parameters().int4(page).int8(shard)));
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    effects.ready.insert(rows.int4(i, 0));
+    count += rows.int8(i, 1);
+  }
+  effects.due |= count > 0;
+  return count;
+}
+
+Result<std::int64_t> retire(Connection& connection, TimePoint before, int page,
+                            std::int64_t shard) {
+  TRY(const Rows rows,
+      connection.run(kRetire, Parameters().timestamp(before).int4(page).int8(shard)));
+  return rows.affected();
+}
+
+Result<std::int64_t> purge(Connection& connection, TimePoint before, int page, std::int64_t shard) {
+  TRY(const Rows rows,
+      connection.run(kPurge, Parameters().timestamp(before).int4(page).int8(shard)));
+  return rows.affected();
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+Result<std::optional<Job>> get(Connection& connection, const Lanes& lanes, std::string_view id) {
+  TRY(const Rows rows, connection.run(kGet, Parameters().uuid(id)));
+  return rows.empty() ? std::nullopt : std::optional(job_of(rows, 0, lanes));
+}
+
+Result<std::vector<jobs::JobEvent>> history(Connection& connection, std::string_view id) {
+  Pipeline pipeline(connection);
+  for (const Statement* statement : {&kHistory, &kSucceeded, &kLastBeat}) {
+    pipeline.add(*statement, Parameters().uuid(id));
+  }
+  TRY(const auto answers, pipeline.finish());
+  const Rows& rows = answers[0];
+  const Rows& succeeded = answers[1];
+  std::vector<jobs::JobEvent> events;
+  const auto add_success = [&](int before) {
+    if (succeeded.empty() || succeeded.int4(0, 0) != before) return;
+    const TimePoint started = succeeded.timestamp(0, 1), ended = succeeded.timestamp(0, 2);
+    events.push_back({JobState::Succeeded, ended,
+                      sqlite::succeeded_event(Duration(succeeded.int8(0, 3)), ended - started)});
+  };
+  int last = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const int n = rows.int4(i, 0);
+    if (n == last + 2) add_success(n - 1);
+    events.push_back(
+        {state_of(rows.int4(i, 1)), rows.timestamp(i, 2), std::string(rows.text(i, 3))});
+    last = n;
+  }
+  add_success(last + 1);
+  const Rows& beat = answers[2];
+  sqlite::add_heartbeats(events, beat.empty() ? std::nullopt : std::optional(beat.timestamp(0, 0)));
+  return events;
+}
+
+Result<Rows> page_of(Connection& connection, const Lanes& lanes, const jobs::JobQuery& query,
+                     const Cursor& after) {
+  const int rows = query.limit + 1;
+  Parameters parameters;
+  if (query.state == JobState::Enqueued) {
+    parameters.int8(after.at).uuid(after.id).array(array_of(lanes.of_queue(query.queue)));
+    return connection.run(kPageReady, parameters.int4(rows));
+  }
+  parameters.timestamp(TimePoint(Duration(after.at))).uuid(after.id).text(query.queue);
+  parameters.array(array_of(lanes.of_queue(query.queue))).int4(rows);
+  if (!query.state) return connection.run(kPageAll, parameters);
+  if (*query.state == JobState::Scheduled) return connection.run(kPageDue, parameters);
+  if (*query.state == JobState::Processing) return connection.run(kPageRunning, parameters);
+  return connection.run(kPageDone, parameters.int4(number(*query.state)));
+}
+
+// One row more than asked for tells whether there is a next page.
+Result<jobs::JobPage> list(Connection& connection, const Lanes& lanes,
+                           const jobs::JobQuery& query) {
+  TRY(const Cursor after, cursor_of(query.after));
+  TRY(const Rows rows, page_of(connection, lanes, query, after));
+  jobs::JobPage page;
+  const auto limit = static_cast<std::size_t>(query.limit);
+  for (std::size_t i = 0; i < std::min(rows.size(), limit); ++i) {
+    page.items.push_back(job_of(rows, i, lanes));
+  }
+  if (rows.size() <= limit) return page;
+  const Job& last = page.items.back();
+  const TimePoint at = query.state ? last.updated_at : last.created_at;
+  const bool by_place = query.state == JobState::Enqueued;
+  page.next = text_of(by_place ? rows.int8(limit - 1, 25) : at.time_since_epoch().count(), last.id);
+  return page;
+}
+
+Result<std::vector<jobs::QueueStats>> queue_stats(Connection& connection, Lanes& lanes) {
+  Int4Array lane;
+  Int8Array floor;
+  for (const LaneChoice& choice : lanes.choices({}, {})) {
+    lane.add(choice.lane);
+    floor.add(choice.floor);
+  }
+  Pipeline pipeline(connection);
+  pipeline.add(kCounts);
+  pipeline.add(kOldest, Parameters().array(std::move(lane)).array(std::move(floor)));
+  TRY(const auto answers, pipeline.finish());
+
+  std::map<std::string, jobs::QueueStats> queues;
+  for (std::size_t i = 0; i < answers[0].size(); ++i) {
+    const Lane* known = lanes.find(answers[0].int4(i, 0));
+    if (known == nullptr) continue;
+    auto& stats = queues[known->queue];
+    stats.enqueued += answers[0].int8(i, 1);
+    stats.scheduled += answers[0].int8(i, 2);
+    stats.processing += answers[0].int8(i, 3);
+  }
+  for (std::size_t i = 0; i < answers[1].size(); ++i) {
+    const std::int32_t id = answers[1].int4(i, 0);
+    lanes.raise_floor(id, std::min(answers[1].int8(i, 1), answers[1].int8(i, 3)));
+    auto& oldest = queues[lanes.find(id)->queue].oldest;
+    const TimePoint since = answers[1].timestamp(i, 2);
+    if (!oldest || since < *oldest) oldest = since;
+  }
+  std::vector<jobs::QueueStats> all;
+  for (const std::string& name : lanes.queues()) {
+    jobs::QueueStats stats = queues[name];
+    stats.queue = name;
+    stats.priority = static_cast<int>(all.size());
+    all.push_back(std::move(stats));
+  }
+  return all;
+}
+
+Result<std::int64_t> count_due(Connection& connection, std::span<const std::int32_t> lanes,
+                               TimePoint until) {
+  TRY(const Rows rows,
+      connection.run(kCountDue, Parameters().timestamp(until).array(array_of(lanes))));
+  return rows.int8(0, 0);
+}
+
+Result<std::optional<TimePoint>> next_due(Connection& connection,
+                                          std::span<const std::int32_t> lanes, TimePoint after) {
+  TRY(const Rows rows,
+      connection.run(kNextDue, Parameters().timestamp(after).array(array_of(lanes))));
+  return rows.empty() ? std::nullopt : rows.maybe_timestamp(0, 0);
+}
+
+Result<int> count_active(Connection& connection, std::string_view recurring,
+                         std::string_view except) {
+  TRY(const Rows rows, connection.run(kCountActive, Parameters().text(recurring).uuid(except)));
+  return rows.int4(0, 0);
+}
+
+Result<TimePoint> storage_now(Connection& connection) {
+  TRY(const Rows rows, connection.run(kNow));
+  return rows.timestamp(0, 0);
+}
+
+std::string token_text(std::int64_t token) { return fmt::format("{:x}", token); }
+
+std::optional<std::int64_t> token_of(std::string_view text) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, value, 16);
+  if (error != std::errc() || at != end || value <= 0) return std::nullopt;
+  return value;
+}
+
+}  // namespace jobmill::postgres

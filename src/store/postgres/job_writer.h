@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "store/postgres/connection.h"
+#include "store/postgres/job_tables.h"
+#include "store/postgres/lanes.h"
+
+namespace jobmill::postgres {
+
+// Everything that one process writes, over one connection: whatever waits when the connection is
+// free goes out together, as one transaction and one round trip. More connections gain nothing.
+//
+// Without a connection calls fail at once with Unavailable, and one of them tries to connect anew
+// from time to time.
+class JobWriter {
+ public:
+  struct Options {
+    Url url;
+    ConnectOptions connect;
+    const Clock* clock = nullptr;  // tests: stands in for the database's clock
+    // After each commit, on the writer's thread. Must not block.
+    std::function<void(const Effects&)> committed;
+  };
+
+  JobWriter(Options options, Lanes& lanes);
+  ~JobWriter();
+  JobWriter(const JobWriter&) = delete;
+  JobWriter& operator=(const JobWriter&) = delete;
+
+  Status open();  // the first connection; the only failure that is told as it is
+
+  // All of these wait for the commit; not from the writer's own thread.
+  Status insert(std::span<const NewJob> jobs);
+  Result<std::vector<std::size_t>> complete(std::span<const Completion> completions);  // the lost
+  Result<ClaimAnswer> claim(const Claim& claim);
+
+  // A transaction of several round trips.
+  using Work = std::function<Status(Connection& connection, Effects& effects)>;
+  Status run(const Work& work);
+
+  int backend() const;  // the process in the server, 0 for none: notifications from it are ours
+  std::int64_t shard() const { return backend(); }  // of the counters; on the writer's thread
+
+ private:
+  struct Request {
+    enum class Kind { Insert, Complete, Claim, Alone };
+    Kind kind = Kind::Alone;
+    std::span<const NewJob> jobs{};
+    std::span<const Completion> completions{};
+    const Claim* asked = nullptr;
+    const Work* work = nullptr;
+    // The answer.
+    Status status{};
+    ClaimAnswer claimed{};
+    std::vector<std::size_t> lost{};
+    bool done = false;
+  };
+  using Batch = std::vector<Request*>;
+
+  Status wait_for(Request& request);
+  void serve();
+  void commit(Batch batch);
+  Status commit_bulk(const Batch& bulk);
+  void commit_one_by_one(const Batch& bulk);
+  Status run_alone(const Request& request);
+  Status attempt_alone(const Request& request, Effects& effects);
+  Status ready();
+  Status set_clock();
+  void tell(Pipeline& pipeline, const Effects& effects);
+  void tell_late();
+  void finish(const Batch& batch);
+
+  const Options options_;
+  Lanes& lanes_;
+  std::optional<Connection> connection_;  // the writer's thread's; at first the opener's
+  std::atomic<int> backend_{0};
+  Fault away_ = fail(Code::Unavailable, "the database was not reached yet");
+  std::chrono::steady_clock::time_point next_try_{};
+  std::chrono::milliseconds backoff_{0};
+  std::chrono::steady_clock::time_point told_workers_{};
+  bool workers_untold_ = false;
+
+  std::mutex mutex_;  // guards the next two, and `done` of requests
+  Batch waiting_;
+  bool stopping_ = false;
+  std::condition_variable arrived_;
+  std::condition_variable answered_;
+  std::thread thread_;
+};
+
+// What a notification says: "r1,2" lanes with new jobs, "a" if they are too many to tell, "d" due
+// instants, "w" workers, in words with blanks between.
+std::string notice_text(const Effects& effects, bool workers);
+Effects notice_of(std::string_view text);
+
+}  // namespace jobmill::postgres

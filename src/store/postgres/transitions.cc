@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/postgres/transitions.h"
+
+#include <string>
+#include <utility>
+
+#include "store/sqlite/job_events.h"
+
+namespace jobmill::postgres {
+namespace {
+
+using jobs::JobState;
+
+Move to(JobRow row, JobState state, std::string event) {
+  Move move{.row = std::move(row), .steps = {}};
+  move.steps.push_back({state, std::move(event)});
+  return move;
+}
+
+void run_again(Move& move, Duration delay, std::string_view reason, TimePoint now) {
+  if (delay <= Duration::zero()) {
+    move.steps.push_back({JobState::Enqueued, sqlite::reason_event(reason)});
+    return;
+  }
+  move.run_at = now + delay;
+  move.steps.push_back({JobState::Scheduled, sqlite::scheduled_event(*move.run_at, reason)});
+}
+
+}  // namespace
+
+Move succeed(JobRow row, std::string result, TimePoint now) {
+  Move move = to(std::move(row), JobState::Succeeded, "");
+  move.result = std::move(result);
+  if (const auto& ttl = move.row.extra.result_ttl) move.until = now + *ttl;
+  return move;
+}
+
+Move requeue(JobRow row) {
+  row.attempt = row.failures = row.crashes = 0;
+  return to(std::move(row), JobState::Enqueued, sqlite::reason_event("requeued"));
+}
+
+Move remove(JobRow row, std::string_view reason) {
+  return to(std::move(row), JobState::Deleted,
+            sqlite::reason_event(reason.empty() ? "deleted by request" : reason));
+}
+
+Move release(JobRow row, std::string_view reason) {
+  row.attempt = row.failures;
+  const std::string text =
+      reason.empty() ? std::string("released") : "released: " + std::string(reason);
+  return to(std::move(row), JobState::Enqueued, sqlite::reason_event(text));
+}
+
+Move snooze(JobRow row, Duration after, TimePoint now) {
+  row.attempt = row.failures;
+  Move move{.row = std::move(row), .steps = {}};
+  run_again(move, after, "snoozed", now);
+  return move;
+}
+
+Move fail_attempt(JobRow row, const jobs::Failure& failure, const RetryContext& context,
+                  TimePoint now) {
+  const jobs::OwnRetry own{row.retries, row.extra.retry};
+  const auto choice = jobs::choose_retry(context.rules, own, context.kind, failure.type);
+  const bool never = choice.never || failure.retry == jobs::RetryRule::Never;
+  if (!choice.never) row.max_attempts = choice.max_retries + 1;
+  row.failures += 1;
+  const auto after =
+      failure.retry == jobs::RetryRule::After ? std::optional(failure.after) : std::nullopt;
+  const jobs::RetryDecision retry = jobs::decide_retry(
+      *choice.policy, {row.failures, choice.max_retries}, never, after, context.unit);
+  std::string event = sqlite::failed_event(failure, row.attempt, row.max_attempts, never);
+  Move move = to(std::move(row), JobState::Failed, std::move(event));
+  if (retry.delay) run_again(move, *retry.delay, retry.reason, now);
+  return move;
+}
+
+Move crash(JobRow row, const jobs::Crash& how, const RetryContext& context, TimePoint now) {
+  row.crashes += 1;
+  row.attempt = row.failures;
+  const auto delay = jobs::crash_delay(context.rules.policy, row.crashes, row.max_crashes);
+  if (!delay) {
+    std::string event = sqlite::crash_limit_event(how, row.crashes);
+    return to(std::move(row), JobState::Failed, std::move(event));
+  }
+  const std::string reason = sqlite::crash_reason(how, row.crashes, row.max_crashes);
+  Move move{.row = std::move(row), .steps = {}};
+  run_again(move, *delay, reason, now);
+  return move;
+}
+
+}  // namespace jobmill::postgres
