@@ -19,13 +19,6 @@ constexpr DocumentLimits kInsertLimits{.bytes = kInsertBodyBytes, .depth = 100, 
 
 // --- insert -------------------------------------------------------------------------------------
 
-// Who sends one relies on it, so it must not be passed over in silence.
-std::optional<http::Response> refused_header(const http::Request& request) {
-  constexpr std::string_view kKey = "Idempotency-Key";
-  if (!request.headers.get(kKey)) return std::nullopt;
-  return to_response(wrong_parameter(kKey, "is not supported; give the job an id of your own"));
-}
-
 struct Insert {
   std::vector<jobs::JobSpec> specs;
   bool listed = false;  // came as {"jobs": […]}
@@ -41,7 +34,7 @@ void read_list(JsonBody& body, Insert& insert) {
     if (list->items.size() > kMostSpecs) in.wrong("jobs", "holds more than 100,000");
     for (std::size_t i = 0; i < list->items.size() && body.errors().empty(); ++i)
       read_spec({list->items[i], fmt::format("jobs[{}]", i), body.errors()},
-                insert.specs.emplace_back());
+                insert.specs.emplace_back(), body.errors());
   }
   in.close();
 }
@@ -51,16 +44,23 @@ Insert read_insert(JsonBody& body) {
   if (body.root().find("jobs") != nullptr) {
     read_list(body, insert);
   } else {
-    read_spec(body.reader(), insert.specs.emplace_back());
+    read_spec(body.reader(), insert.specs.emplace_back(), body.errors());
   }
   return insert;
 }
 
-// The store speaks of jobs[0] also to those who sent only one.
+constexpr std::string_view kKeyHeader = "Idempotency-Key";
+
+// The store speaks of jobs[0] also to those who sent only one, and knows of no headers.
 http::Response insert_error(const Insert& insert, Fault error) {
   constexpr std::string_view kOnly = "jobs[0].";
   if (!insert.listed && error.message.starts_with(kOnly)) error.message.erase(0, kOnly.size());
-  return to_response(error);
+  const Problem problem = to_problem(error);
+  if (problem.parameter != "idempotency_key") return to_response(problem);
+  Problem of_key = wrong_parameter(kKeyHeader, problem.errors.front().reason);
+  of_key.status = problem.status;
+  of_key.code = problem.code;
+  return to_response(of_key);
 }
 
 http::Response inserted_response(const Insert& insert, const jobs::InsertResult& result) {
@@ -77,13 +77,31 @@ http::Response inserted_response(const Insert& insert, const jobs::InsertResult&
   return json_response(all_existed ? 200 : 201, std::move(json).text());
 }
 
+// The trace in which the request was made; one that cannot be read is none.
+jobs::Trace trace_of(const http::Request& request) {
+  const std::string parent(request.headers.get("traceparent").value_or(""));
+  if (!jobs::is_traceparent(parent)) return {};
+  const std::string state(request.headers.get("tracestate").value_or(""));
+  return {parent, state.size() <= jobs::kMaxTraceState ? state : ""};
+}
+
+// What the request says of all its jobs, unless they say it themselves.
+void fill_in(const Call& call, std::vector<jobs::JobSpec>& specs) {
+  const jobs::Trace trace = trace_of(call.request);
+  for (jobs::JobSpec& spec : specs) {
+    spec.created_by = call.identity.name;
+    if (spec.extra.trace.parent.empty()) spec.extra.trace = trace;
+  }
+}
+
 http::Response insert_jobs(ApiContext& context, const Call& call) {
-  if (auto refused = refused_header(call.request)) return *std::move(refused);
+  const auto key = call.request.headers.get(kKeyHeader);
+  if (key && key->empty()) return to_response(wrong_parameter(kKeyHeader, "must not be empty"));
   JsonBody body(call.request, kInsertLimits);
   Insert insert = read_insert(body);
   if (auto problem = body.problem()) return to_response(*problem);
-  for (jobs::JobSpec& spec : insert.specs) spec.created_by = call.identity.name;
-  auto result = context.store.insert(insert.specs, context.clock.now());
+  fill_in(call, insert.specs);
+  auto result = context.store.insert(insert.specs, context.clock.now(), key.value_or(""));
   return result ? inserted_response(insert, *result) : insert_error(insert, result.error());
 }
 
@@ -183,6 +201,66 @@ void get_job(ApiContext& context, Call call) {
                      TimePoint) { return one_job(context, id, history); });
 }
 
+// --- result and log -----------------------------------------------------------------------------
+
+constexpr std::int64_t kLongestWaitMs = 30'000;
+
+// A whole number from 0 on.
+std::optional<std::int64_t> number_of(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
+  return number;
+}
+
+// A number in the query; missing it is 0. What is wrong with it is noted in `problem`.
+std::int64_t number_in(const http::Request& request, std::string_view name, std::int64_t most,
+                       std::optional<http::Response>& problem) {
+  const auto text = request.parameter(name);
+  if (!text) return 0;
+  const auto number = number_of(*text);
+  if (number && *number <= most) return *number;
+  problem =
+      to_response(wrong_parameter(name, fmt::format("expected an integer from 0 to {}", most)));
+  return 0;
+}
+
+Result<Reading> outcome_of(ApiContext& context, const std::string& id, TimePoint now) {
+  TRY(const jobs::Outcome outcome, context.store.result(id, now));
+  JsonWriter json;
+  write_outcome(json, outcome);
+  return Reading{.json = std::move(json).text(),
+                 .state = {},
+                 .unfinished = outcome.retry_after > Duration::zero()};
+}
+
+void get_result(ApiContext& context, Call call) {
+  auto problem = unknown_parameter(call.request, {"wait_ms"});
+  const std::int64_t wait_ms = number_in(call.request, "wait_ms", kLongestWaitMs, problem);
+  if (problem) return call.responder.send(*std::move(problem));
+  answer_or_wait(context, call, std::chrono::milliseconds(wait_ms),
+                 [&context, id = call.parameter("id")](TimePoint now) {
+                   return outcome_of(context, id, now);
+                 });
+}
+
+http::Response log_response(ApiContext& context, const Call& call) {
+  constexpr std::int64_t kMost = 1'000'000'000;
+  auto problem = unknown_parameter(call.request, {"attempt", "after"});
+  const auto attempt = static_cast<int>(number_in(call.request, "attempt", kMost, problem));
+  const std::int64_t after = number_in(call.request, "after", kMost, problem);
+  if (problem) return *std::move(problem);
+  const auto log = context.store.log(call.parameter("id"), attempt, after);
+  if (!log) return to_response(log.error());
+  JsonWriter json;
+  write_log(json, *log);
+  return json_response(200, std::move(json).text());
+}
+
+void get_logs(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context, call] { return log_response(context, call); });
+}
+
 // --- changes ------------------------------------------------------------------------------------
 
 http::Response changed(const Status& status, const std::string& job_id) {
@@ -220,6 +298,8 @@ constexpr std::array kRoutes{
     Route{"POST", "/v1/jobs", Scope::Produce, post_jobs},
     Route{"GET", "/v1/jobs", Scope::Read, get_jobs},
     Route{"GET", "/v1/jobs/{id}", Scope::Read, get_job},
+    Route{"GET", "/v1/jobs/{id}/result", Scope::Read, get_result},
+    Route{"GET", "/v1/jobs/{id}/logs", Scope::Read, get_logs},
     Route{"DELETE", "/v1/jobs/{id}", Scope::Operate, delete_job},
     Route{"POST", "/v1/jobs/{id}/requeue", Scope::Operate, post_requeue},
 };

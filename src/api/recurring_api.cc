@@ -85,7 +85,7 @@ void read_recurring(JsonBody& body, jobs::RecurringSpec& spec) {
   in.integer("missed_max", spec.missed_max, 1, 1'000'000);
   in.integer("max_concurrent", spec.max_concurrent, 1, 1'000'000);
   if (const Node* job = in.object("spec", Field::Required))
-    read_spec({*job, "spec", body.errors()}, spec.job);
+    read_spec({*job, "spec", body.errors()}, spec.job, body.errors());
   in.close();
 }
 

@@ -41,9 +41,15 @@ class HeldRead : public std::enable_shared_from_this<HeldRead> {
   void start(const http::Request& request) {
     const TimePoint now = context_.clock.now();
     etag_ = request.headers.get("If-None-Match").value_or("");
-    if (const auto waiting = waiting_read(request, now)) {
+    by_etag_ = true;
+    const auto waiting = waiting_read(request, now);
+    start(waiting ? waiting->until - now : Duration::zero());
+  }
+
+  void start(Duration wait) {
+    if (wait > Duration::zero()) {
       waits_ = true;
-      deadline_ = context_.loop.run_after(waiting->until - now, [weak = weak_from_this()] {
+      deadline_ = context_.loop.run_after(wait, [weak = weak_from_this()] {
         if (auto self = weak.lock()) self->time_is_up();
       });
       responder_.on_gone([weak = weak_from_this()] {
@@ -67,7 +73,7 @@ class HeldRead : public std::enable_shared_from_this<HeldRead> {
 
   void found(const Result<Reading>& reading, TimePoint at) {
     if (done_) return;
-    if (!reading || over_ || !reading->same_state(etag_)) {
+    if (!reading || over_ || !to_be_held(*reading)) {
       answer(reading);
       return finish();
     }
@@ -99,8 +105,13 @@ class HeldRead : public std::enable_shared_from_this<HeldRead> {
     look_now();
   }
 
+  bool to_be_held(const Reading& reading) const {
+    return by_etag_ ? reading.same_state(etag_) : reading.unfinished;
+  }
+
   void answer(const Result<Reading>& reading) const {
     if (!reading) return responder_.send(to_response(reading.error()));
+    if (!by_etag_) return responder_.send(json_response(200, reading->json));
     const std::string etag = reading->etag();
     responder_.send(etag == etag_ ? not_modified(etag) : waiting_response(reading->json, etag));
   }
@@ -116,6 +127,7 @@ class HeldRead : public std::enable_shared_from_this<HeldRead> {
   ApiContext& context_;
   http::Responder responder_;
   const Look look_;
+  bool by_etag_ = false;
   std::string etag_;  // what the client knows
   bool waits_ = false;
   bool over_ = false;        // the time is up: the next look is the last
@@ -173,6 +185,12 @@ bool Reading::same_state(std::string_view etag) const {
 void answer_or_hold(ApiContext& context, const Call& call,
                     std::function<Result<Reading>(TimePoint)> look) {
   std::make_shared<HeldRead>(context, call.responder, std::move(look))->start(call.request);
+}
+
+void answer_or_wait(ApiContext& context, const Call& call, Duration wait,
+                    std::function<Result<Reading>(TimePoint)> look) {
+  std::make_shared<HeldRead>(context, call.responder, std::move(look))
+      ->start(std::min<Duration>(wait, kLongestWait));
 }
 
 }  // namespace jobmill::api

@@ -34,7 +34,8 @@ http::Response not_modified(const std::string& etag);
 struct Reading {
   std::string json;
   std::string state;
-  std::optional<TimePoint> again;  // it will be another one at this instant, without any event
+  std::optional<TimePoint> again{};  // it will be another one at this instant, without any event
+  bool unfinished = false;           // for answer_or_wait: what is waited for has not come
 
   std::string etag() const;
   bool same_state(std::string_view etag) const;
@@ -44,6 +45,10 @@ struct Reading {
 // already, the answer is held, without a thread, until another one is found after a change of the
 // store, or the time is up. `look` is called on the pool.
 void answer_or_hold(ApiContext& context, const Call& call,
+                    std::function<Result<Reading>(TimePoint now)> look);
+
+// The same for a read that says itself how long to wait: held while what it finds is unfinished.
+void answer_or_wait(ApiContext& context, const Call& call, Duration wait,
                     std::function<Result<Reading>(TimePoint now)> look);
 
 }  // namespace jobmill::api

@@ -11,8 +11,6 @@
 namespace jobmill::jobs {
 namespace {
 
-constexpr std::size_t kMaxTraceState = 512;
-
 Fault wrong(std::string_view field, std::string_view reason) {
   return fail(Code::InvalidArgument, fmt::format("{}: {}", field, reason));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,8 @@
 #include "jobs/retry_policy.h"
 
 namespace jobmill::jobs {
+
+inline constexpr std::size_t kMaxTraceState = 512;
 
 // W3C trace context: `traceparent` and `tracestate`. Empty: none.
 struct Trace {

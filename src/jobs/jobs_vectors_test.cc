@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <string>
 #include <string_view>
 
 #include <doctest/doctest.h>
 
+#include "base/duration.h"
 #include "jobs/job.h"
 #include "jobs/retry_policy.h"
 #include "vectors.h"
@@ -52,6 +54,33 @@ TEST_CASE("vectors: delays between retries") {
     if (has(vector, "sum_s")) CHECK(number(vector, "sum_s") == static_cast<double>(sum));
   }
   CHECK(found == kOurs.size());
+}
+
+TEST_CASE("vectors: a list of delays") {
+  int found = 0;
+  for (const Node& vector : testing::vectors("jobs/retry_backoff.json", "policies")) {
+    if (!has(vector, "config")) continue;
+    CAPTURE(text(vector, "id"));
+    ++found;
+    RetryPolicy policy;
+    for (const Node& delay : member(vector, "delays_s").items)
+      policy.delays.push_back(std::chrono::seconds(delay.as_int().value()));
+    std::string written;
+    for (const Duration delay : policy.delays)
+      written += (written.empty() ? "" : ",") + seconds_json(delay);
+    CHECK(written == text(vector, "config"));
+
+    const OwnRetry own{.retries = {}, .policy = policy};
+    const RetryChoice choice = choose_retry({}, own, "any");
+    CHECK(choice.max_retries == number(vector, "max_retries"));
+    for (int n = 1; n <= choice.max_retries; ++n) {
+      const auto decision = decide_retry(*choice.policy, {n, choice.max_retries}, false);
+      CHECK(decision.delay == policy.delays[static_cast<std::size_t>(n - 1)]);
+    }
+    const FailureCount after_all{choice.max_retries + 1, choice.max_retries};
+    CHECK_FALSE(decide_retry(*choice.policy, after_all, false).delay);
+  }
+  CHECK(found == 1);
 }
 
 TEST_CASE("vectors: what becomes of a job after a failure") {

@@ -44,7 +44,7 @@ void write_canonical(JsonWriter& json, const JobSpec& given) {
 
 Status check_key(std::string_view key) {
   if (key.size() <= kMaxKeyBytes) return {};
-  return fail(Code::InvalidArgument, "Idempotency-Key: longer than 255 bytes");
+  return fail(Code::InvalidArgument, "idempotency_key: longer than 255 bytes");
 }
 
 std::string fingerprint(std::span<const JobSpec> specs) {
@@ -82,7 +82,7 @@ Result<InsertResult> repeated_answer(std::string_view text) {
 
 Fault key_conflict(std::string_view key) {
   return fail(Code::AlreadyExists,
-              "Idempotency-Key: \"" + std::string(key) + "\" was used for another request");
+              "idempotency_key: was used for another request: " + std::string(key));
 }
 
 }  // namespace jobmill::jobs

@@ -11,7 +11,7 @@
 // What a store keeps of a request with an idempotency key.
 namespace jobmill::jobs {
 
-Status check_key(std::string_view key);  // InvalidArgument "Idempotency-Key: …"
+Status check_key(std::string_view key);  // InvalidArgument "idempotency_key: …"
 
 // Equal for requests that ask for the same: all fields as values, not as texts. Who asks and in
 // which trace is no part of it.

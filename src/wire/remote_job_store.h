@@ -33,7 +33,7 @@ class RemoteJobStore final : public jobs::JobStore {
   RemoteJobStore(const RemoteOptions& options, const Clock& clock);
 
   Result<jobs::InsertResult> insert(std::span<const jobs::JobSpec> specs, TimePoint now,
-                                    std::string_view idempotency_key) override;
+                                    std::string_view idempotency_key = {}) override;
   Result<jobs::Registration> announce(const jobs::WorkerSpec& worker, TimePoint now) override;
   Result<jobs::Claimed> claim(const jobs::ClaimRequest& request, TimePoint now) override;
   Result<jobs::BeatAnswer> beat(std::string_view worker_id, std::span<const jobs::Report> running,

@@ -12,146 +12,11 @@
 #include "base/document.h"
 #include "base/duration.h"
 #include "base/id.h"
+#include "conformance/job_bench.h"
+#include "conformance/job_operations.h"
 
 namespace jobmill::jobs {
 namespace {
-
-using namespace std::chrono_literals;
-
-JobSpec spec(std::string kind, std::string queue = "default") {
-  JobSpec job;
-  job.kind = std::move(kind);
-  job.queue = std::move(queue);
-  return job;
-}
-
-template <class T>
-T need(Result<T> result) {
-  REQUIRE_MESSAGE(result, (result ? "" : result.error().message));
-  return *std::move(result);
-}
-
-void need(const Status& status) { REQUIRE_MESSAGE(status, (status ? "" : status.error().message)); }
-
-template <class T>
-Code code(const Result<T>& result) {
-  REQUIRE_FALSE(result);
-  return result.error().code;
-}
-
-// A store with the calls that the tests make again and again.
-class Bench {
- public:
-  explicit Bench(const MakeJobStore& make)
-      : fixture_(make()), store(fixture_.store), owner(fixture_.owner), clock(fixture_.clock) {}
-
- private:
-  JobStoreFixture fixture_;
-
- public:
-  JobStore& store;
-  JobStoreOwner& owner;
-  ManualClock& clock;
-
-  TimePoint now() const { return clock.now(); }
-
-  InsertResult insert(const std::vector<JobSpec>& specs) {
-    return need(store.insert(specs, now()));
-  }
-  std::string enqueue(const JobSpec& job) { return insert({job}).jobs.front().id; }
-
-  std::string worker(WorkerSpec spec = {}) {
-    if (spec.name.empty()) spec.name = "w", spec.concurrency = 100;
-    return need(store.announce(spec, now())).worker_id;
-  }
-
-  Claimed claim(const std::string& worker, int limit = 100, std::vector<std::string> queues = {},
-                std::vector<std::string> kinds = {}) {
-    ClaimRequest request;
-    request.worker_id = worker;
-    request.limit = limit;
-    request.queues = std::move(queues);
-    request.kinds = std::move(kinds);
-    return need(store.claim(request, now()));
-  }
-
-  ClaimedJob claim_one(const std::string& worker) {
-    auto claimed = claim(worker, 1);
-    REQUIRE(claimed.jobs.size() == 1);
-    return std::move(claimed.jobs.front());
-  }
-
-  Settled settle(const Settlement& settlement) {
-    auto settled = need(store.settle({}, std::span(&settlement, 1), now()));
-    REQUIRE(settled.size() == 1);
-    CHECK(settled.front().job_id == settlement.job_id);
-    return std::move(settled.front());
-  }
-
-  Job job(const std::string& id) { return need(store.get(id)); }
-  JobState state(const std::string& id) { return job(id).state; }
-
-  std::vector<std::string> states(const std::string& id) {
-    std::vector<std::string> names;
-    for (const JobEvent& event : need(store.history(id)))
-      names.emplace_back(to_string(event.state));
-    return names;
-  }
-
-  // A member of the data of the n-th event.
-  Node event(const std::string& id, std::size_t n, std::string_view member) {
-    const auto events = need(store.history(id));
-    REQUIRE(n < events.size());
-    const Node data = need(parse_json(events[n].data));
-    const Node* found = data.find(member);
-    REQUIRE_MESSAGE(found != nullptr, "no " << std::string(member) << " in " << events[n].data);
-    return *found;
-  }
-  std::string event_text(const std::string& id, std::size_t n, std::string_view member) {
-    return std::string(event(id, n, member).as_string().value_or("(no text)"));
-  }
-
-  QueueStats queue(std::string_view name) {
-    for (const QueueStats& stats : need(store.queues(now()))) {
-      if (stats.queue == name) return stats;
-    }
-    return {};
-  }
-};
-
-std::vector<std::string> ids(const Claimed& claimed) {
-  std::vector<std::string> found;
-  for (const ClaimedJob& job : claimed.jobs) found.push_back(job.job.id);
-  return found;
-}
-
-Settlement complete(const ClaimedJob& claimed) {
-  Settlement settlement;
-  settlement.job_id = claimed.job.id;
-  settlement.lock_token = claimed.lock_token;
-  return settlement;
-}
-
-Settlement fail_with(const ClaimedJob& claimed, RetryRule retry = RetryRule::Default,
-                     Duration after = {}) {
-  Settlement settlement = complete(claimed);
-  settlement.kind = Settlement::Kind::Fail;
-  settlement.failure.type = "mail.Refused";
-  settlement.failure.message = "mailbox \"full\"";
-  settlement.failure.stack = "at send()";
-  settlement.failure.retry = retry;
-  settlement.failure.after = after;
-  return settlement;
-}
-
-Settlement release(const ClaimedJob& claimed, std::string reason) {
-  Settlement settlement = complete(claimed);
-  settlement.kind = Settlement::Kind::Release;
-  settlement.reason = std::move(reason);
-  return settlement;
-}
-
-Report lease_of(const ClaimedJob& claimed) { return {claimed.job.id, claimed.lock_token}; }
 
 // --- producers -----------------------------------------------------------------------------------
 
@@ -451,6 +316,32 @@ void exercise_settle(const MakeJobStore& make) {
     const auto stats = bench.queue("default");
     CHECK(stats.enqueued == 0);
     CHECK(stats.processing == 0);
+  }
+
+  SUBCASE("settle: the dead process of one job is a crash, and its worker goes on") {
+    Bench bench(make);
+    const auto id = bench.enqueue(spec("k"));
+    const auto worker = bench.worker();
+    const auto die = [&] {
+      auto settlement = fail_with(bench.claim_one(worker));
+      settlement.crash = {.signal = 11, .exit_code = 0, .detail = "segmentation fault"};
+      const auto settled = bench.settle(settlement);
+      CHECK(settled.status);
+      return settled.state;
+    };
+    CHECK(die() == JobState::Enqueued);  // the first one at once
+    CHECK(bench.job(id).crashes == 1);
+    CHECK(bench.job(id).failures == 0);
+    CHECK(bench.job(id).attempt == 0);
+    CHECK(bench.event_text(id, 2, "reason") == "Crash 1 of 3: signal 11");
+    CHECK(die() == JobState::Scheduled);
+    CHECK(bench.job(id).run_at == bench.now() + 3s);
+    bench.clock.advance(3s);
+    need(bench.owner.promote_due(bench.now()));
+    CHECK(die() == JobState::Failed);
+    const std::size_t last = bench.states(id).size() - 1;
+    CHECK(bench.event_text(id, last, "exceptionType") == "jobmill.CrashLimit");
+    CHECK(bench.event(id, last, "crash").find("signal")->as_int() == 11);
   }
 
   SUBCASE("settle: a failure is retried after 3, 9, 27 … seconds") {
@@ -1085,6 +976,7 @@ void exercise_job_store(const MakeJobStore& make) {
   exercise_workers(make);
   exercise_control(make);
   exercise_recurring(make);
+  exercise_operations(make);
 }
 
 }  // namespace jobmill::jobs

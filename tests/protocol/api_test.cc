@@ -73,12 +73,6 @@ TEST_CASE("jobs API: one job, many jobs, and jobs by count") {
   const std::string twice = R"({"jobs":[{"kind":"a","id":"x"},{"kind":"a","id":"x"}]})";
   CHECK(number(json(ask(server, post("/v1/jobs", twice))), "count") == 2);
   CHECK(number(json(ask(server, post("/v1/jobs", twice))), "count") == 2);
-
-  Exchange keyed = post("/v1/jobs", R"({"kind":"a"})");
-  keyed.headers.set("Idempotency-Key", "1");
-  const auto refused = ask(server, keyed);
-  CHECK(refused.status == 400);
-  CHECK(text(json(refused), "parameter") == "Idempotency-Key");
 }
 
 TEST_CASE("jobs API: a job is shown with what it was asked for, and its history on request") {
@@ -232,8 +226,8 @@ TEST_CASE("worker API: a job from claim to completion") {
   const auto twice = ask(server, post("/v1/jobs/" + id + "/complete", body));
   CHECK(twice.status == 409);
   CHECK(text(json(twice), "code") == "lease_lost");
-  CHECK(ask(server, post("/v1/jobs/" + id + "/complete", R"({"lock_token":"x","result":1})"))
-            .status == 400);
+  const std::string misspelt = R"({"lock_token":"x","reslut":1})";
+  CHECK(ask(server, post("/v1/jobs/" + id + "/complete", misspelt)).status == 400);
 }
 
 TEST_CASE("worker API: many settlements in one request, each with its outcome") {
