@@ -183,6 +183,7 @@ void stops_what_runs_beside(RunnerWorld& world) {
                       wait_for_ever("trap 'echo closing; exit 0' TERM; echo >" + pipe + "; ")),
       world.container("short", "echo done")};
   CHECK(run(world, std::move(replica)).exit_code == 5);
+  CAPTURE(world.log_text("mail-1"));
   CHECK(has(world.log_text("mail-1"), "stdout:proxy closing\n"));
   CHECK(has(world.log_text("mail-1"), "stdout:short done\n"));
 

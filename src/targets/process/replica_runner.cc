@@ -128,26 +128,28 @@ void ReplicaRunner::prepared(const std::string& replica, const Status& status) {
   if (found == running_.end()) return;
   Running& running = found->second;
   if (!status) return could_not_start(running, status.error().message);
-  if (running.stopped_by != 0) return conclude(running, {.signal = running.stopped_by});
   go_on(running);
 }
 
 void ReplicaRunner::go_on(Running& running) {
+  if (running.stopped_by != 0) return conclude(running, {.signal = running.stopped_by});
   const std::string name = running.replica.replica;
-  const Status status = advance(running);
+  const Status status = launch_next(running);
   if (!status) return could_not_start(running, status.error().message);
   came_up(name);
 }
 
-// The next init container, or all that remain.
-Status ReplicaRunner::advance(Running& running) {
+// An init container; then those beside, and when they run, the main one.
+Status ReplicaRunner::launch_next(Running& running) {
   const RunReplica& replica = running.replica;
-  if (running.inits < replica.init.size()) {
+  if (running.inits < replica.init.size())
     return launch_one(running, replica.init[running.inits], Role::Init);
+  if (!replica.beside.empty() && !std::exchange(running.beside, true)) {
+    for (const RunContainer& beside : replica.beside)
+      TRY_VOID(launch_one(running, beside, Role::Beside));
+    return {};
   }
-  for (const RunContainer& beside : replica.beside) {
-    TRY_VOID(launch_one(running, beside, Role::Beside));
-  }
+  running.all = true;
   return launch_one(running, replica.main, Role::Main);
 }
 
@@ -170,14 +172,17 @@ Status ReplicaRunner::launch_one(Running& running, const RunContainer& container
   return {};
 }
 
-// All that were launched must run before it is said that the replica does.
+// All that were launched must run before more are, or it is said that the replica does.
 void ReplicaRunner::came_up(const std::string& replica) {
   const auto found = running_.find(replica);
   if (found == running_.end()) return;
   Running& running = found->second;
   const bool up = std::ranges::all_of(running.children,
                                       [](const Child& child) { return child.container->runs(); });
-  if (up && !running.told && !running.children.empty() && !running.end) tell_started(running);
+  if (!up || running.end) return;
+  const bool inits = running.inits < running.replica.init.size();
+  if (!inits && !running.all) return go_on(running);
+  if (!running.told && !running.children.empty()) tell_started(running);
 }
 
 void ReplicaRunner::tell_started(Running& running) {
@@ -245,6 +250,8 @@ void ReplicaRunner::child_ended(Running& running, const Child& child, ReplicaEnd
   world_.log.info(
       "container ended",
       {{"replica", running.replica.replica}, {"container", child.name}, {"how", describe(end)}});
+  if (!running.all && running.stopped_by != 0 && !running.end)
+    return conclude(running, {.signal = running.stopped_by});
   if (running.end && running.children.empty()) finish(running);
 }
 

@@ -108,6 +108,8 @@ class ReplicaRunner : public executions::Runner {
     std::vector<Child> children = {};
     std::int64_t since_ticks = 0;                    // when its first process started
     std::size_t inits = 0;                           // that have run
+    bool beside = false;                             // those beside were launched
+    bool all = false;                                // and the main one
     bool told = false;                               // started()
     int stopped_by = 0;                              // the last signal that it was to get
     std::optional<executions::ReplicaEnd> end = {};  // of the main container, or instead of it
@@ -116,7 +118,7 @@ class ReplicaRunner : public executions::Runner {
   Status open(Running& running);
   void prepared(const std::string& replica, const Status& status);
   void go_on(Running& running);
-  Status advance(Running& running);
+  Status launch_next(Running& running);
   Status launch_one(Running& running, const executions::RunContainer& container, Role role);
   void tell_started(Running& running);
   void could_not_start(Running& running, const std::string& reason);
