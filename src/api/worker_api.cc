@@ -165,8 +165,9 @@ void read_lines(ObjectReader& in, std::vector<jobs::LogLine>& lines,
     std::optional<TimePoint> at;
     item.text("level", level);
     item.instant("at", at);
-    item.text("text", line.text, Field::Required);
+    item.text("text", line.text);  // an empty line is one
     item.close();
+    if (!item.has("text")) item.wrong("text", "is required");
     const auto known = jobs::line_level(level);
     if (!known) item.wrong("level", "expected INFO, WARN or ERROR");
     line.level = known.value_or(jobs::LineLevel::Info);
