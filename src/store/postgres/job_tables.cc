@@ -170,7 +170,8 @@ constexpr Statement kComplete{"complete",
     UPDATE jobmill_worker w SET occupied = w.occupied - g.n
     FROM (SELECT worker, count(*) AS n FROM gone GROUP BY worker ORDER BY worker) g
     WHERE w.number = g.worker)
-  SELECT n::integer FROM asked WHERE n NOT IN (SELECT n FROM gone))sql"};
+  SELECT n::integer, 0 FROM asked WHERE n NOT IN (SELECT n FROM gone)
+  UNION ALL SELECT -lane, count(*)::integer FROM gone GROUP BY lane)sql"};
 
 // --- rows ----------------------------------------------------------------------------------------
 
@@ -305,6 +306,7 @@ class Moves {
   void add(const Move& move) {
     const JobRow& row = move.row;
     leave(row);
+    count_end(move);
     int version = row.version;
     for (const Move::Step& step : move.steps) {
       ++version;
@@ -418,6 +420,23 @@ class Moves {
     runs_.attempt.add(row.ran);
   }
 
+  // How a run ended.
+  void count_end(const Move& move) {
+    const JobRow& row = move.row;
+    jobs::Tally& tally = effects_.tallies[row.lane];
+    const JobState first = move.steps.front().to;
+    if (first == JobState::Deleted) tally.deleted += 1;
+    if (move.crashed) {
+      tally.crashed += 1;
+      tally.quarantined += first == JobState::Failed ? 1 : 0;
+      return;
+    }
+    if (first != JobState::Failed && first != JobState::Succeeded) return;
+    tally.run.add(now_ - row.since);
+    (first == JobState::Failed ? tally.failed : tally.succeeded) += 1;
+    tally.retried += move.steps.size() > 1 ? 1 : 0;
+  }
+
   void leave(const JobRow& row) {
     counts_.add(row.lane, row.state, -1);
     switch (row.state) {
@@ -427,6 +446,7 @@ class Moves {
         break;
       case JobState::Processing:
         counts_.occupied(row.worker, -1);
+        effects_.tallies[row.lane].in_progress -= 1;
         effects_.workers = true;
         from_hot_.add(row.id);
         break;
@@ -448,6 +468,7 @@ class Moves {
         write_run(row);
         hot_.add(row, version);
         effects_.ready.insert(row.lane);
+        effects_.tallies[row.lane].enqueued += 1;
         break;
       case JobState::Scheduled:
         write_run(row);
@@ -529,7 +550,8 @@ constexpr Statement kPromote{"promote",
     SELECT lane, $2, count(*), -count(*) FROM taken GROUP BY lane ORDER BY lane
     ON CONFLICT (lane, shard) DO UPDATE SET enqueued = c.enqueued + excluded.enqueued,
       scheduled = c.scheduled + excluded.scheduled)
-  SELECT lane, count(*) FROM taken GROUP BY lane)sql"};
+  SELECT lane, (extract(epoch FROM (SELECT jobmill_now()) - run_at) * 1000000)::bigint
+  FROM taken)sql"};
 
 constexpr Statement kRetire{"retire",
                             R"sql(
@@ -569,20 +591,20 @@ constexpr Statement kPurge{"purge",
 #define STATE_COLUMNS                                                                      \
   "x.id, x.lane, x.state, x.version, x.attempt, x.failures, x.crashes, x.since, x.run_at," \
   " j.v, j.retries, j.max_attempts, j.max_crashes, j.created_at, j.name, j.labels,"        \
-  " coalesce(j.recurring, ''), j.created_by, j.meta, j.extra, j.args, x.deadline,"         \
+  " coalesce(j.recurring, ''), j.created_by, j.meta, j.extra, j.args,"                     \
   " p.done, p.total, p.failed"
 #define WITH_JOB                       \
   " JOIN jobmill_job j ON j.id = x.id" \
   " LEFT JOIN jobmill_progress p ON p.id = x.id AND p.attempt = x.attempt"
 #define HOT_STATE                                                                \
   "SELECT id, lane, state::integer, version, attempt, failures, crashes, since," \
-  " NULL::timestamptz AS run_at, deadline FROM jobmill_hot"
-#define DUE_STATE                                                                    \
-  "SELECT id, lane, 1 AS state, version, attempt, failures, crashes, since, run_at," \
-  " NULL::timestamptz AS deadline FROM jobmill_due"
+  " NULL::timestamptz AS run_at FROM jobmill_hot"
+#define DUE_STATE                                                                   \
+  "SELECT id, lane, 1 AS state, version, attempt, failures, crashes, since, run_at" \
+  " FROM jobmill_due"
 #define DONE_STATE                                                                     \
   "SELECT id, lane, state::integer, version, attempt, failures, crashes, at AS since," \
-  " NULL::timestamptz AS run_at, NULL::timestamptz AS deadline FROM jobmill_done"
+  " NULL::timestamptz AS run_at FROM jobmill_done"
 
 constexpr Statement kGet{
     "get", "SELECT " STATE_COLUMNS " FROM (" HOT_STATE " WHERE id = $1 UNION ALL " DUE_STATE
@@ -621,7 +643,7 @@ constexpr Statement kPageReady{
     "SELECT " STATE_COLUMNS
     ", x.place FROM (SELECT y.* FROM unnest($3::integer[]) l(lane) CROSS JOIN LATERAL ("
     "   SELECT id, lane, state::integer, version, attempt, failures, crashes, since,"
-    "     NULL::timestamptz AS run_at, deadline, place FROM jobmill_hot h"
+    "     NULL::timestamptz AS run_at, place FROM jobmill_hot h"
     "   WHERE h.lane = l.lane AND h.state = 2 AND (h.place, h.id) < ($1, $2)"
     "   ORDER BY h.place DESC, h.id DESC LIMIT $4) y"
     "  ORDER BY y.place DESC, y.id DESC LIMIT $4) x" WITH_JOB " ORDER BY x.place DESC, x.id DESC"};
@@ -702,9 +724,11 @@ Job job_of(const Rows& rows, std::size_t i, const Lanes& lanes) {
   job.meta = rows.text(i, 18);
   if (auto extra = jobs::extra_of(rows.text(i, 19))) job.extra = *std::move(extra);
   job.args = rows.text(i, 20);
-  job.deadline = rows.maybe_timestamp(i, 21);
-  if (!rows.is_null(i, 22)) {
-    job.progress = jobs::Progress{rows.int8(i, 22), rows.int8(i, 23), rows.int8(i, 24)};
+  if (job.state == JobState::Processing && job.extra.timeout > Duration::zero()) {
+    job.deadline = job.updated_at + job.extra.timeout;
+  }
+  if (!rows.is_null(i, 21)) {
+    job.progress = jobs::Progress{rows.int8(i, 21), rows.int8(i, 22), rows.int8(i, 23)};
   }
   return job;
 }
@@ -750,6 +774,7 @@ void Effects::merge(const Effects& other) {
   ready.insert(other.ready.begin(), other.ready.end());
   workers |= other.workers;
   due |= other.due;
+  for (const auto& [lane, tally] : other.tallies) tallies[lane].merge(tally);
 }
 
 void Counts::add(std::int32_t lane, JobState state, std::int64_t by) {
@@ -821,6 +846,7 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
       ready.add(job.id);
       ready_lane.add(job.lane);
       effects.ready.insert(job.lane);
+      effects.tallies[job.lane].enqueued += 1;
     }
   }
   pipeline.add(kInsertJobs, Parameters()
@@ -870,7 +896,12 @@ void add_completions(Pipeline& pipeline, std::span<const Completion> completions
 std::vector<std::size_t> lost_completions(const Rows& answer, Effects& effects) {
   std::vector<std::size_t> lost;
   for (std::size_t i = 0; i < answer.size(); ++i) {
-    lost.push_back(static_cast<std::size_t>(answer.int4(i, 0) - 1));
+    const std::int32_t n = answer.int4(i, 0);
+    if (n > 0) lost.push_back(static_cast<std::size_t>(n - 1));
+    if (n > 0) continue;
+    jobs::Tally& tally = effects.tallies[-n];
+    tally.succeeded += static_cast<std::uint64_t>(answer.int4(i, 1));
+    tally.in_progress -= answer.int4(i, 1);
   }
   effects.workers = effects.due = true;
   return lost;
@@ -896,7 +927,7 @@ void add_claim(Pipeline& pipeline, const Claim& claim, std::int64_t shard) {
   pipeline.add(kClaimLanes, std::move(parameters.int4(claim.limit)));
 }
 
-ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes) {
+ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes, Effects& effects) {
   ClaimAnswer read;
   struct Place {
     std::int32_t rank;
@@ -950,6 +981,10 @@ ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes) {
     if (auto extra = jobs::extra_of(answer.text(i, 20))) job.extra = *std::move(extra);
     job.args = answer.text(i, 21);
     if (job.extra.timeout > Duration::zero()) job.deadline = job.updated_at + job.extra.timeout;
+    jobs::Tally& tally = effects.tallies[lane->id];
+    tally.runs += 1;
+    tally.in_progress += 1;
+    tally.wait.add(Duration(answer.int8(i, 9)));
     read.jobs.push_back({std::move(job), token});
   }
   return read;
@@ -1015,13 +1050,15 @@ Status move(Connection& connection, std::span<const Move> moves, TimePoint now, 
 Result<std::int64_t> promote(Connection& connection, int page, std::int64_t shard,
                              Effects& effects) {
   TRY(const Rows rows, connection.run(kPromote, Parameters().int4(page).int8(shard)));
-  std::int64_t count = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    effects.ready.insert(rows.int4(i, 0));
-    count += rows.int8(i, 1);
+    const std::int32_t lane = rows.int4(i, 0);
+    effects.ready.insert(lane);
+    jobs::Tally& tally = effects.tallies[lane];
+    tally.enqueued += 1;
+    tally.lateness.add(Duration(rows.int8(i, 1)));
   }
-  effects.due |= count > 0;
-  return count;
+  effects.due |= !rows.empty();
+  return static_cast<std::int64_t>(rows.size());
 }
 
 Result<std::int64_t> retire(Connection& connection, TimePoint before, int page,
@@ -1103,7 +1140,7 @@ Result<jobs::JobPage> list(Connection& connection, const Lanes& lanes,
   const Job& last = page.items.back();
   const TimePoint at = query.state ? last.updated_at : last.created_at;
   const bool by_place = query.state == JobState::Enqueued;
-  page.next = text_of(by_place ? rows.int8(limit - 1, 25) : at.time_since_epoch().count(), last.id);
+  page.next = text_of(by_place ? rows.int8(limit - 1, 24) : at.time_since_epoch().count(), last.id);
   return page;
 }
 

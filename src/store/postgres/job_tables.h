@@ -67,6 +67,7 @@ struct Move {
   JobRow row;  // as it was found, with the counts as they shall be
   std::vector<Step> steps;
   std::optional<TimePoint> run_at{};  // when the last step is SCHEDULED
+  bool crashed = false;               // the process that ran it is dead
   std::string result{};               // when it is SUCCEEDED: JSON, or empty
   std::optional<TimePoint> until{};   // of the result
 };
@@ -77,6 +78,7 @@ struct Effects {
   bool all = false;              // told by another process: any lane may have some
   bool workers = false;
   bool due = false;
+  std::map<std::int32_t, jobs::Tally> tallies;  // what happened, by lane
 
   bool any() const { return workers || due || !ready.empty(); }
   void merge(const Effects& other);
@@ -127,7 +129,7 @@ struct ClaimAnswer {
   std::int64_t settled = 0;                   // no ready job will come below this place
   std::map<std::int32_t, std::int64_t> last;  // by lane: the last place that was taken
 };
-ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes);
+ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes, Effects& effects);
 
 // --- one by one ----------------------------------------------------------------------------------
 

@@ -180,7 +180,7 @@ Status JobWriter::commit_bulk(const Batch& bulk) {
   std::size_t next = claimed;
   for (Request* request : bulk) {
     if (request->asked == nullptr) continue;
-    request->claimed = read_claim((*answers)[next++], *request->asked, lanes_);
+    request->claimed = read_claim((*answers)[next++], *request->asked, lanes_, effects);
   }
   options_.committed(effects);
   return {};
@@ -191,7 +191,7 @@ Status JobWriter::run_alone(const Request& request) {
     Effects effects;
     Status status = attempt_alone(request, effects);
     if (status) {
-      if (effects.any()) options_.committed(effects);
+      options_.committed(effects);
       return {};
     }
     // Conflicts of the work itself are for its caller; the server's have an SQLSTATE of class 40.

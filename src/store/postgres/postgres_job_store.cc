@@ -9,6 +9,8 @@
 #include <mutex>
 #include <random>
 #include <set>
+#include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include <fmt/core.h>
@@ -112,7 +114,7 @@ class PostgresJobStore final : public JobStoreOwner {
         writer_({.url = url,
                  .connect = options_.connect,
                  .clock = options_.clock,
-                 .committed = [this](const Effects& effects) { changed(effects); }},
+                 .committed = [this](const Effects& effects) { committed(effects); }},
                 lanes_),
         watcher_(
             {.url = url,
@@ -147,7 +149,6 @@ class PostgresJobStore final : public JobStoreOwner {
     Inserting inserting;
     for (const Order& order : orders) add(inserting, order, at, now);
     TRY_VOID(writer_.insert(inserting.jobs));
-    count_inserted(inserting);
     return std::move(inserting.result);
   }
 
@@ -218,7 +219,7 @@ class PostgresJobStore final : public JobStoreOwner {
       const JobRow& row = rows.begin()->second;
       if (!token || !holds(row, *token, 0)) return lease_lost(report.job_id);
       TRY(const TimePoint now, storage_now(connection));
-      BeatRow::Job job{.held = true, .deleted = false, .attempt = row.ran, .deadline = {}};
+      BeatRow::Job job{.held = true, .attempt = row.ran};
       return hear(connection, report, id, job, now);
     });
   }
@@ -469,6 +470,9 @@ class PostgresJobStore final : public JobStoreOwner {
     ahead_ = std::chrono::abs(ahead) < kSameClock ? Duration::zero() : ahead;
     return {};
   }
+  TimePoint storage_estimate() const {
+    return options_.clock != nullptr ? options_.clock->now() : to_storage(SystemClock().now());
+  }
   TimePoint to_storage(TimePoint at) const {
     return at < TimePoint::max() - std::chrono::hours(24 * 365) ? at + ahead_.load() : at;
   }
@@ -486,6 +490,11 @@ class PostgresJobStore final : public JobStoreOwner {
   // --- what changed ----------------------------------------------------------------------------
 
   // On the writer's thread, after a commit of this process.
+  void committed(const Effects& effects) {
+    count(effects);
+    changed(effects);
+  }
+
   void changed(const Effects& effects) {
     Change change;
     change.workers = effects.workers;
@@ -654,7 +663,6 @@ class PostgresJobStore final : public JobStoreOwner {
         return insert_named(connection, orders, now, inserting, effects);
       });
       if (status) {
-        count_inserted(inserting);
         return std::move(inserting.result);
       }
       const bool raced = status.error().code == Code::AlreadyExists && !inserting.jobs.empty();
@@ -729,7 +737,6 @@ class PostgresJobStore final : public JobStoreOwner {
                      made.empty() ? std::string() : made.front().id, at + options_.keep_keys);
     });
     TRY_VOID(written);
-    count_inserted(inserting);
     return std::move(inserting.result);
   }
 
@@ -880,7 +887,8 @@ class PostgresJobStore final : public JobStoreOwner {
       return move(connection, moves, now, writer_.shard(), effects);
     });
     TRY_VOID(written);
-    count_moved(moves);
+    const std::lock_guard lock(tally_mutex_);
+    for (const std::string& id : ids) running_.erase(id);
     return outcomes;
   }
 
@@ -935,27 +943,30 @@ class PostgresJobStore final : public JobStoreOwner {
   // --- beats -----------------------------------------------------------------------------------
 
   Status hear(Connection& connection, const Report& report, const std::string& id,
-              const BeatRow::Job& job, TimePoint now) {
+              BeatRow::Job& job, TimePoint now) {
     if (!report.progress && report.logs.empty()) return {};
     Report news = report;
     news.job_id = id;
     TRY_VOID(put_news(connection, news, job.attempt));
-    return extend_deadline(connection, id, now);
+    return extend_deadline(connection, id, job, now);
   }
 
   // Who has a limit to its silence and spoke has time again.
-  Status extend_deadline(Connection& connection, const std::string& id, TimePoint now) {
+  Status extend_deadline(Connection& connection, const std::string& id, BeatRow::Job& job,
+                         TimePoint now) {
     TRY(const auto rows, lock_jobs(connection, std::span(&id, 1)));
     if (rows.empty()) return {};
     const JobRow& row = rows.begin()->second;
     if (row.extra.progress_timeout <= Duration::zero()) return {};
     const auto end = end_of_time(row.extra, row.since, now);
+    job.deadline = end;
     const Deadline deadline{id, *end};
     return set_deadlines(connection, std::span(&deadline, 1), row.token);
   }
 
   const char* cancel_reason(const BeatRow::Job& job, TimePoint now) const {
     if (job.deleted) return "deleted";
+    if (job.timed_out) return "timeout";
     if (!job.held) return "lost";
     return job.deadline && *job.deadline <= now ? "timeout" : nullptr;
   }
@@ -969,7 +980,6 @@ class PostgresJobStore final : public JobStoreOwner {
       unnamed_.erase(beat.number);
       return {};
     }
-    Effects effects;
     return writer_.run([&](Connection& connection, Effects& all) -> Status {
       TRY(const auto worker, lock_worker(connection, worker_id));
       if (!worker) return {};
@@ -1068,7 +1078,6 @@ class PostgresJobStore final : public JobStoreOwner {
     });
     TRY_VOID(written);
     if (buried) forget(worker_id);
-    count_moved(moves);
     return buried;
   }
 
@@ -1138,29 +1147,37 @@ class PostgresJobStore final : public JobStoreOwner {
 
   // --- what is counted -------------------------------------------------------------------------
 
-  Tally& tally_of(std::int32_t id) {
-    const Lane* lane = lanes_.find(id);
-    return tallies_.of(lane->queue, lane->kind);
-  }
-
-  void count_inserted(const Inserting& inserting) {
+  // On the writer's thread.
+  void count(const Effects& effects) {
     const std::lock_guard lock(tally_mutex_);
-    for (const NewJob& job : inserting.jobs) {
-      if (!job.run_at) tally_of(job.lane).enqueued += 1;
+    for (const auto& [id, tally] : effects.tallies) {
+      if (const Lane* lane = lanes_.find(id)) tallies_.of(lane->queue, lane->kind).merge(tally);
     }
   }
 
   void count_claimed(const std::vector<ClaimedJob>& claimed) {
+    constexpr std::size_t kMostRunning = 1'000'000;  // of those that others settle
     const std::lock_guard lock(tally_mutex_);
+    if (running_.size() > kMostRunning) running_.clear();
     for (const ClaimedJob& one : claimed) {
-      Tally& tally = tallies_.of(one.job.queue, one.job.kind);
-      tally.runs += 1;
-      tally.in_progress += 1;
+      running_[one.job.id] = {one.job.queue, one.job.kind, one.job.updated_at};
     }
   }
 
-  void count_completed(const std::vector<Completion>&, const std::vector<std::size_t>&) {}
-  void count_moved(const std::vector<Move>&) {}
+  // How long they ran, as far as this process handed them out. What failed is told by its row.
+  void count_completed(const std::vector<Completion>& completions,
+                       const std::vector<std::size_t>& lost) {
+    const TimePoint now = storage_estimate();
+    const std::lock_guard lock(tally_mutex_);
+    for (std::size_t i = 0, next = 0; i < completions.size(); ++i) {
+      const auto run = running_.extract(completions[i].job_id);
+      if (next < lost.size() && lost[next] == i) {
+        ++next;
+      } else if (!run.empty()) {
+        tallies_.of(run.mapped().queue, run.mapped().kind).run.add(now - run.mapped().started);
+      }
+    }
+  }
 
   Duration expected(const Job& job, TimePoint now) {
     const std::lock_guard lock(tally_mutex_);
@@ -1197,8 +1214,14 @@ class PostgresJobStore final : public JobStoreOwner {
   std::mutex random_mutex_;
   std::mt19937_64 random_{std::random_device{}()};
 
-  std::mutex tally_mutex_;
+  struct Running {
+    std::string queue;
+    std::string kind;
+    TimePoint started{};
+  };
+  std::mutex tally_mutex_;  // guards the next two
   Tallies tallies_;
+  std::unordered_map<std::string, Running> running_;  // by job
 
   std::mutex listener_mutex_;
   Listener listener_;

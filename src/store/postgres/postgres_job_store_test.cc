@@ -46,6 +46,5 @@ jobs::JobStoreFixture fixture() {
 
 TEST_CASE("a job store in PostgreSQL keeps its contract") { jobs::exercise_job_store(fixture); }
 
-
 }  // namespace
 }  // namespace jobmill::postgres

@@ -82,10 +82,12 @@ Move crash(JobRow row, const jobs::Crash& how, const RetryContext& context, Time
   const auto delay = jobs::crash_delay(context.rules.policy, row.crashes, row.max_crashes);
   if (!delay) {
     std::string event = sqlite::crash_limit_event(how, row.crashes);
-    return to(std::move(row), JobState::Failed, std::move(event));
+    Move move = to(std::move(row), JobState::Failed, std::move(event));
+    move.crashed = true;
+    return move;
   }
   const std::string reason = sqlite::crash_reason(how, row.crashes, row.max_crashes);
-  Move move{.row = std::move(row), .steps = {}};
+  Move move{.row = std::move(row), .steps = {}, .crashed = true};
   run_again(move, *delay, reason, now);
   return move;
 }

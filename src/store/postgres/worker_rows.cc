@@ -28,7 +28,11 @@ constexpr Statement kBeat{"beat",
   RETURNING number, occupied, state::integer, drain_until, last_beat)sql"};
 constexpr Statement kRunning{"running",
                              R"sql(
-  SELECT h.id IS NOT NULL, d.id IS NOT NULL, coalesce(h.attempt, 0), h.deadline
+  SELECT h.id IS NOT NULL, d.id IS NOT NULL, coalesce(h.attempt, 0), h.deadline,
+         h.id IS NULL AND EXISTS (
+           SELECT FROM jobmill_event e WHERE e.id = u.id AND e.state = 6
+             AND e.data LIKE '%"exceptionType":"jobmill.Timeout"%'
+             AND e.n = (SELECT max(l.n) FROM jobmill_event l WHERE l.id = u.id AND l.state = 6))
   FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY u(id, token, n)
   LEFT JOIN jobmill_hot h ON h.id = u.id AND h.token = u.token AND h.state = 3
   LEFT JOIN jobmill_done d ON d.id = u.id AND d.state = 7
@@ -108,7 +112,8 @@ Result<BeatRow> beat_worker(Connection& connection, std::string_view id,
   beat.now = answers[0].timestamp(0, 4);
   if (jobs.empty()) return beat;
   for (std::size_t i = 0; i < answers[1].size(); ++i) {
-    beat.jobs.push_back({answers[1].boolean(i, 0), answers[1].boolean(i, 1), answers[1].int4(i, 2),
+    beat.jobs.push_back({answers[1].boolean(i, 0), answers[1].boolean(i, 1),
+                         answers[1].boolean(i, 4), answers[1].int4(i, 2),
                          answers[1].maybe_timestamp(i, 3)});
   }
   return beat;

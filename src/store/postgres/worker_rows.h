@@ -48,8 +48,9 @@ struct BeatRow {
   struct Job {
     bool held = false;
     bool deleted = false;
+    bool timed_out = false;
     int attempt = 0;
-    std::optional<TimePoint> deadline;
+    std::optional<TimePoint> deadline{};
   };
   std::vector<Job> jobs;  // as they were asked for
 };
