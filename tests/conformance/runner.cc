@@ -177,13 +177,14 @@ void stops_what_runs_beside(RunnerWorld& world) {
   const testing::TemporaryFolder folder;
   const std::string pipe = folder.path() + "/pipe";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-  RunReplica replica = replica_of(world, "mail-1", "read ready <" + pipe + "; exit 5");
+  RunReplica replica = replica_of(world, "mail-1", "read ready <" + pipe + " && exit 5");
   replica.beside = {
       world.container("proxy",
                       wait_for_ever("trap 'echo closing; exit 0' TERM; echo >" + pipe + "; ")),
       world.container("short", "echo done")};
+  for (RunContainer* container : {&replica.main, &replica.beside[0]})
+    container->files = {folder.path()};
   CHECK(run(world, std::move(replica)).exit_code == 5);
-  CAPTURE(world.log_text("mail-1"));
   CHECK(has(world.log_text("mail-1"), "stdout:proxy closing\n"));
   CHECK(has(world.log_text("mail-1"), "stdout:short done\n"));
 
