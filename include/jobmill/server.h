@@ -63,6 +63,19 @@ struct ServerOptions {
     std::string role = "admin";  // viewer: reads; operator: also works with jobs; admin: everything
   };
 
+  // How failures are retried: of one kind, of one type of error, of both, or all that no entry
+  // before it is about. What a job says of its own retries wins.
+  struct Retry {
+    std::string kind{};                               // empty: any
+    std::string error{};                              // its type; empty: any
+    bool never = false;                               // FAILED until somebody acts on it
+    std::vector<std::chrono::milliseconds> delays{};  // exactly these, which is also their number
+    std::chrono::milliseconds base{3000};             // or min(cap, base·factor^(n-1)) …
+    std::int64_t factor = 3;
+    std::chrono::milliseconds cap{std::chrono::hours(24)};
+    double jitter = 0;  // … · (1 ± jitter)
+  };
+
   std::string data{};                   // empty: $STATE_DIRECTORY, else ./.jobmill
   std::string store = "sqlite:";        // sqlite: (in DATA) or sqlite:PATH
   std::string http = "127.0.0.1:8000";  // port 0 picks a free one
@@ -71,12 +84,14 @@ struct ServerOptions {
   std::vector<std::string> filename{};  // manifests applied at start: files, folders
   std::vector<std::pair<std::string, std::string>> image{{"postgres", "off"}};  // NAME=COMMAND…
   std::vector<std::pair<std::string, std::string>> service{};                   // NAME[:PORT]=ADDR
-  std::vector<std::string> queues{};      // their strict order, the first one first; others follow
-  int retries = 10;                       // of jobs that say nothing else
-  std::chrono::hours keep_succeeded{36};  // until a succeeded job is DELETED
-  std::chrono::hours keep_deleted{72};    // until a deleted job is gone
-  std::string log_format = "text";        // text, json
-  std::string log_level = "info";         // debug, info, warn, error
+  std::vector<std::string> queues{};  // their strict order, the first one first; others follow
+  int retries = 10;                   // of jobs that say nothing else
+  std::vector<Retry> retry{};         // the first one that matches
+  std::chrono::seconds idempotency_ttl{std::chrono::hours(24)};  // of keys, once their job ended
+  std::chrono::hours keep_succeeded{36};                         // until a succeeded job is DELETED
+  std::chrono::hours keep_deleted{72};                           // until a deleted job is gone
+  std::string log_format = "text";                               // text, json
+  std::string log_level = "info";                                // debug, info, warn, error
   std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
   std::optional<std::chrono::milliseconds> drain_limit{};  // scale.drain_limit: none = no limit
   std::string identity = "off";  // tokens for the managed identities of executions

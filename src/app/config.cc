@@ -10,6 +10,7 @@
 #include <fmt/core.h>
 
 #include "app/api_client.h"
+#include "app/retry_config.h"
 #include "base/document.h"
 #include "base/duration.h"
 #include "base/log.h"
@@ -353,6 +354,20 @@ Status set_jobs(ServerOptions& options, const Node& node, const File& file) {
   return {};
 }
 
+// idempotency: {ttl: 24h}
+Status set_idempotency(ServerOptions& options, const Node& node, const File& file) {
+  for (const Node::Member& member : node.members) {
+    const std::string place = file.at(member.value);
+    if (member.key != "ttl")
+      return fail(Code::InvalidArgument,
+                  fmt::format("{}: unknown key 'idempotency.{}'; known: ttl", place, member.key));
+    const auto ttl = parse_duration(member.value.text);
+    if (!ttl) return fail(Code::InvalidArgument, place + ": " + ttl.error().message);
+    options.idempotency_ttl = std::chrono::ceil<std::chrono::seconds>(*ttl);
+  }
+  return {};
+}
+
 // servicebus: what has no flag.
 Status set_service_bus(ServerOptions& options, const Node& node, const File& file) {
   ServiceBusOptions& bus = options.service_bus;
@@ -402,6 +417,11 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
   if (member.key == "images") return set_images(options, member.value, file);
   if (member.key == "scale") return set_scale(options, member.value, file);
   if (member.key == "jobs") return set_jobs(options, member.value, file);
+  if (member.key == "idempotency") return set_idempotency(options, member.value, file);
+  if (member.key == "retry") {
+    TRY(options.retry, read_retry_rules(member.value, file.path));
+    return {};
+  }
   if (member.key == "servicebus") return set_service_bus(options, member.value, file);
   TRY(const Values values, texts(member.value, place));
   if (member.key == "hosts") return set_hosts(options, values);
@@ -412,7 +432,7 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
   const auto setting =
       std::ranges::find_if(kSettings, [&](const Setting& s) { return member.key == s.name; });
   if (setting == kSettings.end()) {
-    std::string known = "users, images, hosts, queues, jobs, scale, servicebus";
+    std::string known = "users, images, hosts, queues, jobs, retry, idempotency, scale, servicebus";
     for (const Setting& s : kSettings) known += fmt::format(", {}", s.name);
     return fail(Code::InvalidArgument,
                 fmt::format("{}: unknown key '{}'; known: {}", place, member.key, known));

@@ -37,5 +37,22 @@ TEST_CASE("config: the body cache is a number of bytes, with or without a unit")
   }
 }
 
+TEST_CASE("config: policies of retries, and how long keys of requests live") {
+  const auto options = options_of(
+      "retry:\n  - {kind: mail.send, delays: \"5,5\"}\n  - {base: 2}\nidempotency: {ttl: 90m}\n");
+  REQUIRE(options);
+  REQUIRE(options->retry.size() == 2);
+  CHECK(options->retry[0].kind == "mail.send");
+  CHECK(options->retry[1].factor == 2);
+  CHECK(options->idempotency_ttl == std::chrono::minutes(90));
+  for (const char* bad : {"retry:\n  bases: 2\n", "idempotency:\n  tll: 1h\n",
+                          "idempotency:\n  ttl: soon\n"}) {
+    CAPTURE(bad);
+    const auto refused = options_of(bad);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message.find("config.yaml:2: ") != std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace jobmill::app

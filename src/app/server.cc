@@ -22,6 +22,7 @@
 #include "app/front_door.h"
 #include "app/jobs_feed.h"
 #include "app/manifest_files.h"
+#include "app/retry_config.h"
 #include "app/service_bus.h"
 #include "app/trigger_fetch.h"
 #include "base/id.h"
@@ -93,7 +94,8 @@ sqlite::JobStoreOptions store_options(const ServerOptions& options) {
   sqlite::JobStoreOptions store;
   store.keep_succeeded = options.keep_succeeded;
   store.keep_deleted = options.keep_deleted;
-  store.default_retries = options.retries;
+  store.retry = retry_rules(options.retry, options.retries);
+  store.keep_keys = options.idempotency_ttl;
   store.queues = options.queues;
   return store;
 }

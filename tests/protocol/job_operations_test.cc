@@ -195,8 +195,8 @@ TEST_CASE("job operations: a result is stored, asked for, and limited") {
   CHECK_FALSE(has(after, "retry_after_ms"));
 
   CHECK(ask(desk.server, {.target = "/v1/jobs/unknown/result"}).status == 404);
-  CHECK(text(desk.get("/v1/jobs/" + id + "/result?wait=3"), "detail") ==
-        "wait: unknown parameter; did you mean 'wait_ms'?");
+  CHECK(text(desk.get("/v1/jobs/" + id + "/result?waitms=3"), "detail") ==
+        "waitms: unknown parameter; did you mean 'wait_ms'?");
   CHECK(ask(desk.server, {.target = "/v1/jobs/" + id + "/result?wait_ms=31000"}).status == 400);
 }
 
@@ -229,7 +229,7 @@ TEST_CASE("job operations: a job may be put back for a time") {
   const Node job = desk.claim(worker);
   CHECK(first_error(desk.tell(job, "snooze")) == "after_s: is required");
   CHECK(first_error(desk.tell(job, "snooze", R"(,"after_s":-1)")).starts_with("after_s: expected"));
-  CHECK(first_error(desk.tell(job, "snooze", R"(,"after":1)")) ==
+  CHECK(first_error(desk.tell(job, "snooze", R"(,"after_s":1,"after":1)")) ==
         "after: unknown field; did you mean 'after_s'?");
   const auto snoozed = desk.tell(job, "snooze", R"(,"after_s":90)");
   CHECK(snoozed.status == 200);
