@@ -22,6 +22,7 @@
 #include "app/front_door.h"
 #include "app/jobs_feed.h"
 #include "app/manifest_files.h"
+#include "app/runners.h"
 #include "app/retry_config.h"
 #include "app/service_bus.h"
 #include "app/trigger_fetch.h"
@@ -36,11 +37,14 @@
 #include "jobmill/jobs.h"
 #include "jobs/chores.h"
 #include "net/event_loop.h"
+#include "store/postgres/postgres_job_store.h"
 #include "store/sqlite/execution_store.h"
 #include "store/sqlite/resource_store.h"
 #include "store/sqlite/sqlite_file.h"
 #include "store/sqlite/sqlite_job_store.h"
 #include "store/sqlite/sqlite_object_store.h"
+#include "targets/oci/container_tool.h"
+#include "targets/oci/oci_runner.h"
 #include "targets/process/child_environment.h"
 #include "targets/process/process_runner.h"
 #include "worker/store.h"
@@ -86,7 +90,9 @@ std::string data_folder(const ServerOptions& options) {
 }
 
 std::string store_path(const ServerOptions& options, const std::string& folder) {
-  const std::string path = options.store.substr(std::string_view("sqlite:").size());
+  constexpr std::string_view kScheme = "sqlite:";
+  const std::string path =
+      options.store.starts_with(kScheme) ? options.store.substr(kScheme.size()) : std::string();
   return path.empty() ? folder + "/jobmill.db" : path;
 }
 
@@ -94,10 +100,19 @@ sqlite::JobStoreOptions store_options(const ServerOptions& options) {
   sqlite::JobStoreOptions store;
   store.keep_succeeded = options.keep_succeeded;
   store.keep_deleted = options.keep_deleted;
-  store.retry = retry_rules(options.retry, options.retries);
+  store.retry = app::retry_rules(options.retry, options.retries);
   store.keep_keys = options.idempotency_ttl;
   store.queues = options.queues;
   return store;
+}
+
+// Jobs may live in PostgreSQL; everything else is in the data folder's own file.
+Result<std::unique_ptr<jobs::JobStoreOwner>> open_jobs(const ServerOptions& options,
+                                                       sqlite::SqliteFile& file, TimePoint now) {
+  if (!postgres::Url::is_postgres(options.store))
+    return sqlite::open_job_store(file, now, store_options(options));
+  TRY(const auto url, postgres::Url::parse(options.store));
+  return postgres::open_job_store(url, {store_options(options)});
 }
 
 std::vector<api::User> users_of(const ServerOptions& options) {
@@ -155,6 +170,7 @@ struct Server::Impl {
   void reload(const ServerOptions& changed);
   void open_service_bus();
   void open_executions();
+  std::unique_ptr<executions::Runner> make_runners(const executions::Runner::Events& events);
   void listen_identity();
   app::ReplicaFacts replica_facts() const;
   void wire();
@@ -218,7 +234,7 @@ Server::Impl::Impl(ServerOptions given)
       log(clock, log_options(options)),
       folder(data_folder(options)),
       file(must(sqlite::SqliteFile::open(store_path(options, folder)), "data_in_use")),
-      store(must(sqlite::open_job_store(*file, clock.now(), store_options(options)))),
+      store(must(open_jobs(options, *file, clock.now()))),
       objects(must(sqlite::ObjectStore::open(*file, folder + "/secrets.key"))),
       context{.store = *store,
               .pool = pool,
@@ -301,7 +317,31 @@ app::ReplicaFacts Server::Impl::replica_facts() const {
           .inherited = inherited,
           .identity_endpoint = tokens ? "http://" + identity_address + "/msi/token" : std::string(),
           .own_authority = bus && bus->own_authority(),
-          .names = bus ? bus->host_names() : std::vector<std::string>()};
+          .names = bus ? bus->host_names() : std::vector<std::string>(),
+          .container_images = targets::knows_images(inherited)};
+}
+
+std::unique_ptr<executions::Runner> Server::Impl::make_runners(
+    const executions::Runner::Events& events) {
+  const app::ReplicaFacts facts = replica_facts();
+  const auto world = [&](const std::string& replicas) {
+    return targets::ReplicaRunner::World{
+        .watcher = watcher,
+        .log = log,
+        .now = [this] { return clock.now(); },
+        .post = [this](std::function<void()> work) { control_loop.post(std::move(work)); },
+        .run_after =
+            [this](Duration delay, std::function<void()> work) {
+              control_loop.run_after(delay, std::move(work));
+            },
+        .folder = facts.data + replicas,
+        .on_written = [this](const std::string& replica) { executions->log_grew(replica); }};
+  };
+  return std::make_unique<app::Runners>(
+      std::make_unique<targets::ProcessRunner>(events, world("/executions/work"), cgroups),
+      std::make_unique<targets::OciRunner>(events, world("/executions/containers/work"),
+                                           facts.data + "/executions/containers",
+                                           facts.inherited));
 }
 
 void Server::Impl::open_executions() {
@@ -322,23 +362,7 @@ void Server::Impl::open_executions() {
       .feed = bus ? &bus->feed() : nullptr,
       .scaler_context = [this] { return control->scaler_context(); },
       .facts = [this] { return replica_facts(); },
-      .runner = [this](executions::Runner::Events events) -> std::unique_ptr<executions::Runner> {
-        return std::make_unique<targets::ProcessRunner>(
-            std::move(events),
-            targets::ProcessRunner::World{
-                .watcher = watcher,
-                .log = log,
-                .now = [this] { return clock.now(); },
-                .post = [this](std::function<void()> work) { control_loop.post(std::move(work)); },
-                .run_after =
-                    [this](Duration delay, std::function<void()> work) {
-                      control_loop.run_after(delay, std::move(work));
-                    },
-                .folder = replica_facts().data + "/executions/work",
-                .on_written =
-                    [this](const std::string& replica) { executions->log_grew(replica); }},
-            cgroups);
-      },
+      .runner = [this](const executions::Runner::Events& events) { return make_runners(events); },
       .images = must(app::LocalImages::from(options.image)),
       .data = std::filesystem::absolute(folder).lexically_normal().string()};
   if (bus)
@@ -398,6 +422,7 @@ Server::Impl::~Impl() {
   bus.reset();
   finish_pool();  // ends all commits, and the notices of them
   finish_pool();  // and what those notices gave the pool
+  store->on_change({});  // other processes may go on
 }
 
 // Waits until all that the pool was given is done, and what the store had to tell of it is told.
