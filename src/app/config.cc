@@ -15,6 +15,7 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "net/address.h"
+#include "store/postgres/url.h"
 
 namespace jobmill::app {
 namespace {
@@ -71,11 +72,13 @@ Status set_http(ServerOptions& options, const Values& values) {
 
 Status set_store(ServerOptions& options, const Values& values) {
   const std::string& url = values.back();
-  if (url.starts_with("postgres://") || url.starts_with("postgresql://"))
-    return fail(Code::Unsupported,
-                "this version has no PostgreSQL store; use sqlite: or sqlite:PATH");
-  if (!url.starts_with("sqlite:"))
-    return fail(Code::InvalidArgument, "'" + url + "' is no store; use sqlite: or sqlite:PATH");
+  if (postgres::Url::is_postgres(url)) {
+    TRY_VOID(postgres::Url::parse(url));
+  } else if (!url.starts_with("sqlite:")) {
+    return fail(
+        Code::InvalidArgument,
+        "'" + url + "' is no store; use sqlite:, sqlite:PATH or postgres://USER@HOST/DATABASE");
+  }
   options.store = url;
   return {};
 }
@@ -150,7 +153,9 @@ constexpr std::array kSettings{
     Setting{"data", "", "DIR",
             "folder of the store, keys and logs ($STATE_DIRECTORY, else ./.jobmill)",
             set_text<&ServerOptions::data>},
-    Setting{"store", "", "URL", "sqlite: (in the data folder) or sqlite:PATH", set_store},
+    Setting{"store", "", "URL",
+            "sqlite: (in the data folder), sqlite:PATH, postgres://USER@HOST/DATABASE for jobs",
+            set_store},
     Setting{"http", "", "ADDR", "API, metrics API, worker protocol, /health (127.0.0.1:8000)",
             set_http},
     Setting{"amqp", "", "ADDR", "Service Bus: AMQP 1.0 (127.0.0.1:5672); off: none",

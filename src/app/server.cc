@@ -22,8 +22,8 @@
 #include "app/front_door.h"
 #include "app/jobs_feed.h"
 #include "app/manifest_files.h"
-#include "app/runners.h"
 #include "app/retry_config.h"
+#include "app/runners.h"
 #include "app/service_bus.h"
 #include "app/trigger_fetch.h"
 #include "base/id.h"
@@ -340,8 +340,7 @@ std::unique_ptr<executions::Runner> Server::Impl::make_runners(
   return std::make_unique<app::Runners>(
       std::make_unique<targets::ProcessRunner>(events, world("/executions/work"), cgroups),
       std::make_unique<targets::OciRunner>(events, world("/executions/containers/work"),
-                                           facts.data + "/executions/containers",
-                                           facts.inherited));
+                                           facts.data + "/executions/containers", facts.inherited));
 }
 
 void Server::Impl::open_executions() {
@@ -420,8 +419,8 @@ Server::Impl::~Impl() {
   http.reset();
   tokens.reset();
   bus.reset();
-  finish_pool();  // ends all commits, and the notices of them
-  finish_pool();  // and what those notices gave the pool
+  finish_pool();         // ends all commits, and the notices of them
+  finish_pool();         // and what those notices gave the pool
   store->on_change({});  // other processes may go on
 }
 

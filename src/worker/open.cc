@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "store/postgres/lazy_job_store.h"
 #include "wire/codec.h"
 #include "wire/remote_job_store.h"
 #include "worker/store.h"
@@ -32,7 +33,7 @@ std::string shown(const std::string& url) {
 
 Error cannot_connect(const std::string& url) {
   Error error("cannot keep jobs in " + shown(url) +
-              ": expected the http:// or https:// address of a control server");
+              ": expected the http:// or https:// address of a control server, or postgres://");
   error.code = "configuration";
   return error;
 }
@@ -42,10 +43,25 @@ const Clock& system_clock_of_process() {
   return clock;
 }
 
+// Jobs in a database that control servers look after: this process does no chores.
+std::shared_ptr<jobs::JobStore> in_postgres(const std::string& address) {
+  const auto url = postgres::Url::parse(address);
+  if (!url) {
+    Error error(url.error().message);
+    error.code = "configuration";
+    throw error;
+  }
+  postgres::JobStoreOptions options;
+  options.leads = false;
+  return postgres::lazy_job_store(*url, std::move(options));
+}
+
 }  // namespace
 
 std::shared_ptr<Store> connect(std::string_view url) {
   const std::string address = url.empty() ? url_of_environment() : std::string(url);
+  if (postgres::Url::is_postgres(address))
+    return worker::make_store(in_postgres(address), system_clock_of_process());
   if (!address.starts_with("http://") && !address.starts_with("https://"))
     throw cannot_connect(address);
   wire::RemoteOptions options;

@@ -67,6 +67,12 @@ Fault illegal(JobState from, JobState to) {
 Payload payload_of(const JobSpec& spec) { return {spec.kind, spec.v, spec.args, spec.meta}; }
 Payload payload_of(const Job& job) { return {job.kind, job.v, job.args, job.meta}; }
 
+// An empty database is made ready by whoever comes first; an older one is for `jobmill migrate`.
+Status prepare_schema(Connection& connection) {
+  TRY(const int version, schema_version(connection));
+  return version == 0 ? migrate(connection) : check_schema(connection);
+}
+
 TimePoint next_minute(TimePoint at) { return std::chrono::ceil<std::chrono::minutes>(at); }
 
 // A spec that was checked, before anything is asked of the database.
@@ -127,7 +133,7 @@ class PostgresJobStore final : public JobStoreOwner {
 
   // The listener may be called from now on; it is set before the first other call.
   Status start() {
-    TRY_VOID(reader_.run([](Connection& connection) { return check_schema(connection); }));
+    TRY_VOID(reader_.run(prepare_schema));
     TRY_VOID(watcher_.open());
     TRY_VOID(writer_.open());
     TRY_VOID(load_lanes());

@@ -28,7 +28,8 @@ struct JobStoreOptions : sqlite::JobStoreOptions {
 // Three connections: one that writes, one that reads, one that listens. While the database is away
 // every call answers Unavailable at once.
 //
-// Unsupported: the schema is older or newer than this program's. See errors.h for the others.
+// An empty database is given its tables. Unsupported: the schema is older or newer than this
+// program's. See errors.h for the others.
 Result<std::unique_ptr<jobs::JobStoreOwner>> open_job_store(const Url& url,
                                                             JobStoreOptions options = {});
 
