@@ -31,24 +31,28 @@ void check_texts(const Node* texts, JsonBody& body) {
 
 // The entry in the body, with everything that it can say.
 Resource entry_in(JsonBody& body) {
-  std::string match, runner = "process", workdir;
+  std::string match, runner = "process", workdir, archive;
   std::vector<std::string> command;
   auto in = body.reader();
   in.text("match", match, Field::Required);
   in.text("runner", runner);
   in.text("workdir", workdir);
+  in.text("archive", archive);
   in.texts("command", command);
   const Node* env = in.object("env");
   check_texts(env, body);
   if (std::ranges::find(kRunners, runner) == kRunners.end())
     in.wrong("runner", "expected auto, process, oci or kubernetes");
   if (runner == "process" && command.empty()) in.wrong("command", "a process needs a command");
+  if (!archive.empty() && runner != "oci" && runner != "auto")
+    in.wrong("archive", "is for the runner oci");
   in.close();
 
   Resource entry{.id = id_of(match), .type = std::string(kImages), .name = match};
   entry.document.set("match", Node::string(match));
   entry.document.set("runner", Node::string(runner));
   entry.document.set("workdir", Node::string(workdir));
+  if (!archive.empty()) entry.document.set("archive", Node::string(archive));
   Node& words = entry.document.set("command", Node::array());
   for (const std::string& word : command) words.push(Node::string(word));
   entry.document.set("env", env == nullptr ? Node::object() : *env);

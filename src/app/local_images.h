@@ -21,6 +21,7 @@ struct LocalImage {
   executions::RunnerKind runner = executions::RunnerKind::Auto;  // of executions
   std::string workdir{};
   executions::Texts env{};
+  std::string archive{};  // file or folder with the image itself, for containers
 };
 
 // The entries of --image and `images:`. A pattern without a tag matches every tag; `*` matches any

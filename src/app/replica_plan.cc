@@ -8,6 +8,7 @@
 
 #include "base/duration.h"
 #include "broker/address.h"
+#include "executions/job_fields.h"
 
 namespace jobmill::app {
 namespace {
@@ -67,6 +68,11 @@ void add_authority(Texts& environment, const ReplicaFacts& facts) {
   path = facts.data + "/python" + (path.empty() ? "" : ":" + path);
 }
 
+// What these variables lead to, for containers, which have files of their own.
+std::vector<std::string> authority_files(const ReplicaFacts& facts) {
+  return {facts.data + "/tls/bundle.pem", facts.data + "/tls/ca.pem", facts.data + "/python"};
+}
+
 // Builds the containers of one replica.
 class Planner {
  public:
@@ -79,7 +85,22 @@ class Planner {
         provided_(std::move(provided)),
         identity_header_(identity_header) {}
 
-  Result<RunContainer> container(const Container& container) const {
+  // Of the main container, and so of all.
+  Result<RunnerKind> runner(const Container& main) const {
+    const auto image = images_.find(main.image);
+    RunnerKind kind = job_.options.runner;
+    if (kind == RunnerKind::Auto && image) kind = image->runner;
+    if (kind == RunnerKind::Kubernetes)
+      return fail(Code::Unsupported,
+                  "ImageNotRunnable: this server runs executions as processes or containers; use "
+                  "--runner process or --runner oci");
+    if (kind != RunnerKind::Auto) return kind;
+    if (image) return image->archive.empty() ? RunnerKind::Process : RunnerKind::Oci;
+    const bool known = main.command.empty() && facts_.container_images;
+    return known ? RunnerKind::Oci : RunnerKind::Process;
+  }
+
+  Result<RunContainer> container(const Container& container, RunnerKind runner) const {
     const auto image = images_.find(container.image);
     RunContainer run{.name = container.name,
                      .image = container.image,
@@ -88,30 +109,26 @@ class Planner {
                      .workdir = job_.options.workdir,
                      .cpu_milli = container.cpu_milli,
                      .memory_bytes = container.memory_bytes};
-    TRY(run.command, command(container, image));
-    TRY(run.environment, environment(container, image));
+    if (image && image->off) return not_runnable(container.image, "'off' is the entry for image");
+    run.command = container.command;
+    if (run.command.empty() && image) run.command = image->command;
+    if (runner == RunnerKind::Oci) {
+      run.args = container.args;
+      if (image) run.archive = image->archive;
+      if (facts_.own_authority) run.files = authority_files(facts_);
+    } else {
+      if (run.command.empty()) return not_runnable(container.image, "no entry for image");
+      run.command.insert(run.command.end(), container.args.begin(), container.args.end());
+    }
+    TRY(run.environment, environment(container, image, runner));
     if (run.workdir.empty() && image) run.workdir = image->workdir;
     return run;
   }
 
  private:
-  Result<std::vector<std::string>> command(const Container& container,
-                                           const std::optional<LocalImage>& image) const {
-    const RunnerKind runner = job_.options.runner;
-    if (runner == RunnerKind::Oci || runner == RunnerKind::Kubernetes)
-      return fail(Code::Unsupported,
-                  "ImageNotRunnable: this server runs executions as processes; use --runner auto");
-    std::vector<std::string> command = container.command;
-    if (command.empty() && image && !image->off) command = image->command;
-    if (image && image->off) return not_runnable(container.image, "'off' is the entry for image");
-    if (command.empty()) return not_runnable(container.image, "no entry for image");
-    command.insert(command.end(), container.args.begin(), container.args.end());
-    return command;
-  }
-
-  Result<Texts> environment(const Container& container,
-                            const std::optional<LocalImage>& image) const {
-    Texts all = facts_.inherited;
+  Result<Texts> environment(const Container& container, const std::optional<LocalImage>& image,
+                            RunnerKind runner) const {
+    Texts all = runner == RunnerKind::Process ? facts_.inherited : Texts();
     if (image)
       for (const auto& [name, value] : image->env) all[name] = value;
     for (const EnvVar& variable : container.env) {
@@ -159,6 +176,10 @@ std::string text_of(const Node* node) {
 
 LocalImage image_of(const Node& document) {
   LocalImage image{.pattern = text_of(document.find("match")), .command = {}};
+  const auto runner = std::ranges::find(executions::kRunners, text_of(document.find("runner")));
+  if (runner != executions::kRunners.end())
+    image.runner = static_cast<RunnerKind>(runner - executions::kRunners.begin());
+  image.archive = text_of(document.find("archive"));
   image.workdir = text_of(document.find("workdir"));
   if (const Node* command = document.find("command"))
     for (const Node& word : command->items) image.command.push_back(text_of(&word));
@@ -187,16 +208,18 @@ Result<RunReplica> plan_replica(const ContainerJob& job, const Execution& execut
                  .local_names = {},
                  .masked = {},
                  .log = {}};
-  TRY(run.main, planner.container(pod.containers.front()));
+  TRY(run.runner, planner.runner(pod.containers.front()));
+  TRY(run.main, planner.container(pod.containers.front(), run.runner));
   for (std::size_t i = 1; i < pod.containers.size(); ++i) {
-    TRY(RunContainer beside, planner.container(pod.containers[i]));
+    TRY(RunContainer beside, planner.container(pod.containers[i], run.runner));
     run.beside.push_back(std::move(beside));
   }
   for (const Container& container : pod.init_containers) {
-    TRY(RunContainer init, planner.container(container));
+    TRY(RunContainer init, planner.container(container, run.runner));
     run.init.push_back(std::move(init));
   }
-  run.local_names = names_in(run, facts.names);
+  // What the image itself may say of names is not known here.
+  run.local_names = run.runner == RunnerKind::Oci ? facts.names : names_in(run, facts.names);
   for (const auto& [name, secret] : job.secrets) run.masked.push_back(secret);
   if (!identity_header.empty()) run.masked.emplace_back(identity_header);
   return run;

@@ -246,7 +246,8 @@ void expand(const executions::Container& container, const Texts& fields,
       value = manifest::expand_variables(value, declared, provided);
     declared[variable.name] = value;
   }
-  for (std::string& word : run.command) word = manifest::expand_variables(word, declared, provided);
+  for (auto* words : {&run.command, &run.args})
+    for (std::string& word : *words) word = manifest::expand_variables(word, declared, provided);
 }
 
 }  // namespace

@@ -48,6 +48,8 @@ Result<Node> entry_of(const Arguments& arguments) {
   entry.set("runner", Node::string(arguments.get("runner", "process")));
   if (arguments.has("workdir"))
     entry.set("workdir", Node::string(absolute(arguments.get("workdir"))));
+  if (arguments.has("archive"))
+    entry.set("archive", Node::string(absolute(arguments.get("archive"))));
   Node& command = entry.set("command", Node::array());
   for (std::size_t i = 1; i < arguments.positional.size(); ++i) {
     const std::string& word = arguments.positional[i];
@@ -192,6 +194,7 @@ constexpr std::array kMapFlags{
     Flag{"--workdir", "DIR", "folder of the processes (default: one of their own)"},
     Flag{"--env", "NAME=VALUE…", "variables; those of a job go before them"},
     Flag{"--runner", "KIND", "process (default), auto, oci or kubernetes"},
+    Flag{"--archive", "FILE", "the image itself: of `docker save`, or an OCI layout; for oci"},
 };
 constexpr std::array kBuildFlags{
     Flag{"-r,--registry", "NAME", "the registry, short or as NAME.azurecr.io"},
@@ -211,7 +214,7 @@ constexpr std::array kLoginFlags{
 
 const std::array<Command, 5> kImageCommands{
     Command{
-        "image map", "PATTERN COMMAND…",
+        "image map", "PATTERN [COMMAND…]",
         "Say what runs for images of this name: `jobmill image map '*/shop:*' -- node shop.js`.",
         kMapFlags, true, map_image},
     Command{"image list", "", "List what was said of images.", {}, true, list_images},

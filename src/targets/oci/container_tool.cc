@@ -169,6 +169,8 @@ std::vector<std::string> container_tools(const Texts& environment) {
   return found;
 }
 
+bool knows_images(const Texts& environment) { return look_up("podman", environment).has_value(); }
+
 Result<ContainerTool> find_container_tool(const ToolPlace& place, Log& log) {
   std::vector<std::string> reasons;
   for (const NamedTool& named : kTools) {

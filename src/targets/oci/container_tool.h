@@ -32,6 +32,9 @@ struct ToolPlace {
 // Paths of those that are there, the preferred ones first.
 std::vector<std::string> container_tools(const Texts& environment);
 
+// Whether one of them is podman, which knows images, or fetches them.
+bool knows_images(const Texts& environment);
+
 // The first of podman, crun and runc that is there and can run a container that does nothing; a
 // tool can be there and not work, for instance without the right to make namespaces. Takes a
 // fraction of a second; blocks. Unsupported: none; the message says why of each.
