@@ -83,8 +83,9 @@ class ExecutionPlane {
   // Answers after the next change of the job's executions, or when `wait` is over.
   virtual void watch(JobKey key, Duration wait, std::function<void()> changed) = 0;
 
-  // A secret of a key vault has another value: who waits for it, or reads by it, looks again.
-  virtual void vault_changed() = 0;
+  // Secrets of a key vault or roles of identities are others: who waits for them, or counts by
+  // them, looks again.
+  virtual void resources_changed() = 0;
 
   // Groups, environments, identities, role assignments, images, registries.
   virtual executions::Resources& resources() = 0;

@@ -109,6 +109,11 @@ std::vector<std::string> parts_of(std::string_view scope) {
   return parts;
 }
 
+bool is_namespace(const std::vector<std::string>& parts) {
+  return parts.size() >= 8 && parts[4] == "providers" && parts[5] == "microsoft.servicebus" &&
+         parts[6] == "namespaces";
+}
+
 // Names of entities are one space over all namespaces, so whoever has a role on a namespace, on its
 // group or its subscription has it on all entities.
 bool scope_covers(std::string_view scope, std::string_view entity) {
@@ -121,14 +126,8 @@ bool scope_covers(std::string_view scope, std::string_view entity) {
   if (parts.size() == 2) return true;
   if (!is(2, "resourcegroups")) return false;
   if (parts.size() == 4) return true;
-  const bool name_space =
-      is(4, "providers") && is(5, "microsoft.servicebus") && is(6, "namespaces");
-  if (!name_space || parts.size() < 8) return false;
-  if (parts.size() == 8) return true;
-  if (parts.size() != 10 || !is(8, "queues")) return false;
-  std::string queue = parts[9];
-  std::replace(queue.begin(), queue.end(), '~', '/');  // as resource ids have it
-  return queue == entity;
+  if (parts.size() == 8) return is_namespace(parts);
+  return !entity.empty() && queue_of_scope(scope) == entity;
 }
 
 Rights rights_on(const executions::Resources& resources, std::string_view principal,
@@ -160,6 +159,14 @@ Result<std::int64_t> time_of(const Node& claims, std::string_view name) {
 }
 
 }  // namespace
+
+std::optional<std::string> queue_of_scope(std::string_view scope) {
+  const std::vector<std::string> parts = parts_of(scope);
+  if (parts.size() != 10 || !is_namespace(parts) || parts[8] != "queues") return std::nullopt;
+  std::string queue = parts[9];
+  std::replace(queue.begin(), queue.end(), '~', '/');  // as resource ids have it
+  return queue;
+}
 
 // --- replicas -----------------------------------------------------------------------------------
 
@@ -224,6 +231,10 @@ std::string Identities::token(const Bearer& bearer, const Identity& identity,
   claims.set("jobmill_execution", Node::string(bearer.execution));
   claims.set("jobmill_replica", Node::string(bearer.replica));
   return key_.sign(claims);
+}
+
+Rights Identities::rights(std::string_view principal, std::string_view entity) const {
+  return rights_on(resources_, principal, entity);
 }
 
 Result<broker::Claim> Identities::verify(std::string_view jwt, std::string_view entity,

@@ -17,6 +17,9 @@
 
 namespace jobmill::api {
 
+// The queue (lower case) that a role assignment is for alone; none: its scope is wider.
+std::optional<std::string> queue_of_scope(std::string_view scope);
+
 // Managed identities on this machine: tokens for the replicas of jobs that have an identity, at the
 // endpoint of App Service's convention (IDENTITY_ENDPOINT, IDENTITY_HEADER), and what such a token
 // lets its bearer do with Service Bus, by role assignments. Belongs to the loop thread.
@@ -43,6 +46,8 @@ class Identities {
   // Rights on an entity (lower case; empty: the namespace) of a token's principal: the union of its
   // role assignments on the entity, its namespace, group and subscription. PermissionDenied says
   // what is wrong: signature, audience, time, no role. Claim::holder is the token's replica.
+  // The rights of a principal there, as above.
+  broker::Rights rights(std::string_view principal, std::string_view entity) const;
   Result<broker::Claim> verify(std::string_view jwt, std::string_view entity, TimePoint now) const;
 
  private:

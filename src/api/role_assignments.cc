@@ -134,7 +134,9 @@ void put(ApiContext& context, Call call) {
   auto body = arm_body(call);
   if (!body) return call.responder.send(arm_error(body.error()));
   answer(context, call.responder, [&context, call, body = *std::move(body)] {
-    return put_now(context.executions->resources(), call, body);
+    auto response = put_now(context.executions->resources(), call, body);
+    context.executions->resources_changed();
+    return response;
   });
 }
 
@@ -155,6 +157,7 @@ void remove(ApiContext& context, Call call) {
     const auto found = resources.find(id_of(call));
     if (!found) return no_content();
     const Status removed = resources.remove(found->id);
+    context.executions->resources_changed();
     return removed ? json_response(200, to_json(found->document)) : arm_error(removed.error());
   });
 }

@@ -46,7 +46,7 @@ void put(ApiContext& context, Call call) {
   answer(context, call.responder, [&context, secret = std::move(secret)] {
     const Status kept = context.executions->resources().put(secret);
     if (!kept) return to_response(kept.error());
-    context.executions->vault_changed();
+    context.executions->resources_changed();
     return json_response(200, to_json(secret.document));
   });
 }
@@ -68,7 +68,7 @@ void remove(ApiContext& context, Call call) {
       return to_response(fail(Code::NotFound, fmt::format("no secret '{}' is known", url)));
     const Status removed = resources.remove(vault_secret_id(url));
     if (!removed) return to_response(removed.error());
-    context.executions->vault_changed();
+    context.executions->resources_changed();
     return no_content();
   });
 }

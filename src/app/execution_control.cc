@@ -50,12 +50,19 @@ ExecutionControl::ExecutionControl(ExecutionParts parts)
                  .context = parts_.scaler_context,
                  .clock = parts_.clock,
                  .log = parts_.log,
+                 .principal_of =
+                     [this](const ContainerJob& job, const std::string& identity) {
+                       return principal_of(job, identity);
+                     },
                  .begun = [this](const JobKey& key) { triggers_begun(key); }},
                 [this] { drive(); }) {
   runner_ = parts_.runner(runner_events());
   if (parts_.feed == nullptr) return;
   parts_.feed->on_news([this](const QueueFeed::News& news) { on_news(news); });
-  parts_.feed->on_entities([this] { triggers_.entities_changed(); });
+  parts_.feed->on_entities([this](const std::vector<std::string>& gone) {
+    triggers_.entities_changed();
+    if (!gone.empty()) forget_roles(gone);
+  });
 }
 
 ExecutionControl::~ExecutionControl() = default;
@@ -400,13 +407,41 @@ executions::ContainerJob ExecutionControl::with_vault(const executions::Containe
   return whole;
 }
 
-void ExecutionControl::vault_changed() {
+// An identity that is none of this server is taken at its word: it has no roles.
+std::string ExecutionControl::principal_of(const executions::ContainerJob& job,
+                                           const std::string& identity) const {
+  if (identity == "system") {
+    const Node* own = job.document.find("identity");
+    const Node* principal = own != nullptr ? own->find("principalId") : nullptr;
+    return principal != nullptr ? principal->text : identity;
+  }
+  const auto known = executions::find_identity(parts_.resources, identity);
+  return known ? known->principal_id : identity;
+}
+
+// Roles on a queue go with it; another queue of its name is another one.
+void ExecutionControl::forget_roles(const std::vector<std::string>& queues) {
+  parts_.pool.post([this, queues] {
+    for (const executions::Resource& role : parts_.resources.list(executions::kRoleAssignments)) {
+      const Node* properties = role.document.find("properties");
+      const Node* scope = properties != nullptr ? properties->find("scope") : nullptr;
+      const auto queue = api::queue_of_scope(scope != nullptr ? scope->text : "");
+      if (!queue || std::ranges::find(queues, *queue) == queues.end()) continue;
+      if (const Status removed = parts_.resources.remove(role.id); !removed)
+        parts_.log.error("a role of a queue that is gone was not removed",
+                         {{"role", role.id}, {"error", removed.error().message}});
+    }
+  });
+}
+
+void ExecutionControl::resources_changed() {
   on_control([this] {
     for (const executions::ContainerJob* job : engine_.jobs()) {
       if (job->vault.empty()) continue;
       put_triggers(*job);
       engine_.hurry(job->key, parts_.clock.now());
     }
+    triggers_.entities_changed();
     drive();
   });
 }
@@ -532,16 +567,19 @@ void ExecutionControl::on_news(const QueueFeed::News& news) {
   for (const broker::MessageEvent& event : news.events) on_message(event);
   for (const auto& [path, state] : news.states) {
     for (const ExecutionTriggers::Rule& rule : triggers_.rules_of(path)) {
-      const bool well = state && state->receivable;
-      engine_.set_ready(rule.job, rule.index, well ? state->ready : 0, now);
+      const auto all = triggers_.told(rule, path, state);
+      if (!all) continue;
+      const Result<broker::QueueState>& found = *all;
+      const bool well = found && found->receivable;
+      engine_.set_ready(rule.job, rule.index, well ? found->ready : 0, now);
       Result<scale::JobScaler::Queue> queue = scale::JobScaler::Queue{};
-      if (!state)
-        queue = state.error();
+      if (!found)
+        queue = found.error();
       else
-        queue = scale::JobScaler::Queue{.ready = state->ready,
-                                        .locked = state->locked,
-                                        .sessions = state->sessions,
-                                        .receivable = state->receivable};
+        queue = scale::JobScaler::Queue{.ready = found->ready,
+                                        .locked = found->locked,
+                                        .sessions = found->sessions,
+                                        .receivable = found->receivable};
       triggers_.scaler().queue(ExecutionTriggers::text(rule.job),
                                static_cast<std::size_t>(rule.index), std::move(queue), now);
       concerned.insert(rule.job);

@@ -87,7 +87,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   void log(JobKey key, Log query, Done<api::LogPage> done) override;
   void explain(JobKey key, Explain query, Done<Node> done) override;
   void watch(JobKey key, Duration wait, std::function<void()> changed) override;
-  void vault_changed() override;
+  void resources_changed() override;
   executions::Resources& resources() override { return parts_.resources; }
 
  private:
@@ -127,6 +127,8 @@ class ExecutionControl final : public api::ExecutionPlane {
   void create(const scale::JobScaler::Create& wish);
   void put_triggers(const ContainerJob& job);
   void tell_scaler(const JobKey& key);
+  std::string principal_of(const ContainerJob& job, const std::string& identity) const;
+  void forget_roles(const std::vector<std::string>& queues);
   ContainerJob with_vault(const ContainerJob& job) const;
   void triggers_begun(const JobKey& key);
   void job_changed(const JobKey& key);

@@ -27,7 +27,8 @@ scale::TriggerSpec::Texts environment(const ContainerJob& job) {
   return texts;
 }
 
-scale::TriggerSpec trigger_spec(const ContainerJob& job, std::size_t index) {
+scale::TriggerSpec trigger_spec(const ContainerJob& job, std::size_t index,
+                                const ExecutionTriggers::PrincipalOf& principal_of = {}) {
   const executions::ScaleRule& rule = job.rules[index];
   scale::TriggerSpec spec{.type = rule.type,
                           .name = rule.name,
@@ -37,8 +38,10 @@ scale::TriggerSpec trigger_spec(const ContainerJob& job, std::size_t index) {
                           .env = environment(job),
                           .pod_identity = rule.identity.empty() ? "" : "azure-workload",
                           .identity = rule.identity,
+                          .principal = {},
                           .index = static_cast<int>(index),
                           .polling_interval = job.polling_interval};
+  if (principal_of && !rule.identity.empty()) spec.principal = principal_of(job, rule.identity);
   for (const executions::ScaleRule::Auth& auth : rule.auth)
     if (const auto secret = job.secrets.find(auth.secret); secret != job.secrets.end())
       spec.auth[auth.parameter] = secret->second.reveal();
@@ -46,24 +49,44 @@ scale::TriggerSpec trigger_spec(const ContainerJob& job, std::size_t index) {
 }
 
 Result<scale::TriggerSpec> resolved(const ContainerJob& job, const ScaledJobRules* rules,
-                                    std::size_t index) {
+                                    std::size_t index,
+                                    const ExecutionTriggers::PrincipalOf& principal_of) {
   if (rules != nullptr) return rules->resolve(index);
-  return trigger_spec(job, index);
+  return trigger_spec(job, index, principal_of);
 }
 
 Result<scalers::ServiceBusTrigger> parse_queue(const ContainerJob& job, const ScaledJobRules* rules,
-                                               std::size_t index) {
-  TRY(const scale::TriggerSpec spec, resolved(job, rules, index));
+                                               std::size_t index,
+                                               const ExecutionTriggers::PrincipalOf& principal) {
+  TRY(const scale::TriggerSpec spec, resolved(job, rules, index, principal));
   return scalers::parse_azure_servicebus(spec);
 }
 
-bool is_foreign(const Result<std::string>& found) {
+using Paths = QueueFeed::Paths;
+
+bool is_foreign(const Result<Paths>& found) {
   return !found && found.error().code == Code::Unsupported;
 }
 
-bool same(const Result<std::string>& a, const Result<std::string>& b) {
+bool same(const Result<Paths>& a, const Result<Paths>& b) {
   if (a && b) return *a == *b;
   return !a && !b && a.error().message == b.error().message;
+}
+
+using Operation = scalers::EntityOperation;
+
+// Of a pattern's queues. One that went meanwhile has nothing; one that lets nobody receive does not
+// count, unless all are so.
+broker::QueueState sum_of(const std::map<std::string, Result<broker::QueueState>>& states) {
+  broker::QueueState sum{.receivable = false};
+  for (const auto& [path, state] : states) {
+    if (!state || !state->receivable) continue;
+    sum.receivable = true;
+    sum.ready += state->ready;
+    sum.locked += state->locked;
+    sum.sessions = sum.sessions || state->sessions;
+  }
+  return sum;
 }
 
 }  // namespace
@@ -96,11 +119,11 @@ void ExecutionTriggers::put(const ContainerJob& job, const ScaledJobRules* rules
   for (std::size_t i = 0; i < job.rules.size(); ++i) {
     Source& source = binding.sources.emplace_back();
     if (job.rules[i].type != kServiceBus || parts_.feed == nullptr) continue;
-    auto trigger = parse_queue(job, rules, i);
+    auto trigger = parse_queue(job, rules, i, parts_.principal_of);
     if (trigger)
       source.queue = *std::move(trigger);
     else
-      source.found = Result<std::string>(trigger.error());
+      source.found = Result<Paths>(trigger.error());
   }
   locate(binding);
 }
@@ -132,17 +155,15 @@ void ExecutionTriggers::locate(Binding& binding) {
   for (std::size_t i = 0; i < binding.sources.size(); ++i) {
     if (!binding.sources[i].queue) continue;
     asked = true;
-    parts_.feed->locate(
-        *binding.sources[i].queue,
-        [this, key = binding.job.key, round = binding.round, i](Result<std::string> found) {
-          located(key, round, i, std::move(found));
-        });
+    parts_.feed->locate(*binding.sources[i].queue,
+                        [this, key = binding.job.key, round = binding.round,
+                         i](Result<Paths> found) { located(key, round, i, std::move(found)); });
   }
   if (!asked && !binding.semantics) decide(binding);
 }
 
 void ExecutionTriggers::located(const JobKey& key, std::uint64_t round, std::size_t rule,
-                                Result<std::string> found) {
+                                Result<Paths> found) {
   const auto it = bindings_.find(key);
   if (it == bindings_.end() || it->second.round != round) return;
   Binding& binding = it->second;
@@ -159,7 +180,8 @@ bool ExecutionTriggers::can_be_bound(const Binding& binding) const {
   const bool all_queues = std::ranges::all_of(
       binding.job.rules, [](const auto& rule) { return rule.type == kServiceBus; });
   return all_queues && std::ranges::all_of(binding.sources, [](const Source& source) {
-           return source.found && !is_foreign(*source.found);
+           const bool sums = !source.queue || source.queue->operation == Operation::Sum;
+           return sums && source.found && !is_foreign(*source.found);
          });
 }
 
@@ -221,15 +243,29 @@ void ExecutionTriggers::bind(Binding& binding) {
   const TimePoint now = parts_.clock.now();
   scaler_.put(std::move(spec), now);
   for (std::size_t i = 0; i < binding.sources.size(); ++i) {
-    const Result<std::string>& found = *binding.sources[i].found;
+    const Result<Paths>& found = *binding.sources[i].found;
     if (!found) {
       scaler_.queue(text(binding.job.key), i, found.error(), now);
       continue;
     }
-    rules_[*found].push_back({binding.job.key, static_cast<int>(i)});
-    binding.watched.push_back(*found);
-    parts_.feed->watch(*found);
+    if (found->empty()) scaler_.queue(text(binding.job.key), i, scale::JobScaler::Queue{}, now);
+    binding.sources[i].states.clear();
+    for (const std::string& path : *found) {
+      rules_[path].push_back({binding.job.key, static_cast<int>(i)});
+      binding.watched.push_back(path);
+      parts_.feed->watch(path);
+    }
   }
+}
+
+std::optional<ExecutionTriggers::QueueState> ExecutionTriggers::told(const Rule& rule,
+                                                                     const std::string& path,
+                                                                     const QueueState& state) {
+  Source& source = bindings_.at(rule.job).sources[static_cast<std::size_t>(rule.index)];
+  source.states.insert_or_assign(path, state);
+  if (!source.queue->regex) return state;
+  if (source.states.size() < (*source.found)->size()) return std::nullopt;
+  return sum_of(source.states);
 }
 
 const std::vector<ExecutionTriggers::Rule>& ExecutionTriggers::rules_of(
@@ -243,7 +279,8 @@ std::vector<std::string> ExecutionTriggers::queues_of(const JobKey& key) const {
   std::set<std::string> paths;
   if (const auto it = bindings_.find(key); it != bindings_.end())
     for (const Source& source : it->second.sources)
-      if (source.found && *source.found) paths.insert(**source.found);
+      if (source.found && *source.found)
+        paths.insert((*source.found)->begin(), (*source.found)->end());
   return {paths.begin(), paths.end()};
 }
 
@@ -267,7 +304,7 @@ Result<scale::MetricSpec> ExecutionTriggers::build(Binding& binding, std::size_t
   Source& source = binding.sources[rule];
   source.scaler.reset();
   TRY(const scale::TriggerSpec spec,
-      resolved(binding.job, binding.rules ? &*binding.rules : nullptr, rule));
+      resolved(binding.job, binding.rules ? &*binding.rules : nullptr, rule, parts_.principal_of));
   TRY(source.scaler, scalers::make_scaler(spec, parts_.context()));
   return source.scaler->metric();
 }

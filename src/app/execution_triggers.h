@@ -29,12 +29,17 @@ class ExecutionTriggers {
  public:
   using JobKey = executions::JobKey;
 
+  // Who counts for a rule: the principal of its identity.
+  using PrincipalOf =
+      std::function<std::string(const executions::ContainerJob&, const std::string& identity)>;
+
   struct Parts {
     net::EventLoop& control;
     QueueFeed* feed;  // null: without a broker
     std::function<scalers::ScalerContext()> context;
     const Clock& clock;
     Log& log;
+    PrincipalOf principal_of;
     std::function<void(const JobKey& key)> begun;  // scaler() knows it, but not its executions
   };
 
@@ -47,7 +52,7 @@ class ExecutionTriggers {
   // New or changed. `rules`: it is a ScaledJob, whose triggers are looked up in its own way.
   void put(const executions::ContainerJob& job, const ScaledJobRules* rules = nullptr);
   void remove(const JobKey& key);
-  void entities_changed();  // queues and keys: they are looked for again
+  void entities_changed();  // queues, keys and roles: they are looked for again
   void stop();              // no reads any more
 
   // What scale::JobScaler asks for.
@@ -61,7 +66,11 @@ class ExecutionTriggers {
     int index = 0;
   };
   const std::vector<Rule>& rules_of(const std::string& path) const;  // of bound jobs
-  std::vector<std::string> queues_of(const JobKey& key) const;       // of this server, by path
+  // What a rule's queues are together, now that one of them is so; none: not all are known yet.
+  using QueueState = Result<broker::QueueState>;
+  std::optional<QueueState> told(const Rule& rule, const std::string& path,
+                                 const QueueState& state);
+  std::vector<std::string> queues_of(const JobKey& key) const;  // of this server, by path
   // None: not known yet, or no event job.
   std::optional<executions::Semantics> semantics(const JobKey& key) const;
   int messages(const JobKey& key,
@@ -73,8 +82,9 @@ class ExecutionTriggers {
  private:
   struct Source {
     std::optional<scalers::ServiceBusTrigger> queue;  // of azure-servicebus, if it can be read
-    std::optional<Result<std::string>> found;         // its path
-    std::unique_ptr<scale::Scaler> scaler;            // of cloud semantics
+    std::optional<Result<QueueFeed::Paths>> found;
+    std::map<std::string, QueueState> states{};  // of these, as far as they are known
+    std::unique_ptr<scale::Scaler> scaler;       // of cloud semantics
   };
   struct Binding {
     executions::ContainerJob job;
@@ -86,7 +96,8 @@ class ExecutionTriggers {
   };
 
   void locate(Binding& binding);
-  void located(const JobKey& key, std::uint64_t round, std::size_t rule, Result<std::string> found);
+  void located(const JobKey& key, std::uint64_t round, std::size_t rule,
+               Result<QueueFeed::Paths> found);
   void decide(Binding& binding);
   bool can_be_bound(const Binding& binding) const;
   void bind(Binding& binding);

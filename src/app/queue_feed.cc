@@ -5,6 +5,7 @@
 
 #include "broker/address.h"
 #include "http/message.h"
+#include "net/address.h"
 
 namespace jobmill::app {
 namespace {
@@ -17,17 +18,23 @@ constexpr std::string_view kFqdn = ".servicebus.windows.net";
 
 std::string queue_path(const ServiceBusTrigger& trigger) { return broker::lower(trigger.queue); }
 
+bool is_this_machine(const std::string& host_and_port) {
+  const std::string host = broker::lower(host_and_port.substr(0, host_and_port.rfind(':')));
+  return host == "localhost" || net::is_loopback(host);
+}
+
 Fault not_ours() { return fail(Code::Unsupported, "the namespace is not one of this server"); }
 
 }  // namespace
 
 QueueFeed::QueueFeed(net::EventLoop& loop, net::EventLoop& control, broker::Broker& broker,
-                     const Clock& clock, OwnAddress own_address)
+                     const Clock& clock, OwnAddress own_address, RightsOf rights_of)
     : loop_(loop),
       control_(control),
       broker_(broker),
       clock_(clock),
-      own_address_(std::move(own_address)) {
+      own_address_(std::move(own_address)),
+      rights_of_(std::move(rights_of)) {
   broker_.on_message([this](const broker::MessageEvent& event) {
     events_.push_back(event);
     flush_later();
@@ -63,13 +70,24 @@ void QueueFeed::flush() {
   });
 }
 
-void QueueFeed::entities_changed() {
-  for (const auto& [path, times] : watched_) touched_.insert(path);
-  for (const auto& subscription : subscriptions_)
-    touched_.insert(queue_path(subscription->trigger));
-  flush_later();
-  control_.post([this] {
-    if (on_entities_) on_entities_();
+// One round for all that happens in a turn of the loop: many are made at a time.
+void QueueFeed::entity_changed(const std::string& path, broker::Broker::Change change) {
+  if (change == broker::Broker::Change::Gone) gone_.push_back(path);
+  if (change != broker::Broker::Change::Made) all_touched_ = true;
+  if (std::exchange(telling_, true)) return;
+  loop_.post([this] { tell_entities(); });
+}
+
+void QueueFeed::tell_entities() {
+  telling_ = false;
+  if (std::exchange(all_touched_, false)) {
+    for (const auto& [path, times] : watched_) touched_.insert(path);
+    for (const auto& subscription : subscriptions_)
+      touched_.insert(queue_path(subscription->trigger));
+    flush_later();
+  }
+  control_.post([this, gone = std::exchange(gone_, {})] {
+    if (on_entities_) on_entities_(gone);
   });
 }
 
@@ -79,7 +97,9 @@ void QueueFeed::on_news(std::function<void(const News&)> listener) {
   on_news_ = std::move(listener);
 }
 
-void QueueFeed::on_entities(std::function<void()> listener) { on_entities_ = std::move(listener); }
+void QueueFeed::on_entities(std::function<void(const std::vector<std::string>& gone)> listener) {
+  on_entities_ = std::move(listener);
+}
 
 void QueueFeed::watch(const std::string& path) {
   loop_.post([this, path] {
@@ -97,7 +117,7 @@ void QueueFeed::unwatch(const std::string& path) {
   });
 }
 
-void QueueFeed::locate(ServiceBusTrigger trigger, std::function<void(Result<std::string>)> done) {
+void QueueFeed::locate(ServiceBusTrigger trigger, std::function<void(Result<Paths>)> done) {
   loop_.post([this, trigger = std::move(trigger), done = std::move(done)] {
     control_.post([done, found = find(trigger)] { done(found); });
   });
@@ -164,34 +184,45 @@ Status QueueFeed::check_key(const ServiceBusConnection& connection, const std::s
 
 // Ours, and the asker may count there.
 Status QueueFeed::check(const ServiceBusTrigger& trigger) const {
-  if (trigger.connection.empty()) return is_ours(trigger.host) ? Status{} : not_ours();
+  const std::string path = trigger.regex ? std::string() : queue_path(trigger);
+  if (trigger.connection.empty())
+    return is_ours(trigger.host) ? check_role(trigger.principal, path) : not_ours();
   TRY(const ServiceBusConnection connection, scalers::parse_connection(trigger.connection));
-  if (!is_ours(connection.host)) return not_ours();
-  return check_key(connection, trigger.regex ? std::string() : queue_path(trigger));
+  const Status known = check_key(connection, path);
+  // A string that was made before a restart names the port of then; nobody else has the key.
+  const bool ours = is_ours(connection.host) || (known && is_this_machine(connection.host));
+  return ours ? known : not_ours();
 }
 
-Result<std::string> QueueFeed::find(const ServiceBusTrigger& trigger) const {
+Status QueueFeed::check_role(const std::string& principal, const std::string& path) const {
+  if (principal.empty() || rights_of_(principal, path).has(Right::Listen)) return {};
+  return fail(Code::PermissionDenied, "the identity '" + principal +
+                                          "' has no role to receive from " +
+                                          (path.empty() ? "all queues" : "the queue " + path) +
+                                          "; counting needs one: Azure Service Bus Data Receiver");
+}
+
+Result<QueueFeed::Paths> QueueFeed::find(const ServiceBusTrigger& trigger) const {
   TRY_VOID(check(trigger));
-  if (trigger.regex) return fail(Code::Unsupported, "a pattern names many queues");
   if (trigger.queue.empty())
     return fail(Code::InvalidArgument, "topics are not in this version; name a queue");
-  return queue_path(trigger);
+  if (!trigger.regex) return Paths{queue_path(trigger)};
+  Paths paths;
+  for (const broker::QueueInfo& queue : broker_.queues()) {
+    TRY(const bool fits, scalers::entity_matches(trigger.queue, queue.description.name));
+    if (fits) paths.push_back(broker::lower(queue.description.name));
+  }
+  return paths;
 }
 
 // --- triggers that only count -------------------------------------------------------------------
 
 Result<std::vector<std::int64_t>> QueueFeed::counts(const ServiceBusTrigger& trigger) const {
-  TRY_VOID(check(trigger));
+  TRY(const Paths paths, find(trigger));
   std::vector<std::int64_t> all;
-  if (!trigger.regex) {
-    TRY(const std::string path, find(trigger));
+  for (const std::string& path : paths) {
     TRY(const broker::QueueInfo queue, broker_.queue(path));
     all.push_back(queue.counts.active);
-    return all;
-  }
-  for (const broker::QueueInfo& queue : broker_.queues()) {
-    TRY(const bool matches, scalers::entity_matches(trigger.queue, queue.description.name));
-    if (matches) all.push_back(queue.counts.active);
   }
   return all;
 }

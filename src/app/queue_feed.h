@@ -34,21 +34,26 @@ class QueueFeed {
 
   // Whether an address is ours: "localhost:5672".
   using OwnAddress = std::function<bool(const std::string& host_and_port)>;
+  // What an identity may do with a queue (lower case; empty: with all).
+  using RightsOf =
+      std::function<broker::Rights(const std::string& principal, const std::string& path)>;
 
   QueueFeed(net::EventLoop& loop, net::EventLoop& control, broker::Broker& broker,
-            const Clock& clock, OwnAddress own_address);
+            const Clock& clock, OwnAddress own_address, RightsOf rights_of);
   QueueFeed(const QueueFeed&) = delete;
   QueueFeed& operator=(const QueueFeed&) = delete;
 
   // --- control thread ---
   void on_news(std::function<void(const News&)> listener);
-  void on_entities(std::function<void()> listener);  // queues or their keys changed
-  void watch(const std::string& path);               // once for each; its state comes as news
+  // Queues came, went or have other keys; paths of those that are gone.
+  void on_entities(std::function<void(const std::vector<std::string>& gone)> listener);
+  void watch(const std::string& path);  // once for each; its state comes as news
   void unwatch(const std::string& path);
-  // The queue that a trigger means. Unsupported: its namespace is none of ours, or no single queue
-  // answers it (a pattern). PermissionDenied: the key is not one of ours, or may not listen. The
-  // queue need not exist.
-  void locate(scalers::ServiceBusTrigger trigger, std::function<void(Result<std::string>)> done);
+  // The queues that a trigger means: one, which need not exist, or those that its pattern fits.
+  // Unsupported: its namespace is none of ours. PermissionDenied: the key is not one of ours, or
+  // may not listen, or the identity has no role for that.
+  using Paths = std::vector<std::string>;
+  void locate(scalers::ServiceBusTrigger trigger, std::function<void(Result<Paths>)> done);
   // The settings of those queues; what is not there is left out.
   void describe(std::vector<std::string> paths,
                 std::function<void(std::vector<broker::QueueDescription>)> done);
@@ -58,7 +63,7 @@ class QueueFeed {
   scalers::ServiceBusSource source();
 
   // --- loop thread ---
-  void entities_changed();
+  void entity_changed(const std::string& path, broker::Broker::Change change);
 
  private:
   struct Subscription {
@@ -68,9 +73,11 @@ class QueueFeed {
 
   void flush_later();
   void flush();
+  void tell_entities();
   void touched(const std::string& path);
   Status check(const scalers::ServiceBusTrigger& trigger) const;
-  Result<std::string> find(const scalers::ServiceBusTrigger& trigger) const;
+  Status check_role(const std::string& principal, const std::string& path) const;
+  Result<Paths> find(const scalers::ServiceBusTrigger& trigger) const;
   Status check_key(const scalers::ServiceBusConnection& connection, const std::string& path) const;
   bool is_ours(const std::string& host) const;
   Result<std::vector<std::int64_t>> counts(const scalers::ServiceBusTrigger& trigger) const;
@@ -81,16 +88,20 @@ class QueueFeed {
   broker::Broker& broker_;
   const Clock& clock_;
   const OwnAddress own_address_;
+  const RightsOf rights_of_;
 
   // of the control thread
   std::function<void(const News&)> on_news_;
-  std::function<void()> on_entities_;
+  std::function<void(const std::vector<std::string>&)> on_entities_;
 
   // of the loop thread
   std::map<std::string, int> watched_;  // how often
   std::set<std::shared_ptr<Subscription>> subscriptions_;
   std::vector<broker::MessageEvent> events_;
   std::set<std::string> touched_;
+  std::vector<std::string> gone_;  // queues, and nobody was told
+  bool all_touched_ = false;
+  bool telling_ = false;
   bool flushing_ = false;
 };
 

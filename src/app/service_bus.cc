@@ -113,10 +113,16 @@ ServiceBus::ServiceBus(Parts parts, std::unique_ptr<sqlite::MessageStore> store,
              keep_certificates();
            }},
       amqp_(parts_.loop, *broker_, parts_.clock, parts_.log, amqp_options()),
-      feed_(parts_.loop, parts_.control, *broker_, parts_.clock,
-            [this](const std::string& address) { return is_own_address(address); }) {
+      feed_(
+          parts_.loop, parts_.control, *broker_, parts_.clock,
+          [this](const std::string& address) { return is_own_address(address); },
+          [this](const std::string& principal, const std::string& path) {
+            return parts_.identities.rights(principal, path);
+          }) {
   broker_->on_next_due([this](TimePoint due) { wake_at(due); });
-  broker_->on_entities_changed([this] { parts_.loop.post([this] { entities_changed(); }); });
+  broker_->on_entities_changed([this](const std::string& path, broker::Broker::Change change) {
+    parts_.loop.post([this, path, change] { entity_changed(path, change); });
+  });
   publish_names();
 }
 
@@ -135,10 +141,10 @@ front::AmqpOptions ServiceBus::amqp_options() const {
   return amqp;
 }
 
-void ServiceBus::entities_changed() {
-  amqp_.entities_changed();
+void ServiceBus::entity_changed(const std::string& path, broker::Broker::Change change) {
+  if (change != broker::Broker::Change::Made) amqp_.entities_changed();
   publish_names();
-  feed_.entities_changed();
+  feed_.entity_changed(path, change);
 }
 
 void ServiceBus::publish_names() {

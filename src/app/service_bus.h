@@ -86,7 +86,7 @@ class ServiceBus {
   void keep_certificates();
   void keep_certificates_daily();
   front::AmqpOptions amqp_options() const;
-  void entities_changed();
+  void entity_changed(const std::string& path, broker::Broker::Change change);
   void publish_names();
   bool is_own_address(const std::string& host_and_port) const;
   Status listen();

@@ -39,7 +39,8 @@ std::optional<TimePoint> Broker::tick(TimePoint now) { return engine_->tick(now)
 void Broker::on_next_due(std::function<void(TimePoint)> listener) {
   engine_->on_next_due(std::move(listener));
 }
-void Broker::on_entities_changed(std::function<void()> listener) {
+void Broker::on_entities_changed(
+    std::function<void(const std::string& path, Change change)> listener) {
   engine_->on_entities_changed(std::move(listener));
 }
 

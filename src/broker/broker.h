@@ -168,9 +168,10 @@ class Broker {
   // on_next_due tells.
   std::optional<TimePoint> tick(TimePoint now);
   void on_next_due(std::function<void(TimePoint)> listener);
-  // Called when an entity was changed or deleted, within the call that did it: the listener must
-  // not call back.
-  void on_entities_changed(std::function<void()> listener);
+  // Called when an entity (its path) was made, changed or deleted, within the call that did it: the
+  // listener must not call back.
+  enum class Change { Made, Changed, Gone };
+  void on_entities_changed(std::function<void(const std::string& path, Change change)> listener);
 
   // --- for those who start work ---
   // What happens to messages of the main part of these queues is told from now on; a path may be

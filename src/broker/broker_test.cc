@@ -63,14 +63,18 @@ TEST_CASE("broker: what is fixed at creation cannot change, the rest can") {
   CHECK(bench.broker->queue("orders")->description.max_delivery_count == 3);
 }
 
-TEST_CASE("broker: it tells of entities that changed or went, after the commit") {
+TEST_CASE("broker: it tells of entities that came, changed or went, after the commit") {
   Bench bench;
-  int told = 0;
-  bench.broker->on_entities_changed([&] { ++told; });
+  std::vector<std::pair<std::string, Broker::Change>> told;
+  bench.broker->on_entities_changed(
+      [&](const std::string& path, Broker::Change change) { told.emplace_back(path, change); });
   REQUIRE(bench.update({.name = "orders", .status = EntityStatus::SendDisabled}));
-  CHECK(told == 1);
   REQUIRE(bench.remove("orders"));
-  CHECK(told == 2);
+  REQUIRE(bench.create({.name = "Bills"}));
+  const decltype(told) all{{"orders", Broker::Change::Changed},
+                           {"orders", Broker::Change::Gone},
+                           {"bills", Broker::Change::Made}};
+  CHECK(told == all);
 }
 
 TEST_CASE("broker: a removed queue takes its messages, locks and receivers with it") {

@@ -45,9 +45,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   std::optional<TimePoint> tick(TimePoint now);
   void on_next_due(std::function<void(TimePoint)> listener) { on_next_due_ = std::move(listener); }
-  void on_entities_changed(std::function<void()> listener) {
-    on_entities_changed_ = std::move(listener);
-  }
+  using OnEntity = std::function<void(const std::string& path, Broker::Change change)>;
+  void on_entities_changed(OnEntity listener) { on_entities_changed_ = std::move(listener); }
 
   void watch(std::string_view path, bool on);
   void on_message(std::function<void(const MessageEvent&)> listener) {
@@ -329,7 +328,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   };
   std::priority_queue<Due> due_;
   std::function<void(TimePoint)> on_next_due_;
-  std::function<void()> on_entities_changed_;
+  OnEntity on_entities_changed_;
   std::function<void(const MessageEvent&)> on_message_;
   std::function<void(const std::string&)> on_queue_;
   std::set<std::string, std::less<>> watched_;

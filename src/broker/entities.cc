@@ -100,6 +100,7 @@ void Engine::create(std::string name_space, QueueDescription queue, TimePoint no
              made->visible = true;
              made->changed();
              if (const auto idle = made->idle_at()) arm(made->main, *idle);
+             if (on_entities_changed_) on_entities_changed_(made->path, Broker::Change::Made);
            } else {
              forget(*made);
            }
@@ -135,7 +136,7 @@ void Engine::apply(Entity& entity, StoredEntity stored) {
   if (const auto idle = entity.idle_at()) arm(entity.main, *idle);
   wake(entity.main);  // forwarding may begin
   wake(entity.dead_letters);
-  if (on_entities_changed_) on_entities_changed_();
+  if (on_entities_changed_) on_entities_changed_(entity.path, Broker::Change::Changed);
 }
 
 void Engine::remove(std::string_view path, Broker::Done done) {
@@ -195,7 +196,7 @@ void Engine::forget(Entity& entity) {
   entity.visible = false;
   by_path_.erase(entity.path);
   by_id_.erase(entity.stored.id);
-  if (on_entities_changed_) on_entities_changed_();
+  if (on_entities_changed_) on_entities_changed_(entity.path, Broker::Change::Gone);
 }
 
 // They are told at the end of the turn, and hear nothing else of this queue before.

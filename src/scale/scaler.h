@@ -45,7 +45,8 @@ struct TriggerSpec {
   Texts env;   // of the scale target's container, for …FromEnv
   // Who asks, instead of a secret: "azure-workload", or empty.
   std::string pod_identity{};
-  std::string identity{};  // of azure-workload: its resource id or client id; empty: any
+  std::string identity{};   // of azure-workload: its resource id or client id; empty: any
+  std::string principal{};  // of that identity, when its roles on this server are to be looked at
   int index = 0;
   Duration polling_interval = std::chrono::seconds(30);
   bool feeds_formula = false;  // only a source for scalingModifiers: no target needed

@@ -115,6 +115,7 @@ void decode_access(Parameters& parameters, ServiceBusTrigger& trigger) {
   if (space.empty())
     return parameters.complain(Flaw::Missing, "namespace is missing, which an identity needs");
   trigger.host = space + "." + suffix(parameters);
+  trigger.principal = parameters.spec().principal;
 }
 
 std::string metric_name(const ServiceBusTrigger& trigger) {

@@ -38,6 +38,7 @@ struct ServiceBusTrigger {
   EntityOperation operation = EntityOperation::Sum;
   Secret connection;  // connection string; empty with an identity
   std::string host;   // "<namespace>.servicebus.windows.net"; of an identity; else by connection
+  std::string principal;    // whose roles are to be looked at; empty: nobody's
   Duration longest_wait{};  // of a read of our own broker whose number does not change
 };
 

@@ -103,14 +103,14 @@ class Plane final : public api::ExecutionPlane {
     watched = wait;
     changed();
   }
-  void vault_changed() override { ++vault_changes; }
+  void resources_changed() override { ++resource_changes; }
   executions::Resources& resources() override { return *resources_; }
 
   std::string asked;
   List listed;
   Log logged;
   Duration watched{};
-  std::atomic<int> vault_changes = 0;
+  std::atomic<int> resource_changes = 0;
   MemoryResources store;
 
  private:
@@ -371,7 +371,7 @@ TEST_CASE("vault secrets: values go in and never out") {
   CHECK(to_json(put.body) == R"({"url":"https://V.vault.azure.net/secrets/Key"})");
   CHECK(to_json(rig.call("GET", "/v1/vault-secrets").body) ==
         R"({"secrets":[{"url":"https://V.vault.azure.net/secrets/Key"}]})");
-  CHECK(rig.plane.vault_changes == 1);
+  CHECK(rig.plane.resource_changes == 1);
   const auto value = [&](std::string_view url) {
     return executions::vault_secret(rig.plane.resources(), url);
   };
@@ -384,7 +384,7 @@ TEST_CASE("vault secrets: values go in and never out") {
   const std::string one = "/v1/vault-secrets?url=https%3A%2F%2Fv.vault.azure.net%2Fsecrets%2Fkey";
   CHECK(rig.call("DELETE", one).status == 204);
   CHECK(rig.call("DELETE", one).status == 404);
-  CHECK(rig.plane.vault_changes == 2);
+  CHECK(rig.plane.resource_changes == 2);
 }
 
 TEST_CASE("container apps: a server without them says so") {

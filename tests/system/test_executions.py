@@ -601,6 +601,79 @@ class Manual(ExecutionTest):
         self.az("secret", "remove", "--keyvault-url", url, group=None, code=1)
         self.az("secret", "set", "--keyvault-url", "vault", "--value", "x", group=None, code=64)
 
+    def event_job(self, rule, secrets=""):
+        """Of executions that stay, so that each is there to be counted."""
+        self.az("containerapp", "job", "create", "-n", self.JOB, "--yaml", self.file("job.yaml", f"""
+environmentId: {self.az("containerapp", "env", "show", "-n", ENVIRONMENT)["id"]}
+configuration:
+  triggerType: Event
+  replicaTimeout: 60
+  secrets: [{secrets}]
+  eventTriggerConfig: {{scale: {{pollingInterval: 600, maxExecutions: 9, rules: [{{name: r, type: azure-servicebus, {rule}}}]}}}}
+template: {{containers: [{{name: main, image: shell, command: [/bin/sleep, "600"]}}]}}
+"""))
+
+    def queue(self, name):
+        return self.az("servicebus", "queue", "create", "--namespace-name", "bus", "-n", name)["id"]
+
+    def send_to(self, queue):
+        self.az("servicebus", "message", "send", "-n", queue, "--body", "x", group=None)
+
+    def counter(self):
+        """An identity, and the namespace that it is to count in."""
+        return self.az("identity", "create", "-n", "counter"), self.az("servicebus", "namespace", "create", "-n", "bus")["id"]
+
+    def let_receive(self, identity, scope):
+        self.az("role", "assignment", "create", "--assignee", identity["principalId"], "--role", "Azure Service Bus Data Receiver",
+                "--scope", scope, group=None)
+
+    def test_the_identity_of_a_rule_needs_a_role_to_count(self):
+        identity, _ = self.counter()
+        queue = self.queue("q")
+        self.event_job(f"metadata: {{queueName: q, namespace: bus, messageCount: 1}}, identity: '{identity['id']}'")
+        self.send_to("q")
+        until(lambda: "has no role to receive from the queue q" in self.job("explain"), what="the refusal")
+        self.assertEqual([], self.executions())
+        self.let_receive(identity, queue)
+        self.when(lambda found: len(found) == 1, "an execution", 10)
+        self.assertIn("bound semantics", self.job("explain"))
+        self.az("servicebus", "queue", "delete", "--namespace-name", "bus", "-n", "q", "--yes")
+        until(lambda: self.az("role", "assignment", "list", "--scope", queue, group=None) == [], what="the end of the role on it")
+
+    def test_a_pattern_names_many_queues(self):
+        identity, namespace = self.counter()
+        self.let_receive(identity, namespace)
+        for name in ("orders-1", "orders-2", "others"):
+            self.queue(name)
+        self.event_job(f"metadata: {{queueName: '^orders-[0-9]+$', useRegex: 'true', namespace: bus, messageCount: 1}}, identity: '{identity['id']}'")
+        self.send_to("others")
+        self.send_to("orders-2")
+        self.when(lambda found: len(found) == 1, "the first execution", 10)
+        self.send_to("orders-1")
+        self.when(lambda found: len(found) == 2, "one for another queue", 10)
+        self.queue("orders-33")
+        self.send_to("orders-33")
+        self.when(lambda found: len(found) == 3, "one for a queue that is new", 10)
+        said = self.job("explain")
+        self.assertIn("bound semantics", said)
+        self.assertIn("r: 3 ready, 0 locked", said)
+
+    def test_a_connection_string_outlives_the_port_in_it(self):
+        self.az("servicebus", "namespace", "create", "-n", "bus")
+        self.queue("q")
+        connection = self.az("servicebus", "namespace", "authorization-rule", "keys", "list", "--namespace-name", "bus", "--name",
+                             "RootManageSharedAccessKey", "--query", "primaryConnectionString", "-o", "tsv").strip()
+        self.assertIn(self.amqp.rsplit(":", 1)[1], connection)
+        self.event_job("metadata: {queueName: q, messageCount: 1}, auth: [{secretRef: c, triggerParameter: connection}]",
+                       f"{{name: c, value: '{connection}'}}")
+        self.server.kill(signal.SIGTERM)
+        self.server.wait()
+        self.amqp = f"127.0.0.1:{free_port()}"
+        self.server = self.dev()
+        self.send_to("q")
+        self.when(lambda found: len(found) == 1, "an execution", 10)
+        self.assertIn("bound semantics", self.job("explain"))
+
     def test_all_lines_are_there_when_the_end_is(self):
         self.create("seq 1 20000")
         done = self.run_one()
