@@ -3,6 +3,7 @@
 are due, and back to 0. Timeline on stderr; the last line of stdout is one JSON object."""
 import argparse
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -68,13 +69,13 @@ def manifests(folder, full):
 
 
 class Server:
-    def __init__(self, folder, full, binaries):
+    def __init__(self, folder, full, binaries, store):
         password = folder / "password"
         password.touch(mode=0o600)
         password.write_text(PASSWORD + "\n")
         self.log = open(folder / "server.log", "w+")
         command = [binaries / "jobmill", "serve", "--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off", "--identity", "off",
-                   "--data", folder / "data", "--user", USER, "--password-file", password,
+                   "--data", folder / "data", "--store", store, "--user", USER, "--password-file", password,
                    "--image", f"jobmill-example={binaries / 'jobmill-example'}", "-f", manifests(folder, full)]
         self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=self.log,
                                         text=True, start_new_session=True)
@@ -208,29 +209,44 @@ def good(result):
             and result["final_replicas"] == 0 and result["max_replicas"] >= 5)
 
 
+@contextlib.contextmanager
+def store_of(name):
+    """The URL of the store; a PostgreSQL of our own lives as long as this."""
+    if name == "sqlite":
+        yield "sqlite:"
+        return
+    sys.path.insert(0, str(ROOT / "tests/system"))
+    from postgres import Postgres
+    with Postgres() as database:
+        say(f"PostgreSQL runs on port {database.port}")
+        yield database.socket_url
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
     parser.add_argument("--full", action="store_true", help="the walkthrough's own times: about 8 minutes")
     parser.add_argument("--fast", action="store_true", help="shortened waiting (the default)")
+    parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite", help="where the jobs live; postgres: a private server")
     parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "build/release/bin", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` runs
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="jobmill-demo-"))
-    server = None
+    parts = contextlib.ExitStack()
     try:
         check_ports_free()
-        server = Server(folder, arguments.full, arguments.binaries)
+        store = parts.enter_context(store_of(arguments.store))
+        server = Server(folder, arguments.full, arguments.binaries, store)
+        parts.callback(server.stop)
         result = run(server, arguments.full)
-    except (Failed, OSError, KeyError) as error:
+    except (Failed, OSError, KeyError, RuntimeError) as error:
         say(f"demo: {error!r}" if not isinstance(error, Failed) else f"demo: {error}")
         return 1
     except KeyboardInterrupt:
         say("demo: stopped")
         return 130
     finally:
-        if server:
-            server.stop()
+        parts.close()
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(result, separators=(",", ":")), flush=True)
     return 0 if good(result) else 1
