@@ -9,7 +9,7 @@ namespace jobmill::postgres {
 namespace {
 
 // Ascending, without gaps.
-const std::array<const Migration*, 1> kMigrations{&kJobsMigration};
+const std::array<const Migration*, 2> kMigrations{&kJobsMigration, &kEnqueueMigration};
 
 constexpr char kVersionTable[] =
     R"sql(CREATE TABLE IF NOT EXISTS jobmill_schema_version (
@@ -44,6 +44,12 @@ constexpr Statement kObjects{"jobmill_objects", R"sql(
    WHERE relnamespace = current_schema()::regnamespace
      AND relname LIKE 'jobmill\_%' AND relkind IN ('r', 'p', 'v', 'S')
    ORDER BY relname)
+  UNION ALL (
+  SELECT format('EXECUTE ON FUNCTION %I.%I(%s)', current_schema(), proname,
+                oidvectortypes(proargtypes))
+    FROM pg_proc
+   WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'jobmill\_enqueue%'
+   ORDER BY proname)
 )sql"};
 
 std::string record(const Migration& migration) {

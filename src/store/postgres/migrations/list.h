@@ -7,5 +7,6 @@ namespace jobmill::postgres {
 
 // One line per file of this folder; migrations.cc has them in order.
 extern const Migration kJobsMigration;
+extern const Migration kEnqueueMigration;
 
 }  // namespace jobmill::postgres
