@@ -439,7 +439,7 @@ UnpackedImages::UnpackedImages(std::string folder) : folder_(std::move(folder)) 
     }
     std::pair one(entry.last_write_time(error), entry.path());
     auto& kept = newest[name.substr(0, name.find('-'))];
-    if (kept < one) std::swap(kept, one);
+    if (kept.second.empty() || kept < one) std::swap(kept, one);
     if (!one.second.empty()) old.push_back(one.second);
   }
   for (const fs::path& path : old) fs::remove_all(path, error);

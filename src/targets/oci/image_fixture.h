@@ -56,19 +56,19 @@ inline void make_layout(const std::string& folder, const std::vector<std::string
                     std::string(64, 'a'), name));
 }
 
-// A file with an image that has a shell, the usual small programs and an empty folder /work, where
+// A file with an image that has a shell, the usual small programs and an empty folder /shop, where
 // its containers run.
 inline std::string make_shell_image(const std::string& file) {
   const std::string folder = file + ".parts";
   const std::string rootfs = folder + "/rootfs";
-  for (const char* name : {"bin", "etc", "tmp", "usr", "work"})
+  for (const char* name : {"bin", "etc", "tmp", "usr", "shop"})
     std::filesystem::create_directories(rootfs + "/" + name);
   std::filesystem::copy_file("/bin/busybox", rootfs + "/bin/busybox");
   for (const char* name : {"sh", "sleep", "env", "ls", "pwd", "cat", "id", "dd", "grep", "wc"})
     std::filesystem::create_symlink("busybox", rootfs + "/bin/" + name);
   write(rootfs + "/etc/passwd", "root:x:0:0::/:/bin/sh\nclerk:x:1234:5678::/:/bin/sh\n");
   make_layout(folder + "/layout", {make_layer(rootfs, folder + "/layer.tar.gz")},
-              R"({"Cmd":["/bin/sh","-c","echo the command of the image"],"WorkingDir":"/work",)"
+              R"({"Cmd":["/bin/sh","-c","echo the command of the image"],"WorkingDir":"/shop",)"
               R"("Env":["PATH=/bin","FROM=image"]})");
   shell(fmt::format("tar -cf '{}' -C '{}/layout' .", file, folder));
   std::filesystem::remove_all(folder);

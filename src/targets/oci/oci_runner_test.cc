@@ -99,7 +99,7 @@ class OciWorld final : public executions::RunnerWorld {
             .post = control_.post(),
             .run_after = [this](Duration delay,
                                 std::function<void()> work) { control_.run_after(delay, work); },
-            .folder = folder_.path() + "/work",
+            .folder = folder_.path() + "/replicas",
             .on_written = [this](const std::string&) { control_.post()([] {}); }},
         folder_.path() + "/oci", environment_);
   }
@@ -172,7 +172,7 @@ TEST_CASE("oci runner: a container has what its image says, but for what the job
   replica.main.args = {"/bin/sh", "-c", "echo $FROM; pwd; exit 3"};
   CHECK(run(world, replica).exit_code == 3);
   CHECK(has(world.log_text("mail-2"), "stdout image\n"));
-  CHECK(has(world.log_text("mail-2"), "stdout /work\n"));
+  CHECK(has(world.log_text("mail-2"), "stdout /shop\n"));
 }
 
 TEST_CASE("oci runner: a container sees its own processes and files, and names of ours") {
@@ -208,8 +208,8 @@ TEST_CASE("oci runner: what a replica had is gone with it, also when the server 
   if (!tool_here()) return;
   OciWorld world;
   const auto is_there = [&](const std::string& path) { return fs::exists(world.folder() + path); };
-  run(world, world.replica("mail-1", "echo 1 >/work/a"));
-  CHECK_FALSE(is_there("/work/mail-1"));
+  run(world, world.replica("mail-1", "echo 1 >a"));
+  CHECK_FALSE(is_there("/replicas/mail-1"));
 
   world.runner().start(world.replica("mail-2", "echo up; sleep 1000"));
   world.run_until([&] { return world.told().started.count("mail-2") > 0; });
@@ -217,7 +217,7 @@ TEST_CASE("oci runner: what a replica had is gone with it, also when the server 
   CHECK(listed_process(pid));
   world.close();
   CHECK_FALSE(listed_process(pid));
-  CHECK_FALSE(is_there("/work/mail-2"));
+  CHECK_FALSE(is_there("/replicas/mail-2"));
   CHECK((!is_there("/oci/state") || fs::is_empty(world.folder() + "/oci/state")));
 }
 
@@ -241,7 +241,7 @@ TEST_CASE("oci runner: an image that cannot be had is a reason not to start") {
   const std::string reason = failure_of(world, replica);
   CHECK(reason.starts_with("ImageNotRunnable: "));
   CHECK(has(reason, "nothing.tar"));
-  CHECK_FALSE(fs::exists(world.folder() + "/work/mail-1"));
+  CHECK_FALSE(fs::exists(world.folder() + "/replicas/mail-1"));
 
   if (tool_here()->has_images()) return;  // it may know the image, or fetch it
   replica = world.replica("mail-2", "exit 0");
