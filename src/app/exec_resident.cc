@@ -96,7 +96,8 @@ Settlement Resident::run(worker::Run& run) {
   run_ = &run;
   words_ = &words;
   answered_ = false;
-  Settlement settlement = converse(run);
+  const bool cancelled = converse(run);
+  Settlement settlement = conclude(cancelled);
   run_ = nullptr;
   words_ = nullptr;
   return settlement;
@@ -137,7 +138,8 @@ void Resident::hear_errors(std::string_view line) const {
     fmt::print(stderr, "{}\n", line);
 }
 
-Settlement Resident::converse(worker::Run& run) {
+// Until it has answered or died. Whether it was told that its answer is not wanted any more.
+bool Resident::converse(const worker::Run& run) {
   const std::stop_callback wake(run.stop(), [&] { program_->wake(); });
   program_->write(run_message(++n_, run));
   std::optional<ExecProgram::Instant> kill_at;
@@ -152,7 +154,7 @@ Settlement Resident::converse(worker::Run& run) {
     }
     program_->wait(kill_at);
   }
-  return conclude(kill_at.has_value());
+  return kill_at.has_value();
 }
 
 // Its last words may be the answer.

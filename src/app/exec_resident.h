@@ -31,7 +31,7 @@ class Resident {
   Status start(const worker::Run& run);
   void hear(std::string_view line);
   void hear_errors(std::string_view line) const;
-  jobs::Settlement converse(worker::Run& run);
+  bool converse(const worker::Run& run);
   jobs::Settlement conclude(bool cancelled);
 
   const ExecOptions& options_;

@@ -73,7 +73,7 @@ std::vector<JobId> Bulk::commit() {
       specs.back().id = spec.id = new_id(store_->now());
   }
   if (specs.empty()) return {};
-  const auto result = worker::value_or_throw(store_->jobs().insert(specs, store_->now()));
+  const auto result = worker::value_or_throw(store_->insert(specs));
   specs_.clear();
   std::vector<JobId> ids;
   for (const jobs::Inserted& job : result.jobs) ids.push_back({job.id});

@@ -48,11 +48,12 @@ Run::Run(jobs::ClaimedJob job, const Store& store) : job_(std::move(job)), store
 void Run::log(jobs::LineLevel level, std::string_view text) {
   const TimePoint now = store_.now();
   const std::lock_guard lock(mutex_);
-  log_.add(level, now, text);
+  if (!sealed_) log_.add(level, now, text);
 }
 
 void Run::progress(const jobs::Progress& progress) {
   const std::lock_guard lock(mutex_);
+  if (sealed_) return;
   progress_ = progress;
   spoke_at_ = std::chrono::steady_clock::now();
 }
@@ -76,6 +77,11 @@ void Run::end(Ending why) {
     ended_at_ = std::chrono::steady_clock::now();
   }
   stop_.request_stop();
+}
+
+void Run::seal() {
+  const std::lock_guard lock(mutex_);
+  sealed_ = true;
 }
 
 std::optional<Run::Instant> Run::ended_at() const {

@@ -54,6 +54,9 @@ class Run final : public detail::Sink {
   void end(Ending why);
   std::optional<Instant> ended_at() const;
 
+  // What it tells from now on is not taken: one that cannot be ended may go on for ever.
+  void seal();
+
   // When it will have taken too long, by its timeout or by its silence.
   std::optional<Instant> deadline() const;
 
@@ -71,6 +74,7 @@ class Run final : public detail::Sink {
 
   mutable std::mutex mutex_;  // guards the rest
   RunLog log_;
+  bool sealed_ = false;
   std::optional<jobs::Progress> progress_;  // not sent yet
   Instant spoke_at_ = began_;
   std::optional<Instant> ended_at_;

@@ -48,9 +48,6 @@ jobs::Settlement released() {
   return {.kind = jobs::Settlement::Kind::Release, .reason = "its worker stopped"};
 }
 
-// The server has said so; it knows no lease of it.
-bool is_not_ours(Ending ending) { return ending == Ending::Deleted || ending == Ending::Lost; }
-
 // A success goes with what the run returned, if the store takes so much.
 void add_result(jobs::Settlement& settlement, std::string result) {
   if (settlement.kind != jobs::Settlement::Kind::Complete) return;
@@ -217,11 +214,7 @@ void Runner::finished(const std::shared_ptr<Held>& held, jobs::Settlement settle
   const std::lock_guard lock(mutex_);
   --busy_;
   free_.notify_one();
-  if (held->decided) {
-    held_.erase(held->run.lock_token());
-    drained_.notify_all();
-    return;
-  }
+  if (held->decided) return;
   switch (held->run.ending()) {
     case Ending::Timeout:
       return close(held, timed_out(held->run, settlement));
@@ -235,6 +228,7 @@ void Runner::finished(const std::shared_ptr<Held>& held, jobs::Settlement settle
 // What it told goes first: with the settlement its lease ends.
 void Runner::close(const std::shared_ptr<Held>& held, jobs::Settlement settlement) {
   held->decided = true;
+  held->run.seal();
   settlement.job_id = held->run.job().id;
   settlement.lock_token = held->run.lock_token();
   if (registration_ && (held->in_flight || held->run.has_news())) {
@@ -400,7 +394,7 @@ std::vector<jobs::Report> Runner::news() {
   };
   for (const Closing& closing : closing_) add(*closing.held);
   for (const auto& [token, held] : held_)
-    if (!held->telling && !is_not_ours(held->run.ending())) add(*held);
+    if (!held->telling) add(*held);
   return reports;
 }
 
@@ -437,16 +431,16 @@ void Runner::tell_no_more() {
 void Runner::obey(const jobs::BeatAnswer& answer) {
   set_state(answer.state, answer.drain_until);
   const std::lock_guard lock(mutex_);
-  for (const jobs::Cancel& cancel : answer.cancel)
-    for (const auto& [token, held] : held_)
-      if (held->run.job().id == cancel.job_id && !held->decided) {
-        if (cancel.reason == "timeout") {
-          held->run.end(Ending::Timeout);
-          continue;
-        }
-        held->decided = true;
-        held->run.end(cancel.reason == "deleted" ? Ending::Deleted : Ending::Lost);
-      }
+  for (const jobs::Cancel& cancel : answer.cancel) {
+    const auto found = std::ranges::find_if(held_, [&](const auto& entry) {
+      return entry.second->run.job().id == cancel.job_id && !entry.second->decided;
+    });
+    if (found == held_.end()) continue;
+    if (cancel.reason == "timeout")
+      found->second->run.end(Ending::Timeout);
+    else
+      lose(found, cancel.reason == "deleted" ? Ending::Deleted : Ending::Lost);
+  }
 }
 
 // The server has given our jobs to others. Whoever notices it first tells the claimer, which
@@ -461,12 +455,17 @@ void Runner::worker_gone(const std::string& worker_id) {
 }
 
 void Runner::lose_all() {
-  for (Closing& closing : closing_) held_.erase(closing.held->run.lock_token());
   closing_.clear();
-  for (const auto& [token, held] : held_) {
-    held->decided = true;
-    held->run.end(Ending::Lost);
-  }
+  while (!held_.empty()) lose(held_.begin(), Ending::Lost);
+}
+
+// It may go on, but it is not ours any more.
+void Runner::lose(HeldJobs::iterator which, Ending why) {
+  const auto held = which->second;
+  held_.erase(which);
+  held->decided = true;
+  held->run.seal();
+  held->run.end(why);
   drained_.notify_all();
 }
 

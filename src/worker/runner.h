@@ -56,6 +56,7 @@ class Runner {
     bool telling = false;    // in closing_
     bool in_flight = false;  // what it told is on its way
   };
+  using HeldJobs = std::map<std::string, std::shared_ptr<Held>>;  // by lock token
   struct Closing {
     std::shared_ptr<Held> held;
     jobs::Settlement settlement;
@@ -94,6 +95,7 @@ class Runner {
   void obey(const jobs::BeatAnswer& answer);
   void worker_gone(const std::string& worker_id);
   void lose_all();
+  void lose(HeldJobs::iterator which, Ending why);
   void set_state(jobs::WorkerState state, std::optional<TimePoint> drain_until);
 
   // The end.
@@ -120,14 +122,14 @@ class Runner {
   bool ever_registered_ = false;
   bool away_ = false;  // the server did not answer last time
   bool told_to_stop_ = false;
-  std::optional<TimePoint> drain_until_;               // with told_to_stop_
-  std::deque<std::shared_ptr<Held>> ready_;            // claimed, not yet in a slot
-  int busy_ = 0;                                       // jobs in ready_ or in a slot
-  std::map<std::string, std::shared_ptr<Held>> held_;  // by lock token
-  std::deque<Closing> closing_;                        // have something to tell before they end
-  std::deque<jobs::Settlement> ended_;                 // to be reported
-  bool look_ = false;                                  // the beat has to think again
-  std::size_t reporting_ = 0;                          // taken out of ended_, not yet answered
+  std::optional<TimePoint> drain_until_;     // with told_to_stop_
+  std::deque<std::shared_ptr<Held>> ready_;  // claimed, not yet in a slot
+  int busy_ = 0;                             // jobs in ready_ or in a slot
+  HeldJobs held_;                            // those that are ours
+  std::deque<Closing> closing_;              // have something to tell before they end
+  std::deque<jobs::Settlement> ended_;       // to be reported
+  bool look_ = false;                        // the beat has to think again
+  std::size_t reporting_ = 0;                // taken out of ended_, not yet answered
 
   std::condition_variable_any work_;     // ready_ grew
   std::condition_variable_any free_;     // busy_ fell
