@@ -431,6 +431,10 @@ struct Job {
 // Shared by the clients and workers of a process.
 class Store;
 
+// What Client::in takes has a specialisation: see jobmill/postgres.h.
+template <class Tx>
+struct Transaction;
+
 // http://host:port or https://…: a control server. Empty: JOBMILL_URL, else DATABASE_URL, else
 // http://127.0.0.1:8000. Credentials: JOBMILL_TOKEN, else JOBMILL_USER and JOBMILL_PASSWORD.
 // Nothing is contacted yet. Throws Error for an address that it cannot use.
@@ -524,6 +528,14 @@ class Client {
   }
 
   Bulk bulk() { return Bulk(store_); }
+
+  // A client whose enqueue, schedule and bulk write within an SQL transaction of the caller, so
+  // that the jobs exist if and only if it commits: with jobmill/postgres.h, client.in(connection).
+  // After an Error the transaction can only be rolled back. The other calls go past it.
+  template <class Tx>
+  Client in(Tx&& tx) {
+    return Client(Transaction<std::remove_cvref_t<Tx>>::join(store_, tx));
+  }
 
   // Creates it, or changes the one of this id. The same again changes nothing.
   template <class J, class... U>
