@@ -88,10 +88,11 @@ struct ServerOptions {
   int retries = 10;                   // of jobs that say nothing else
   std::vector<Retry> retry{};         // the first one that matches
   std::chrono::seconds idempotency_ttl{std::chrono::hours(24)};  // of keys, once their job ended
-  std::chrono::hours keep_succeeded{36};                         // until a succeeded job is DELETED
-  std::chrono::hours keep_deleted{72};                           // until a deleted job is gone
-  std::string log_format = "text";                               // text, json
-  std::string log_level = "info";                                // debug, info, warn, error
+  std::chrono::seconds storage_grace{300};  // of a store that is away, until /health/ready says so
+  std::chrono::hours keep_succeeded{36};    // until a succeeded job is DELETED
+  std::chrono::hours keep_deleted{72};      // until a deleted job is gone
+  std::string log_format = "text";          // text, json
+  std::string log_level = "info";           // debug, info, warn, error
   std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
   std::optional<std::chrono::milliseconds> drain_limit{};  // scale.drain_limit: none = no limit
   std::string identity = "off";  // tokens for the managed identities of executions

@@ -359,16 +359,17 @@ Status set_jobs(ServerOptions& options, const Node& node, const File& file) {
   return {};
 }
 
-// idempotency: {ttl: 24h}
-Status set_idempotency(ServerOptions& options, const Node& node, const File& file) {
-  for (const Node::Member& member : node.members) {
+// An object with one duration in it: idempotency: {ttl: 24h}
+Status set_duration(std::chrono::seconds& out, const Node::Member& object, std::string_view key,
+                    const File& file) {
+  for (const Node::Member& member : object.value.members) {
     const std::string place = file.at(member.value);
-    if (member.key != "ttl")
-      return fail(Code::InvalidArgument,
-                  fmt::format("{}: unknown key 'idempotency.{}'; known: ttl", place, member.key));
-    const auto ttl = parse_duration(member.value.text);
-    if (!ttl) return fail(Code::InvalidArgument, place + ": " + ttl.error().message);
-    options.idempotency_ttl = std::chrono::ceil<std::chrono::seconds>(*ttl);
+    if (member.key != key)
+      return fail(Code::InvalidArgument, fmt::format("{}: unknown key '{}.{}'; known: {}", place,
+                                                     object.key, member.key, key));
+    const auto time = parse_duration(member.value.text);
+    if (!time) return fail(Code::InvalidArgument, place + ": " + time.error().message);
+    out = std::chrono::ceil<std::chrono::seconds>(*time);
   }
   return {};
 }
@@ -422,7 +423,10 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
   if (member.key == "images") return set_images(options, member.value, file);
   if (member.key == "scale") return set_scale(options, member.value, file);
   if (member.key == "jobs") return set_jobs(options, member.value, file);
-  if (member.key == "idempotency") return set_idempotency(options, member.value, file);
+  if (member.key == "idempotency")
+    return set_duration(options.idempotency_ttl, member, "ttl", file);
+  if (member.key == "storage")
+    return set_duration(options.storage_grace, member, "unhealthy_grace", file);
   if (member.key == "retry") {
     TRY(options.retry, read_retry_rules(member.value, file.path));
     return {};
@@ -437,7 +441,8 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
   const auto setting =
       std::ranges::find_if(kSettings, [&](const Setting& s) { return member.key == s.name; });
   if (setting == kSettings.end()) {
-    std::string known = "users, images, hosts, queues, jobs, retry, idempotency, scale, servicebus";
+    std::string known =
+        "users, images, hosts, queues, jobs, retry, idempotency, storage, scale, servicebus";
     for (const Setting& s : kSettings) known += fmt::format(", {}", s.name);
     return fail(Code::InvalidArgument,
                 fmt::format("{}: unknown key '{}'; known: {}", place, member.key, known));

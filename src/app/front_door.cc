@@ -6,6 +6,7 @@
 #include "api/problem.h"
 #include "api/service_bus_api.h"
 #include "app/version.h"
+#include "base/json_writer.h"
 
 namespace jobmill::app {
 namespace {
@@ -40,10 +41,23 @@ Status FrontDoor::check_origin(const http::Request& request) {
   return http::check_origin(request, rules_);
 }
 
+// Alive is who answers. Ready is who can also do something: a store that is away for a short time
+// is waited for.
+http::Response FrontDoor::health(bool ready) const {
+  const auto outage = context_.store.outage();
+  const bool up =
+      !ready || !outage || std::chrono::steady_clock::now() - outage->since < outage_grace_;
+  JsonWriter json;
+  json.object().member("status", up ? "UP" : "DOWN").member("version", kVersion);
+  if (outage) json.member("store", outage->why);
+  auto response = api::json_response(up ? 200 : 503, std::move(json.end()).text());
+  if (!up) response.headers.set("Retry-After", "5");
+  return response;
+}
+
 void FrontDoor::serve(http::Request request, http::Responder responder) {
   if (request.path == "/health" || request.path.starts_with("/health/"))
-    return responder.send(
-        api::json_response(200, fmt::format(R"({{"status":"UP","version":"{}"}})", kVersion)));
+    return responder.send(health(request.path == "/health/ready"));
   if (const Status ours = check_origin(request); !ours)
     return responder.send(api::to_response(ours.error()));
 

@@ -26,17 +26,22 @@ class FrontDoor {
   // From any thread.
   void allow_hosts(std::set<std::string, std::less<>> hosts);
 
+  // How long the store may be away until /health/ready says so. Before serve().
+  void set_outage_grace(Duration grace) { outage_grace_ = grace; }
+
   // Whether the listener is reached by this machine only: then Host is checked.
   void set_loopback(bool loopback);
 
  private:
   Status check_origin(const http::Request& request);
+  http::Response health(bool ready) const;
 
   api::ApiContext& context_;
   const api::Authenticator& authenticator_;
   std::vector<api::Route> routes_;
   std::mutex mutex_;  // guards rules_
   http::GuardRules rules_;
+  Duration outage_grace_ = std::chrono::minutes(5);
 };
 
 }  // namespace jobmill::app

@@ -126,9 +126,10 @@ std::vector<api::User> users_of(const ServerOptions& options) {
 class ChoreService {
  public:
   ChoreService(jobs::JobStoreOwner& store, const Clock& clock, Log& log)
-      : store_(store), clock_(clock), chores_([&log](std::string_view chore, const Fault& error) {
-          log.error("maintenance failed", {{"chore", chore}, {"error", error.message}});
-        }) {}
+      : store_(store),
+        clock_(clock),
+        log_(log),
+        chores_([this](std::string_view chore, const Fault& error) { complain(chore, error); }) {}
 
   void nudge() {
     {
@@ -152,9 +153,21 @@ class ChoreService {
   }
 
  private:
+  // A store that is away fails every chore every second: the same reason is told once a minute.
+  void complain(std::string_view chore, const Fault& error) {
+    const TimePoint now = clock_.now();
+    if (error.message == told_ && now - told_at_ < std::chrono::minutes(1)) return;
+    told_ = error.message;
+    told_at_ = now;
+    log_.error("maintenance failed", {{"chore", chore}, {"error", error.message}});
+  }
+
   jobs::JobStoreOwner& store_;
   const Clock& clock_;
+  Log& log_;
   jobs::Chores chores_;
+  std::string told_;
+  TimePoint told_at_{};
   std::mutex mutex_;  // guards nudged_
   std::condition_variable_any wake_;
   bool nudged_ = false;
@@ -262,6 +275,7 @@ Server::Impl::Impl(ServerOptions given)
                                         options.http));
   authenticator.set_users(users_of(options));
   door.set_loopback(app::is_loopback(options.http));
+  door.set_outage_grace(options.storage_grace);
 
   http::ServerLimits limits;
   limits.body_limit = [usual = limits.body_bytes](std::string_view method,

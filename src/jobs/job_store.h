@@ -193,6 +193,9 @@ struct QueueStats {
   std::int64_t enqueued = 0;
   std::int64_t scheduled = 0;
   std::int64_t processing = 0;
+  std::int64_t succeeded = 0;  // as long as they are kept
+  std::int64_t failed = 0;
+  std::int64_t deleted = 0;
   std::optional<TimePoint> oldest;  // when its oldest ENQUEUED job was enqueued
   bool paused = false;
 };
@@ -284,12 +287,21 @@ class JobStore {
   virtual Result<std::string> trigger_recurring(std::string_view id, TimePoint now) = 0;  // job id
 };
 
+// A store that cannot be used, as far as it is known without asking.
+struct Outage {
+  std::chrono::steady_clock::time_point since{};
+  std::string why;
+};
+
 // What only the owner of the store does: maintenance, and the commands of the autoscaler.
 // (The wire has no part in it.)
 class JobStoreOwner : public JobStore {
  public:
   using Listener = std::function<void(const Change&)>;
   virtual void on_change(Listener listener) = 0;  // once, before the first other call
+
+  // None: it works, or nobody has tried. A file of ours is always there; a database may be away.
+  virtual std::optional<Outage> outage() const { return std::nullopt; }
 
   // A mark that every claim checks in its own transaction: after this returned, a worker set to
   // Quiet takes nothing more. NotFound: the worker is gone.
@@ -313,8 +325,11 @@ class JobStoreOwner : public JobStore {
   // for. Empty queue: all.
   virtual Result<std::optional<TimePoint>> next_due(std::string_view queue, TimePoint after) = 0;
 
-  // What happened so far, per queue and kind: since the process started, or since the database was
-  // made if that counts it.
+  // Whether this process is the one that does the chores; where it is not, they find nothing to do.
+  virtual bool leads() const = 0;
+
+  // What happened so far, per queue and kind: since the process started, or, where several share a
+  // database, what all of them have counted.
   virtual Result<std::vector<Tally>> tallies() = 0;
 };
 

@@ -114,6 +114,7 @@ void JobWriter::commit(Batch batch) {
   }
   if (!bulk.empty()) {
     const Status status = commit_bulk(bulk);
+    note_outcome(status);
     const bool lost = !status && (status.error().code == Code::Unavailable || bulk.size() == 1);
     if (lost) {
       for (Request* request : bulk) request->status = status;
@@ -124,6 +125,7 @@ void JobWriter::commit(Batch batch) {
   }
   for (Request* request : alone) {
     request->status = run_alone(*request);
+    note_outcome(request->status);
     finish({request});
   }
 }
@@ -222,6 +224,22 @@ void JobWriter::finish(const Batch& batch) {
     for (Request* request : batch) request->done = true;
   }
   answered_.notify_all();
+}
+
+// Other failures are of what was asked for.
+void JobWriter::note_outcome(const Status& status) {
+  const bool down = !status && (status.error().code == Code::Unavailable ||
+                                status.error().code == Code::Exhausted);
+  const std::lock_guard lock(outage_mutex_);
+  if (status) outage_.reset();
+  if (down) {
+    outage_ = {outage_ ? outage_->since : SteadyClock::now(), status.error().message};
+  }
+}
+
+std::optional<jobs::Outage> JobWriter::outage() const {
+  const std::lock_guard lock(outage_mutex_);
+  return outage_;
 }
 
 // --- the connection ------------------------------------------------------------------------------

@@ -52,6 +52,9 @@ class JobWriter {
   using Work = std::function<Status(Connection& connection, Effects& effects)>;
   Status run(const Work& work);
 
+  // Since when nothing can be written: the database is away, read-only, or its disk is full.
+  std::optional<jobs::Outage> outage() const;
+
   int backend() const;  // the process in the server, 0 for none: notifications from it are ours
   std::int64_t shard() const { return backend(); }  // of the counters; on the writer's thread
 
@@ -83,6 +86,7 @@ class JobWriter {
   void tell(Pipeline& pipeline, const Effects& effects);
   void tell_late();
   void finish(const Batch& batch);
+  void note_outcome(const Status& status);
 
   const Options options_;
   Lanes& lanes_;
@@ -93,6 +97,9 @@ class JobWriter {
   std::chrono::milliseconds backoff_{0};
   std::chrono::steady_clock::time_point told_workers_{};
   bool workers_untold_ = false;
+
+  mutable std::mutex outage_mutex_;  // guards outage_
+  std::optional<jobs::Outage> outage_;
 
   std::mutex mutex_;  // guards the next two, and `done` of requests
   Batch waiting_;

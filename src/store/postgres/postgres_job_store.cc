@@ -25,6 +25,7 @@
 #include "store/postgres/job_writer.h"
 #include "store/postgres/lanes.h"
 #include "store/postgres/migrations.h"
+#include "store/postgres/producers.h"
 #include "store/postgres/recurring_rows.h"
 #include "store/postgres/transitions.h"
 #include "store/postgres/watcher.h"
@@ -43,6 +44,9 @@ constexpr int kMaxPage = 1000;
 
 // Beats without a word of a job before its claim counts as never received.
 constexpr int kForgottenLeases = 2;
+
+// How long the counts of producers' transactions may stand for themselves.
+constexpr Duration kFoldCounts = std::chrono::seconds(10);
 
 // Clocks of one host, read one after the other, differ by less.
 constexpr Duration kSameClock = std::chrono::milliseconds(20);
@@ -128,7 +132,11 @@ class PostgresJobStore final : public JobStoreOwner {
              .leads = options_.leads,
              .told = [this](const Effects& effects, int sender) { told(effects, sender); },
              .returned = [this] { returned(); },
-             .leading = [this] { announce({.ready_queues = {}, .workers = true, .due = true}); }}) {
+             .leading =
+                 [this] {
+                   settings_due_ = true;
+                   announce({.ready_queues = {}, .workers = true, .due = true});
+                 }}) {
   }
 
   // The listener may be called from now on; it is set before the first other call.
@@ -137,6 +145,7 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY_VOID(watcher_.open());
     TRY_VOID(writer_.open());
     TRY_VOID(load_lanes());
+    TRY_VOID(put_settings());
     return measure_clock();
   }
 
@@ -375,6 +384,13 @@ class PostgresJobStore final : public JobStoreOwner {
     listener_ = std::move(listener);
   }
 
+  std::optional<Outage> outage() const override {
+    auto heard = watcher_.outage();
+    auto written = writer_.outage();
+    if (!heard || !written) return heard ? heard : written;
+    return heard->since < written->since ? heard : written;
+  }
+
   Status set_worker_state(std::string_view worker_id, WorkerState state,
                           std::optional<TimePoint> drain_until, TimePoint) override {
     return writer_.run([&](Connection& connection, Effects& effects) -> Status {
@@ -431,6 +447,10 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY(const std::int64_t retired, in_pages([this](Connection& connection, Effects&) {
           return aged(connection, options_.keep_succeeded, retire);
         }));
+    TRY_VOID(put_settings());
+    TRY_VOID(in_pages([this](Connection& connection, Effects&) {
+      return fold_counts(connection, options_.page);
+    }));
     TRY_VOID(forget_the_gone());
     return results + keys + purged + retired;
   }
@@ -457,6 +477,8 @@ class PostgresJobStore final : public JobStoreOwner {
     }));
     return to_caller(at);
   }
+
+  bool leads() const override { return watcher_.leads(); }
 
   Result<std::vector<Tally>> tallies() override {
     const std::lock_guard lock(tally_mutex_);
@@ -1143,6 +1165,16 @@ class PostgresJobStore final : public JobStoreOwner {
     return static_cast<std::int64_t>(moves.size());
   }
 
+  // What the leader's configuration says of retries, for producers that write by SQL.
+  Status put_settings() {
+    if (!settings_due_.exchange(false)) return {};
+    const Status written = writer_.run([this](Connection& connection, Effects&) {
+      return put_retry_settings(connection, options_.retry);
+    });
+    if (!written) settings_due_ = true;
+    return written;
+  }
+
   // Their names are needed for as long as jobs that they ran.
   Status forget_the_gone() {
     if (!watcher_.leads()) return {};
@@ -1206,6 +1238,7 @@ class PostgresJobStore final : public JobStoreOwner {
   Lanes lanes_;
   JobReader reader_;
   std::atomic<Duration> ahead_{Duration::zero()};
+  std::atomic<bool> settings_due_{false};
 
   std::mutex wake_mutex_;  // guards the next three
   std::uint64_t mark_ = 0;
@@ -1246,7 +1279,8 @@ constexpr Statement kNextChore{"next_chore",
     (SELECT min(at) FROM jobmill_done WHERE state = 5),
     (SELECT min(at) FROM jobmill_done WHERE state = 7),
     (SELECT min(until) FROM jobmill_result WHERE until IS NOT NULL),
-    (SELECT min(check_at) FROM jobmill_key))sql"};
+    (SELECT min(check_at) FROM jobmill_key),
+    (SELECT jobmill_now() FROM jobmill_count WHERE shard < 0 LIMIT 1))sql"};
 
 Result<std::optional<TimePoint>> PostgresJobStore::next_chore(TimePoint) {
   std::optional<TimePoint> next;
@@ -1269,6 +1303,7 @@ Result<std::optional<TimePoint>> PostgresJobStore::next_chore(TimePoint) {
   consider(6, options_.keep_deleted, true);
   consider(7, Duration::zero(), true);
   consider(8, Duration::zero(), true);
+  consider(9, kFoldCounts, false);
   return to_caller(next);
 }
 

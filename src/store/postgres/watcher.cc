@@ -65,7 +65,8 @@ Status Watcher::connect() {
   channel_ = "jobmill_" + std::string(schema.text(0, 0));
   TRY_VOID(connection.listen(channel_));
   connection_.emplace(std::move(connection));
-  connected_ = true;
+  const std::lock_guard lock(mutex_);
+  outage_.reset();
   return {};
 }
 
@@ -90,10 +91,15 @@ void Watcher::resign() {
 void Watcher::watch(const std::stop_token& stop) {
   std::chrono::milliseconds backoff = kFirstBackoff;
   while (!stop.stop_requested()) {
-    if (watch_connected(stop)) return;
-    connected_ = leads_ = false;
+    const Status watched = watch_connected(stop);
+    if (watched) return;
+    note_outage(watched.error());
+    leads_ = false;
     connection_.reset();
-    while (!stop.stop_requested() && !connect()) {
+    while (!stop.stop_requested()) {
+      const Status connected = connect();
+      if (connected) break;
+      note_outage(connected.error());
       pause(backoff, stop);
       backoff = std::min(backoff * 2, kMostBackoff);
     }
@@ -123,6 +129,16 @@ Status Watcher::watch_connected(const std::stop_token& stop) {
     }
   }
   return {};
+}
+
+void Watcher::note_outage(const Fault& why) {
+  const std::lock_guard lock(mutex_);
+  outage_ = {outage_ ? outage_->since : steady_clock::now(), why.message};
+}
+
+std::optional<jobs::Outage> Watcher::outage() const {
+  const std::lock_guard lock(mutex_);
+  return outage_;
 }
 
 void Watcher::note_time() {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -40,13 +41,14 @@ class Watcher {
 
   Status open();  // listens, and leads if nobody else does
   bool leads() const { return leads_; }
-  bool connected() const { return connected_; }
+  std::optional<jobs::Outage> outage() const;  // since when nothing is heard of the database
   // Whether this process was asleep less than that long ago: it, or its host, had been stopped, or
   // could not reach the database. It has heard of nobody meanwhile and shall judge nobody by that.
   bool slept_within(Duration time) const;
 
  private:
   Status connect();
+  void note_outage(const Fault& why);
   Status try_to_lead();
   void resign();
   void watch(const std::stop_token& stop);
@@ -59,7 +61,8 @@ class Watcher {
   std::optional<Connection> connection_;
   std::string channel_;
   std::atomic<bool> leads_{false};
-  std::atomic<bool> connected_{false};
+  mutable std::mutex mutex_;  // guards outage_
+  std::optional<jobs::Outage> outage_;
   std::atomic<Duration> woke_at_{};  // of the clock that runs while the host sleeps; 0: never slept
   Duration last_seen_{};
   std::jthread thread_;
