@@ -5,7 +5,10 @@
 //   jobs_bench sqlite --data DIR [--jobs N]               the embedded store
 //   jobs_bench wire --server URL --pid PID [--jobs N]     a control server, its CPU time included
 //   jobs_bench loaded --data DIR [--history N --runs N]   the embedded store when it is full
+//   jobs_bench postgres --url URL --pid PID [--jobs N]    PostgreSQL, its CPU time included
+//   jobs_bench postgres-loaded --url URL --empty URL --pid PID [--history N --runs N]
 #include <chrono>
+#include <future>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +19,7 @@
 
 #include "base/clock.h"
 #include "measure.h"
+#include "store/postgres/postgres_job_store.h"
 #include "store/sqlite/sqlite_job_store.h"
 #include "wire/remote_job_store.h"
 
@@ -141,6 +145,102 @@ void measure_loaded(const std::string& data, int history, int runs) {
   }
 }
 
+// --- PostgreSQL ---------------------------------------------------------------------------------
+
+constexpr int kSlots = 500;
+
+// 200 bytes of arguments.
+std::vector<jobs::JobSpec> reports(int count) {
+  auto specs = mails(count);
+  for (std::size_t i = 0; i < specs.size(); ++i) specs[i].args = fmt::format(R"(["{:0>194}"])", i);
+  return specs;
+}
+
+void bulk(jobs::JobStore& store, int jobs, Duration delay = {}) {
+  const SystemClock clock;
+  auto specs = reports(kBulk);
+  if (delay > Duration::zero())
+    for (jobs::JobSpec& spec : specs) spec.delay = delay;
+  for (int i = 0; i < jobs; i += kBulk) need(store.insert(specs, clock.now()));
+}
+
+// As a worker does it: while one batch is reported, the next one is claimed, and both go out
+// together.
+int drain_side_by_side(jobs::JobStore& store) {
+  const SystemClock clock;
+  jobs::WorkerSpec spec;
+  spec.name = "bench";
+  spec.concurrency = kSlots;
+  const jobs::Registration worker = need(store.announce(spec, clock.now()));
+  std::future<void> settling;
+  int done = 0;
+  for (TimePoint beaten = clock.now();;) {
+    if (clock.now() - beaten > worker.beat) {
+      beaten = clock.now();
+      need(store.beat(worker.worker_id, {}, beaten));
+    }
+    auto claimed = need(store.claim(
+        {.worker_id = worker.worker_id, .limit = kSlots, .queues = {}, .kinds = {}, .wait = {}},
+        clock.now()));
+    if (settling.valid()) settling.get();
+    if (claimed.jobs.empty()) break;
+    done += static_cast<int>(claimed.jobs.size());
+    settling = std::async(std::launch::async, [&, jobs = std::move(claimed.jobs)] {
+      for (const auto& settled :
+           need(store.settle(worker.worker_id, completions(jobs), clock.now())))
+        need(settled.status);
+    });
+  }
+  need(store.leave(worker.worker_id, clock.now()));
+  return done;
+}
+
+std::unique_ptr<jobs::JobStoreOwner> in_postgres(const std::string& url) {
+  return need(postgres::open_job_store(need(postgres::Url::parse(url))));
+}
+
+void measure_postgres(jobs::JobStore& store, const bench::CpuClock& cpu, int jobs) {
+  const SystemClock clock;
+  const bench::Stopwatch bulk_time(cpu);
+  bulk(store, jobs);
+  bulk_time.report("jobs.pg.bulk_enqueue", jobs);
+
+  const bench::Stopwatch draining(cpu);
+  expect(drain_side_by_side(store), jobs);
+  draining.report("jobs.pg.drain", jobs);
+
+  const int single = jobs / 10 / kProducers * kProducers;
+  const bench::Stopwatch singly(cpu);
+  enqueue_singly(store, single, clock);
+  singly.report("jobs.pg.single8", single);
+  expect(drain_side_by_side(store), single);
+}
+
+double drain_rate(jobs::JobStore& store, int jobs) {
+  bulk(store, jobs);
+  const auto start = std::chrono::steady_clock::now();
+  expect(drain_side_by_side(store), jobs);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return jobs / seconds.count();
+}
+
+// How much of its throughput a store keeps that holds a million finished jobs, and a million for
+// later. The first run comes right after the load, before anything was analyzed.
+void measure_postgres_loaded(const std::string& full_url, const std::string& empty_url, int history,
+                             int runs) {
+  constexpr int kJobs = 50'000;
+  const auto full = in_postgres(full_url);
+  const auto empty = in_postgres(empty_url);
+  drain_rate(*full, history);
+  for (int run = 0; run < runs; ++run)
+    bench::report("jobs.pg.drain_finished_ratio",
+                  drain_rate(*full, kJobs) / drain_rate(*empty, kJobs));
+  bulk(*full, history, 24h);
+  for (int run = 0; run < runs; ++run)
+    bench::report("jobs.pg.drain_loaded_ratio",
+                  drain_rate(*full, kJobs) / drain_rate(*empty, kJobs));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -159,7 +259,15 @@ int main(int argc, char** argv) {
   } else if (what == "loaded") {
     measure_loaded(flags.text("--data"), flags.number("--history", 1'000'000) / kBulk * kBulk,
                    flags.number("--runs", 5));
+  } else if (what == "postgres") {
+    bench::CpuClock cpu;
+    cpu.with_family(flags.number("--pid", 1));
+    measure_postgres(*in_postgres(flags.text("--url")), cpu, jobs);
+  } else if (what == "postgres-loaded") {
+    measure_postgres_loaded(flags.text("--url"), flags.text("--empty"),
+                            flags.number("--history", 1'000'000) / kBulk * kBulk,
+                            flags.number("--runs", 5));
   } else {
-    bench::give_up("one of: sqlite, wire, loaded");
+    bench::give_up("one of: sqlite, wire, loaded, postgres, postgres-loaded");
   }
 }

@@ -4,7 +4,9 @@
 // handler, with a server and a worker in this process, at 50 jobs a second. Between the two the job
 // is synced to disk once and claimed, which is why the time of one sync is printed with it.
 //
-//   latency_bench --data DIR [--jobs N]
+//   latency_bench --data DIR [--jobs N] [--store URL]
+//
+// With a store in PostgreSQL the time of a commit there is printed instead.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@
 #include "jobmill/jobs.h"
 #include "jobmill/server.h"
 #include "measure.h"
+#include "store/postgres/connection.h"
 
 namespace {
 
@@ -46,6 +49,21 @@ double disk_sync(const std::string& path) {
   }
   ::close(file);
   return jobmill::bench::median(times);
+}
+
+// One row, and nothing else: the least that a commit of the database can cost.
+double database_commit(const std::string& url) {
+  using namespace jobmill;
+  constexpr postgres::Statement kInsert{"bench_insert", "INSERT INTO bench_commit VALUES ($1)"};
+  auto connection = bench::need(postgres::Connection::open(bench::need(postgres::Url::parse(url))));
+  bench::need(connection.script("CREATE TABLE IF NOT EXISTS bench_commit (n integer)"));
+  std::vector<double> times;
+  for (int i = 0; i < 201; ++i) {
+    const auto start = Steady::now();
+    bench::need(connection.run(kInsert, postgres::Parameters().int4(i)));
+    if (i > 0) times.push_back(millis(Steady::now() - start));  // the first one was prepared
+  }
+  return bench::median(times);
 }
 
 // --- the handler --------------------------------------------------------------------------------
@@ -102,11 +120,17 @@ std::vector<double> latencies(const std::shared_ptr<jobmill::Store>& store, int 
 int main(int argc, char** argv) {
   const jobmill::bench::Flags flags(argc, argv, 1);
   const std::string data = flags.text("--data");
-  jobmill::bench::report("disk.sync_p50_ms", disk_sync(data + "/sync"));
+  const std::string store = flags.text("--store", "sqlite:");
+  const bool sqlite = store == "sqlite:";
+  if (sqlite)
+    jobmill::bench::report("disk.sync_p50_ms", disk_sync(data + "/sync"));
+  else
+    jobmill::bench::report("jobs.pg.commit_p50_ms", database_commit(store));
 
-  jobmill::Server server({.data = data, .http = "127.0.0.1:0", .log_level = "error"});
+  jobmill::Server server(
+      {.data = data, .store = store, .http = "127.0.0.1:0", .log_level = "error"});
   std::jthread serving([&](std::stop_token stop) { server.run(stop); });
   jobmill::bench::report(
-      "jobs.sqlite.latency_p50_ms",
+      sqlite ? "jobs.sqlite.latency_p50_ms" : "jobs.pg.latency_p50_ms",
       jobmill::bench::median(latencies(server.store(), flags.number("--jobs", 250))));
 }

@@ -23,12 +23,15 @@ class CpuClock {
   explicit CpuClock(pid_t other = 0);
   // Of a process without this one: what a server takes, whatever its clients do.
   static CpuClock only(pid_t process);
+  // With all children that a process has or had: a database server, to a hundredth of a second.
+  CpuClock& with_family(pid_t process);
   double micros() const;
 
  private:
   void add(pid_t process);
 
   std::vector<clockid_t> clocks_;
+  std::vector<pid_t> families_;
 };
 
 // From its making on.
@@ -65,6 +68,7 @@ class Flags {
  public:
   Flags(int argc, char** argv, int first);
   std::string text(const std::string& name) const;  // must be there
+  std::string text(const std::string& name, const std::string& otherwise) const;
   int number(const std::string& name, int otherwise) const;
 
  private:

@@ -150,6 +150,47 @@ def jobs_wire(options):
         yield from program("jobs_bench", "wire", "--server", server.url, "--pid", server.pid, "--jobs", options.jobs)
 
 
+@contextlib.contextmanager
+def postgres():
+    sys.path.insert(0, str(ROOT / "tests/system"))
+    from postgres import Postgres
+    with Postgres() as database:
+        yield database
+
+
+def jobs_postgres(options):
+    with postgres() as database:
+        yield from program("jobs_bench", "postgres", "--url", database.socket_url, "--pid", database.process.pid, "--jobs", options.jobs)
+
+
+def jobs_postgres_loaded(options):
+    with postgres() as database:
+        empty = database.fresh_database("empty")
+        yield from program("jobs_bench", "postgres-loaded", "--url", database.socket_url, "--empty", empty, "--history", options.history,
+                           "--runs", options.runs)
+
+
+def latency_postgres(_options):
+    with data_folder() as folder, postgres() as database:
+        yield from program("latency_bench", "--data", folder, "--store", database.socket_url)
+
+
+def worker_postgres(_options):
+    with data_folder() as folder, postgres() as database, serve(folder, more=("--store", database.socket_url)):
+        with running([BIN / "jobmill-example", "worker"], env={"DATABASE_URL": database.socket_url}) as worker:
+            time.sleep(2)
+            yield "worker.pg.rss_mb", rss_mb(worker.pid)
+
+
+def idle_postgres(options):
+    with data_folder() as folder, postgres() as database, serve(folder, more=("--store", database.socket_url)):
+        transactions = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'jobmill'"
+        time.sleep(5)
+        before = int(database.execute(transactions, "postgres"))
+        time.sleep(options.idle)
+        yield "serve.pg.idle_statements_per_s", (int(database.execute(transactions, "postgres")) - before) / options.idle
+
+
 def latency(_options):
     with data_folder() as folder:
         yield from program("latency_bench", "--data", folder)
@@ -262,6 +303,12 @@ GROUPS = [
     ("Jobs, with a long history", jobs_loaded, "all", ["jobs.sqlite.drain_loaded_ratio"]),
     ("Jobs, worker protocol", jobs_wire, "", cycle("wire")),
     ("Latency, 50 jobs a second", latency, "", ["disk.sync_p50_ms", "jobs.sqlite.latency_p50_ms"]),
+    ("Jobs, PostgreSQL", jobs_postgres, "", cycle("pg")),
+    ("Jobs, PostgreSQL with a million finished and a million scheduled", jobs_postgres_loaded, "all",
+     ["jobs.pg.drain_finished_ratio", "jobs.pg.drain_loaded_ratio"]),
+    ("Latency on PostgreSQL, 50 jobs a second", latency_postgres, "", ["jobs.pg.commit_p50_ms", "jobs.pg.latency_p50_ms"]),
+    ("Worker on PostgreSQL: idle", worker_postgres, "", ["worker.pg.rss_mb"]),
+    ("Server on PostgreSQL: idle", idle_postgres, "", ["serve.pg.idle_statements_per_s"]),
     ("Scaling: a replica starts", spawn, "", ["scale.spawn_p50_ms", "scale.first_line_p50_ms"]),
     ("AMQP engine, 1 KiB", amqp_engine, "", ["amqp.engine.receive.cpu_us", "amqp.engine.send.cpu_us"]),
     ("Broker: durable messages of 1 KiB, one connection", broker, "",
@@ -281,6 +328,11 @@ TARGETS = [
     ("idle server", ["serve.idle_rss_mb"], 25, "MB"),
     ("a job from end to end, embedded", ["jobs.sqlite.bulk_enqueue.cpu_us", "jobs.sqlite.drain.cpu_us"], 20, "us CPU"),
     ("a job from end to end, worker protocol", ["jobs.wire.bulk_enqueue.cpu_us", "jobs.wire.drain.cpu_us"], 40, "us CPU"),
+    ("a job claimed and completed, PostgreSQL", ["jobs.pg.drain.cpu_us"], 28, "us CPU"),
+    ("a job of a bulk, PostgreSQL", ["jobs.pg.bulk_enqueue.cpu_us"], 12, "us CPU"),
+    ("a single job, PostgreSQL", ["jobs.pg.single8.cpu_us"], 150, "us CPU"),
+    ("an idle worker on PostgreSQL", ["worker.pg.rss_mb"], 15, "MB"),
+    ("an idle server's statements", ["serve.pg.idle_statements_per_s"], 0.3, "1/s"),
     ("a message sent, broker", ["broker.send.cpu_us"], 8, "us CPU"),
     ("a message received and completed, broker", ["broker.receive.cpu_us"], 8, "us CPU"),
     ("a confirmed send, against the disk", ["broker.confirm1_ratio"], 2, "x"),
@@ -325,6 +377,11 @@ def print_targets(medians):
             if all(m in medians for m in metrics)]
     if "jobs.sqlite.latency_p50_ms" in medians:
         rows.append(("from enqueue to start", medians["jobs.sqlite.latency_p50_ms"], medians["disk.sync_p50_ms"] + 1, "ms"))
+    if "jobs.pg.latency_p50_ms" in medians:
+        rows.append(("from enqueue to start, PostgreSQL", medians["jobs.pg.latency_p50_ms"], medians["jobs.pg.commit_p50_ms"] + 1, "ms"))
+    for what in ("finished", "loaded"):
+        if f"jobs.pg.drain_{what}_ratio" in medians:
+            rows.append((f"throughput lost, PostgreSQL {what}", 1 - medians[f"jobs.pg.drain_{what}_ratio"], 0.05, "x"))
     if "broker.confirm8_gain" in medians:
         rows.append(("one sender's rate, of that of eight", 1 / medians["broker.confirm8_gain"], 1 / 2, "x"))
     if rows:
