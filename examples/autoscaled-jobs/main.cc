@@ -43,14 +43,31 @@ using jobmill::app::Flag;
 
 // --- the job ------------------------------------------------------------------------------------
 
-// Takes its time, and gives up at once when it is cancelled or its worker must go.
-void run_sample(jobmill::Context& context, std::string /*name*/, std::int64_t execution_time_ms) {
+// In how many parts its work is told.
+constexpr int kParts = 10;
+
+// Whether the time has passed without the token firing.
+bool rest(std::chrono::milliseconds time, const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any over;
   std::unique_lock lock(mutex);
-  over.wait_for(lock, context.stop, std::chrono::milliseconds(execution_time_ms),
-                [] { return false; });
-  if (context.cancelled()) throw std::runtime_error("cancelled before it was done");
+  over.wait_for(lock, stop, time, [] { return false; });
+  return !stop.stop_requested();
+}
+
+// Takes its time, and gives up at once when it is cancelled or its worker must go.
+void run_sample(jobmill::Context& context, std::string name, std::int64_t execution_time_ms) {
+  context.log(fmt::format("{} begins and takes {} ms", name, execution_time_ms));
+  std::int64_t passed = 0;
+  for (int part = 1; part <= kParts; ++part) {
+    const std::int64_t until =
+        execution_time_ms / kParts * part + execution_time_ms % kParts * part / kParts;
+    if (!rest(std::chrono::milliseconds(until - passed), context.stop))
+      throw std::runtime_error("cancelled before it was done");
+    passed = until;
+    context.progress(part, kParts);
+  }
+  context.log(fmt::format("{} is done", name));
 }
 
 inline constexpr jobmill::Job<"example.sample", run_sample> Sample{
@@ -58,15 +75,10 @@ inline constexpr jobmill::Job<"example.sample", run_sample> Sample{
 
 bool in_pod() { return !environment("KUBERNETES_SERVICE_HOST").empty(); }
 
-// Where the jobs live. Empty: nowhere but here.
-std::string store_url() { return environment("JOBMILL_URL"); }
-
-std::optional<int> refuse_postgres() {
-  if (!store_url().empty() || environment("DATABASE_URL").empty()) return std::nullopt;
-  return complain(jobmill::app::kConfiguration,
-                  "DATABASE_URL leads to PostgreSQL, which this version cannot use; set "
-                  "JOBMILL_URL to a control server");
-}
+// A control server, or none but what this process is itself.
+std::string server_url() { return environment("JOBMILL_URL"); }
+// PostgreSQL, where control servers and workers meet.
+std::string database_url() { return environment("DATABASE_URL"); }
 
 // --- web ----------------------------------------------------------------------------------------
 
@@ -151,6 +163,8 @@ int serve_page(const std::string& address, std::shared_ptr<jobmill::Store> store
 int web_with_server(const Arguments& arguments, const std::string& enqueue) {
   Arguments with_defaults = arguments;
   if (in_pod() && !arguments.has("http")) with_defaults.flags["http"] = {"0.0.0.0:8000"};
+  if (!database_url().empty() && !arguments.has("store"))
+    with_defaults.flags["store"] = {database_url()};
   const auto options = jobmill::app::server_options(
       with_defaults, [](const char* name) { return environment(name); });
   if (!options) return complain(jobmill::app::kConfiguration, options.error().message);
@@ -178,10 +192,9 @@ int web_with_server(const Arguments& arguments, const std::string& enqueue) {
 }
 
 int web(const Arguments& arguments) {
-  if (const auto refused = refuse_postgres()) return *refused;
   const std::string enqueue =
       arguments.get("enqueue", in_pod() ? "0.0.0.0:8080" : "127.0.0.1:8080");
-  if (store_url().empty()) return web_with_server(arguments, enqueue);
+  if (server_url().empty()) return web_with_server(arguments, enqueue);
   jobmill::app::Signals signals;
   return serve_page(enqueue, jobmill::connect(), signals.token());
 }
@@ -209,11 +222,10 @@ struct Health {
 };
 
 int worker(const Arguments& arguments) {
-  if (const auto refused = refuse_postgres()) return *refused;
-  if (store_url().empty())
-    return complain(
-        jobmill::app::kConfiguration,
-        "a worker needs a control server; set JOBMILL_URL, for example http://127.0.0.1:8000");
+  if (server_url().empty() && database_url().empty())
+    return complain(jobmill::app::kConfiguration,
+                    "a worker needs a control server or its database; set JOBMILL_URL, for example "
+                    "http://127.0.0.1:8000, or DATABASE_URL");
   const std::string text = arguments.get("workers", "4");
   int slots = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), slots);
