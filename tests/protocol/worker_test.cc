@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -80,12 +81,39 @@ void jam(Context&) {
     std::throw_with_nested(OutOfPaper("no paper"));
   }
 }
+// Says what it was told, and how it goes.
+std::vector<std::string> tell(Context& context, std::string name) {
+  context.log("hello " + name + "\nsecond line");
+  context.log(Severity::error, "oh");
+  context.progress(1, 4);
+  context.progress(3, 4, 1);
+  return {name, context.traceparent};
+}
+void put_off(Context&) { throw snooze{90s}; }
+void be_deaf(Context& context) {
+  std::unique_lock lock(stage->mutex);
+  while (!stage->changed.wait_for(lock, 1ms, [] { return stage->open; })) context.log("la la la");
+}
+std::string be_long(Context&, int bytes) {
+  return std::string(static_cast<std::size_t>(bytes), 'x');
+}
+// More lines than one beat may carry, and than an attempt may keep.
+void chatter(Context& context) {
+  for (int i = 10'000; i < 30'000; ++i) context.log(std::to_string(i) + std::string(100, '.'));
+  hold(context);
+}
 void give_up(Context&) { throw fatal("never again"); }
 void throw_number(Context&) { throw 42; }
 
 constexpr Job<"test.note", note> Note{};
 constexpr Job<"test.hold", hold> Hold{{.queue = "held", .retries = 2}};
 constexpr Job<"test.jam", jam> Jam{};
+constexpr Job<"test.tell", tell> Tell{};
+constexpr Job<"test.put_off", put_off> PutOff{};
+constexpr Job<"test.late", hold> Late{{.retries = 0, .timeout = 1s}};
+constexpr Job<"test.deaf", be_deaf> Deaf{{.retries = 0, .timeout = 1s}};
+constexpr Job<"test.long", be_long> Long{};
+constexpr Job<"test.chatter", chatter> Chatter{};
 constexpr Job<"test.give_up", give_up> GiveUp{};
 constexpr Job<"test.number", throw_number> ThrowNumber{};
 
@@ -211,6 +239,132 @@ TEST_CASE("worker: an exception is a failure, with its type and cause, and is re
     const JobId number = shop.client.enqueue(ThrowNumber);
     shop.wait_for(number, JobState::Scheduled);
   }
+}
+
+TEST_CASE("worker: what a handler tells and returns is kept, and its trace is its producer's") {
+  const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  for (const Way way : {Way::InProcess, Way::OverHttp}) {
+    CAPTURE(static_cast<int>(way));
+    Shop shop(way, {});  // seldom beats: all goes with the end
+    Running worker(shop.store, 1, Tell);
+    const JobId id = shop.client.enqueue({.traceparent = trace}, Tell, "bob");
+    shop.wait_for(id, JobState::Succeeded);
+    const auto log = shop.server.store().log(id.uuid, 0, 0);
+    REQUIRE(log);
+    REQUIRE(log->lines.size() == 3);
+    CHECK(log->lines[0].text == "hello bob");
+    CHECK(log->lines[1].text == "second line");
+    CHECK(log->lines[2].text == "oh");
+    CHECK(log->lines[2].level == jobs::LineLevel::Error);
+    CHECK(shop.job(id).progress == jobs::Progress{.done = 3, .total = 4, .failed = 1});
+
+    const JobResult result = shop.client.result(id);
+    CHECK(result.available);
+    CHECK(Codec<std::vector<std::string>>::get(result.json) ==
+          std::vector<std::string>{"bob", trace});
+    CHECK(result.retry_after == 0ms);
+
+    const JobId waiting = shop.client.schedule(std::chrono::system_clock::now() + 24h, Note, "x");
+    CHECK_FALSE(shop.client.result(waiting).available);
+    CHECK(shop.client.result(waiting).retry_after > 0ms);
+    CHECK_THROWS_AS(shop.client.result({"no such job"}), Error);
+  }
+}
+
+TEST_CASE("worker: lines of a run that goes on come with the beats, in order") {
+  for (const Way way : {Way::InProcess, Way::OverHttp}) {
+    CAPTURE(static_cast<int>(way));
+    OnStage on;
+    Shop shop(way);
+    Running worker(shop.store, 1, Chatter);
+    const JobId id = shop.client.enqueue(Chatter);
+    on.wait_for([&] { return on.started.count(id.uuid) == 1; });
+    std::vector<jobs::LogLine> lines;
+    const auto limit = std::chrono::steady_clock::now() + 60s;
+    // Nobody announces lines.
+    while (lines.empty() || !lines.back().text.starts_with("29999.")) {
+      REQUIRE(std::chrono::steady_clock::now() < limit);
+      auto log = shop.server.store().log(id.uuid, 0, 0);
+      REQUIRE(log);
+      lines = std::move(log->lines);
+    }
+    CHECK(shop.state(id) == JobState::Processing);
+    CHECK(lines.size() <= static_cast<std::size_t>(jobs::kMaxLogLines));
+    CHECK(lines.size() > 5'000);
+    std::erase_if(lines, [](const jobs::LogLine& line) {
+      return line.text.find("missing here") != std::string::npos;
+    });
+    CHECK(std::ranges::is_sorted(lines, {}, &jobs::LogLine::text));
+    on.let_go();
+    shop.wait_for(id, JobState::Succeeded);
+  }
+}
+
+TEST_CASE("worker: a handler that throws snooze is put off, and no attempt is consumed") {
+  for (const Way way : {Way::InProcess, Way::OverHttp}) {
+    CAPTURE(static_cast<int>(way));
+    Shop shop(way);
+    Running worker(shop.store, 1, PutOff);
+    const JobId id = shop.client.enqueue(PutOff);
+    shop.wait_for(id, JobState::Scheduled);
+    CHECK(shop.job(id).run_at == shop.clock.now() + 90s);
+    CHECK(shop.job(id).attempt == 0);
+    CHECK(shop.job(id).failures == 0);
+  }
+}
+
+TEST_CASE("worker: a result that is too large fails the job for good") {
+  Shop shop(Way::OverHttp);
+  Running worker(shop.store, 1, Long);
+  const JobId fits =
+      shop.client.enqueue(Long, static_cast<int>(jobs::kMaxResultBytes) - 2);  // and two quotes
+  shop.wait_for(fits, JobState::Succeeded);
+  const JobId id = shop.client.enqueue(Long, static_cast<int>(jobs::kMaxResultBytes));
+  shop.wait_for(id, JobState::Failed);
+  CHECK(text(shop.last_event(id), "exceptionType") == "jobmill.ResultTooLarge");
+}
+
+TEST_CASE("worker: a run whose timeout is over is told, and has failed however it ends") {
+  for (const Way way : {Way::InProcess, Way::OverHttp}) {
+    CAPTURE(static_cast<int>(way));
+    OnStage on;
+    Shop shop(way);
+    Running worker(shop.store, 1, Late);
+    const JobId id = shop.client.enqueue(Late);
+    shop.wait_for(id, JobState::Failed);
+    CHECK(on.cancelled.count(id.uuid) == 1);
+    CHECK(text(shop.last_event(id), "exceptionType") == "jobmill.Timeout");
+    CHECK(text(shop.last_event(id), "exceptionMessage") == "it was not done within 1s");
+    CHECK(shop.job(id).failures == 1);
+  }
+}
+
+TEST_CASE("worker: a run that does not end after its timeout is given up after the grace") {
+  const Environment grace("JOBMILL_GRACE", "0s");
+  OnStage on;
+  Shop shop(Way::OverHttp);
+  Running worker(shop.store, 2, Deaf, Note);
+  const JobId id = shop.client.enqueue(Deaf);
+  shop.wait_for(id, JobState::Failed);
+  CHECK(text(shop.last_event(id), "exceptionType") == "jobmill.Timeout");
+  // It has its slot until it returns; the other one goes on.
+  shop.wait_for(shop.client.enqueue(Note, "x"), JobState::Succeeded);
+  on.let_go();
+}
+
+TEST_CASE("worker: a run that says nothing for too long is ended") {
+  OnStage on;
+  Shop shop(Way::OverHttp, {});
+  Running worker(shop.store, 1, Hold);
+  jobs::JobSpec spec;
+  spec.kind = "test.hold";
+  spec.retries = 0;
+  spec.extra.progress_timeout = 300ms;
+  auto result = shop.server.store().insert({&spec, 1}, shop.clock.now());
+  REQUIRE(result);
+  const JobId id{result->jobs.front().id};
+  shop.wait_for(id, JobState::Failed);
+  CHECK(text(shop.last_event(id), "exceptionMessage") == "it said nothing for 300ms");
 }
 
 TEST_CASE("worker: what cannot succeed is not retried") {

@@ -21,11 +21,17 @@ struct Line {
 };
 struct Opaque {};
 
-void send_mail(jobmill::Context& context, std::string to, int copies) {
-  for (int i = 0; i < copies && !context.cancelled(); ++i)
+int send_mail(jobmill::Context& context, std::string to, int copies) {
+  for (int i = 0; i < copies && !context.cancelled(); ++i) {
     if (context.last_attempt()) throw jobmill::fatal("cannot reach " + to);
+    context.log("to " + to);
+    context.progress(i, copies);
+  }
+  if (context.traceparent.empty()) context.log(jobmill::Severity::warn, "nobody traces this");
+  return copies;
 }
-void report(jobmill::Context&, int) {}
+void report(jobmill::Context&, int) { throw jobmill::snooze{30s}; }
+Opaque look(jobmill::Context&) { return {}; }  // without a codec it is no result
 void print(jobmill::Context&, const std::vector<Line>&, const std::map<std::string, double>&,
            std::chrono::seconds, std::chrono::system_clock::time_point, bool) noexcept {}
 
@@ -42,10 +48,15 @@ struct jobmill::Fields<app::Line> {
                                           jobmill::field("color", &app::Line::color));
 };
 
-inline constexpr jobmill::Job<"mail.send", app::send_mail> SendMail{
-    {.queue = "mail", .priority = 3, .retries = 5, .labels = "tenant:{0}", .name = "to {0}"}};
+inline constexpr jobmill::Job<"mail.send", app::send_mail> SendMail{{.queue = "mail",
+                                                                     .priority = 3,
+                                                                     .retries = 5,
+                                                                     .timeout = 5min,
+                                                                     .labels = "tenant:{0}",
+                                                                     .name = "to {0}"}};
 inline constexpr jobmill::Job<"mail.report", app::report> Report{};
 inline constexpr jobmill::Job<"print", app::print, 2> Print{};
+inline constexpr jobmill::Job<"look", app::look> Look{};
 #ifdef NOT_CODABLE
 void opaque(jobmill::Context&, app::Opaque) {}
 inline constexpr jobmill::Job<"opaque", opaque> Wrong{};
@@ -59,14 +70,18 @@ int main() try {
   jobmill::Client client(server.store());
   jobmill::Worker worker(jobmill::connect("http://127.0.0.1:8000"));
   std::stop_source stop;
-  worker.handle(SendMail, Report, Print)
+  worker.handle(SendMail, Report, Print, Look)
       .concurrency(32)
       .tags({"linux"})
       .queues({"mail", "default"})
       .run(stop.get_token());
 
   const jobmill::JobId id = client.enqueue(SendMail, "bob@example.org", 3);
-  client.enqueue({.id = "mail/bob"}, SendMail, "bob@example.org", 3);
+  client.enqueue(
+      {.id = "mail/bob", .traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+      SendMail, "bob@example.org", 3);
+  const jobmill::JobResult sent = client.result(id);
+  if (sent.available && jobmill::Codec<int>::get(sent.json) != 3) return 1;
   client.schedule(std::chrono::system_clock::now() + 24h, SendMail, "eve@example.org", 1);
   client.recurring("nightly", "0 2 * * *", "Europe/Brussels", jobmill::Missed::run_once, SendMail,
                    "ops@example.org", 2);
