@@ -242,7 +242,7 @@ int worker(const Arguments& arguments) {
     jobmill::Worker(jobmill::connect()).handle(Sample).concurrency(slots).run(signals.token());
     return jobmill::app::kOk;
   } catch (const jobmill::Error& failure) {
-    return complain(jobmill::app::kFailed, failure.what());
+    return complain(jobmill::app::exit_of(failure.code), failure.what());
   }
 }
 

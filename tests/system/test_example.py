@@ -81,7 +81,7 @@ class Page(SystemTest):
     def test_configuration_that_cannot_work_exits_78(self):
         import subprocess
         from harness import CLEAN
-        for words, env in ((["worker"], {}), (["worker"], {"DATABASE_URL": "postgres://x"}), (["web"], {"DATABASE_URL": "postgres://x"})):
+        for words, env in ((["worker"], {}), (["worker"], {"DATABASE_URL": "mysql://x"}), (["web"], {"DATABASE_URL": "mysql://x"})):
             done = subprocess.run([str(EXAMPLE), *words], env={**CLEAN, **env}, capture_output=True, text=True, timeout=20, cwd=self.folder)
             self.assertEqual(78, done.returncode, done.stderr)
             self.assertEqual(1, done.stderr.count("\n"))
