@@ -91,9 +91,17 @@ void put_job(ApiContext& context, const Call& call, Node job, bool patch) {
       });
 }
 
+// A job that has no environment is a manifest's: that it is not to be changed here is said first.
+void refuse(ApiContext& context, const Call& call, const Fault& why) {
+  context.executions->get_job(key_of(call), [&context, call, why](const Result<Node>& job) {
+    if (!job || environment_in(*job) != nullptr) return call.responder.send(arm_error(why));
+    put_job(context, call, *job, false);
+  });
+}
+
 void create(ApiContext& context, Call call) {
   auto job = job_in(context, call, false);
-  if (!job) return call.responder.send(arm_error(job.error()));
+  if (!job) return refuse(context, call, job.error());
   context.pool.post([&context, call, job = *std::move(job)] {
     const Status group = ensure_group(context.executions->resources(), call, job);
     if (!group) return call.responder.send(arm_error(group.error()));

@@ -24,6 +24,13 @@ LogLine split_log_line(std::string_view line) {
   return split;
 }
 
+bool is_of_container(std::string_view line, std::string_view container) {
+  const std::string_view stream = split_log_line(line).stream;
+  if (stream == "jobmill") return true;
+  const auto colon = stream.find(':');
+  return container == (colon == stream.npos ? std::string_view() : stream.substr(colon + 1));
+}
+
 std::string log_line_json(std::string_view line) {
   const LogLine split = split_log_line(line);
   JsonWriter json;

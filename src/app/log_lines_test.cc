@@ -28,5 +28,15 @@ TEST_CASE("log lines: a text is taken line by line, whether or not it ends with 
   CHECK(lines == std::vector<std::string>{"a", "", "b"});
 }
 
+TEST_CASE("log lines: each is of one container, and notes of the server are of all") {
+  constexpr char kOwn[] = "2026-11-22T03:14:15.926Z stderr text";
+  constexpr char kBeside[] = "2026-11-22T03:14:15.926Z stdout:sidecar text: more";
+  CHECK(is_of_container(kOwn, ""));
+  CHECK_FALSE(is_of_container(kOwn, "sidecar"));
+  CHECK(is_of_container(kBeside, "sidecar"));
+  CHECK_FALSE(is_of_container(kBeside, ""));
+  CHECK(is_of_container("2026-11-22T03:14:15.926Z jobmill 5 bytes are missing", "sidecar"));
+}
+
 }  // namespace
 }  // namespace jobmill::app

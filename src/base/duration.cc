@@ -139,6 +139,13 @@ std::optional<IsoDuration> negated(const IsoDuration& d) {
   return IsoDuration{-d.seconds, 0};
 }
 
+// Thousandths or millionths: older parsers of such times know no other fractions.
+std::string subseconds_text(std::int64_t micros) {
+  if (micros == 0) return "";
+  if (micros % 1000 == 0) return fmt::format(".{:03}", micros / 1000);
+  return fmt::format(".{:06}", micros);
+}
+
 std::string fraction_text(std::int64_t value, int width) {
   if (value == 0) return "";
   std::string text = fmt::format(".{:0{}}", value, width);
@@ -386,7 +393,7 @@ std::string format_instant(TimePoint at) {
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{}Z", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      time.hours().count(), time.minutes().count(), time.seconds().count(),
-                     fraction_text(time.subseconds().count(), 6));
+                     subseconds_text(time.subseconds().count()));
 }
 
 Result<TimePoint> parse_instant(std::string_view text) {

@@ -48,7 +48,7 @@ std::string to_text(Duration duration);     // for people: "1m30s", "250ms", "0s
 std::string seconds_json(Duration duration);
 
 // RFC 3339 in UTC, with as many digits of the fraction as are needed, at most six:
-// "2025-01-01T00:00:00.5Z".
+// "2025-01-01T00:00:00.500Z".
 std::string format_instant(TimePoint at);
 
 // RFC 3339 with any offset. A fraction finer than a microsecond is cut, a leap second is the

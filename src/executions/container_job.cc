@@ -188,12 +188,15 @@ class JobDecoder {
   void check_secret(Fields& fields, std::string_view key, const std::string& secret,
                     const std::string& by) const {
     if (secret.empty() || secret_names_.contains(secret)) return;
-    fields.error(key, "Secret " + quoted(secret) + " referenced by " + by +
-                          " does not exist in job " + job_.key.name);
+    // az's words, which say where by themselves.
+    const Node* at = fields.node().find(key);
+    fields.problems().error(at ? *at : fields.node(),
+                            "Secret " + quoted(secret) + " referenced by " + by +
+                                " does not exist in job " + job_.key.name);
   }
 
   ContainerJob job_;
-  std::set<std::string, std::less<>> secret_names_;
+  std::set<std::string, NoCase> secret_names_;
 };
 
 void forget_secret_values(Node& resource) {
@@ -215,6 +218,13 @@ Node shown(const JobKey& key, Node resource) {
 }
 
 }  // namespace
+
+bool NoCase::operator()(std::string_view a, std::string_view b) const {
+  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) <
+           std::tolower(static_cast<unsigned char>(y));
+  });
+}
 
 ContainerJob decode_job(const JobKey& key, const Node& resource, Problems& problems) {
   Node document = shaped(resource);

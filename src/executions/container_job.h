@@ -19,6 +19,12 @@ namespace jobmill::executions {
 
 using manifest::Texts;
 
+// Names of secrets have no case.
+struct NoCase {
+  using is_transparent = void;
+  bool operator()(std::string_view a, std::string_view b) const;
+};
+
 // Resource group and name; both lower case.
 struct JobKey {
   std::string group;
@@ -116,8 +122,9 @@ struct ContainerJob {
   AssignedIdentities identity;
   JobOptions options;
 
-  std::map<std::string, Secret, std::less<>> secrets;  // names and values
-  Texts vault;  // names of secrets, and the URLs in a key vault that have their values
+  std::map<std::string, Secret, NoCase> secrets;  // names and values
+  // Names of secrets, and the URLs in a key vault that have their values.
+  std::map<std::string, std::string, NoCase> vault;
   // The resource as GET shows it: everything that was said, also what means nothing here, without
   // the values of secrets.
   Node document;

@@ -87,6 +87,7 @@ struct TakenMessage {
                           // released, lock-lost, deleted (received and deleted)
   std::string reason{};   // of a dead letter
   std::optional<TimePoint> ended{};
+  bool at_the_end = false;  // the end of its process settled it; not stored
 };
 
 struct StartedBy {

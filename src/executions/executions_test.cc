@@ -869,21 +869,25 @@ TEST_CASE("executions: exit 0 with a message in hand is a success with a warning
   struct Case {
     std::string outcome;
     std::string reason;
+    bool by_end;  // by that of the process
     bool warns;
   };
-  const std::vector<Case> cases{{"", "", true},
-                                {"abandoned", "", true},
-                                {"lock-lost", "", true},
-                                {"dead-lettered", "MaxDeliveryCountExceeded", true},
-                                {"dead-lettered", "BadOrder", false},
-                                {"completed", "", false},
-                                {"deferred", "", false}};
+  const std::vector<Case> cases{{"", "", false, true},
+                                {"abandoned", "", true, true},
+                                {"abandoned", "", false, false},  // it said so
+                                {"lock-lost", "", false, true},
+                                {"dead-lettered", "MaxDeliveryCountExceeded", true, true},
+                                {"dead-lettered", "MaxDeliveryCountExceeded", false, false},
+                                {"dead-lettered", "BadOrder", true, false},
+                                {"completed", "", true, false},
+                                {"deferred", "", false, false}};
   for (const Case& one : cases) {
     CAPTURE(one.outcome);
     EngineRig rig(EngineRig::queue_job());
     const std::string name = rig.start_bound();
     const std::string replica = rig.run_one();
     rig.take(replica, 1);
+    if (one.by_end) rig.engine.ending(replica, rig.clock.now());
     if (!one.outcome.empty()) rig.settle(replica, 1, one.outcome, one.reason);
     rig.exit(replica, 0);
     const Execution& done = rig.saved(name);

@@ -55,9 +55,12 @@ Duration pause_after(int failures, const Backoff& backoff) {
   return std::min(pause, backoff.longest);
 }
 
-bool is_back(const TakenMessage& message) {
-  return message.outcome.empty() || is_one_of(message.outcome, {"abandoned", "lock-lost"}) ||
-         (message.outcome == "dead-lettered" && message.reason == kTooManyDeliveries);
+// Nothing was said about it. Who abandons a message himself has said what he wants.
+bool is_left(const TakenMessage& message) {
+  const bool gone_back = message.outcome == "abandoned" || (message.outcome == "dead-lettered" &&
+                                                            message.reason == kTooManyDeliveries);
+  return message.outcome.empty() || message.outcome == "lock-lost" ||
+         (gone_back && message.at_the_end);
 }
 
 bool is_settled(const TakenMessage& message) {
@@ -223,7 +226,10 @@ void Run::settled(std::string_view replica, std::string_view entity, std::int64_
   held->outcome = outcome;
   held->reason = reason;
   held->ended = now;
-  if (const auto i = index_of(replica)) tracks_[*i].alive = now;
+  const auto i = index_of(replica);
+  if (!i) return;
+  tracks_[*i].alive = now;
+  held->at_the_end = tracks_[*i].ending;
   changed_ = true;
 }
 
@@ -282,7 +288,8 @@ void Run::leave(std::size_t i, ReplicaState state, std::string reason, TimePoint
 }
 
 void Run::succeed(std::size_t i, TimePoint now) {
-  leave(i, ReplicaState::Succeeded, std::string(went_back(i) ? kExitedWithoutSettling : ""), now);
+  leave(i, ReplicaState::Succeeded, std::string(left_unsettled(i) ? kExitedWithoutSettling : ""),
+        now);
   ++execution_.succeeded;
   if (!complete()) return;
   const bool warn =
@@ -346,10 +353,10 @@ std::vector<const TakenMessage*> Run::last_deliveries(std::size_t i) const {
   return all;
 }
 
-bool Run::went_back(std::size_t i) const {
+bool Run::left_unsettled(std::size_t i) const {
   const auto last = last_deliveries(i);
   return std::any_of(last.begin(), last.end(),
-                     [](const auto* message) { return is_back(*message); });
+                     [](const auto* message) { return is_left(*message); });
 }
 
 Run::Work Run::work_of(std::size_t i) const {

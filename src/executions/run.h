@@ -99,7 +99,7 @@ class Run {
 
   void learn(const TakenMessage& message);
   std::vector<const TakenMessage*> last_deliveries(std::size_t i) const;
-  bool went_back(std::size_t i) const;
+  bool left_unsettled(std::size_t i) const;
   enum class Work { None, Open, Settled, Completed };
   Work work_of(std::size_t i) const;
   std::string message_words(std::size_t i) const;

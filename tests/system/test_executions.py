@@ -556,7 +556,7 @@ class Manual(ExecutionTest):
                 self.assertFalse("pid" in replica and alive(replica["pid"]))
 
     def test_environment_secrets_and_logs(self):
-        self.create("env | sort; echo to stderr >&2", "--secrets", "key=a-long-secret", "--env-vars", "PLAIN=value", "KEY=secretref:key")
+        self.create("env | sort; echo to stderr >&2", "--secrets", "key=a-long-secret", "--env-vars", "PLAIN=value", "KEY=secretref:Key")  # in any case
         done = self.run_one()
         log = self.log(done)
         self.assertNotIn("a-long-secret", log)
@@ -679,6 +679,28 @@ template: {{containers: [{{name: main, image: shell, command: [/bin/sleep, "600"
         done = self.run_one()
         self.assertEqual("20000", re.findall(r"(\d+)\s*$", self.log(done).strip())[0])
 
+    def test_lines_of_one_container_and_the_last_of_all_replicas(self):
+        environment = self.az("containerapp", "env", "show", "-n", ENVIRONMENT)["id"]
+        self.az("containerapp", "job", "create", "-n", "job", "--yaml", self.file("job.yaml", f"""
+environmentId: {environment}
+configuration: {{triggerType: Manual, replicaTimeout: 60, manualTriggerConfig: {{replicaCompletionCount: 2, parallelism: 1}}}}
+template:
+  containers:
+  - {{name: main, image: shell, command: [/bin/sh, -c], args: ["for i in 1 2 3; do echo main $i; done; until test -e beside; do sleep 0.01; done"]}}
+  - {{name: side, image: shell, command: [/bin/sh, -c], args: ["echo side; touch beside; sleep 60"]}}
+jobmill: {{workdir: {self.folder}}}
+"""))
+        done = self.run_one()
+        self.check(done, "Succeeded")
+        said = lambda *more: re.findall(r"(?m)(main \d|side)$", self.job("logs", "show", "--execution", done["name"], "--format", "text", *more) or "")
+        self.assertEqual(["main 1", "main 2", "main 3"] * 2, said("--container", "main"))
+        self.assertEqual(["main 3", "main 1", "main 2", "main 3"], said("--container", "main", "--tail", "4"))
+        self.assertEqual({"side"}, set(said("--container", "SIDE")))
+        self.assertEqual(3, len(said("--tail", "3")))  # of all of them together
+        self.assertIn("main 1", said())
+        self.job("logs", "show", "--execution", done["name"], "--container", "other", code=1)
+        self.assertIn("has no container 'other'; it has main, side", self.stderr)
+
     def test_start_with_other_values(self):
         self.create("echo $A", "--env-vars", "A=job")
         self.job("start", "--image", "shell", "--env-vars", "A=other", "--command", "/bin/sh",
@@ -741,7 +763,8 @@ template: {containers: [{name: main, image: shell, command: [/bin/sh, -c], args:
         self.assertEqual((60, 0), (settings["replicaTimeout"], settings["replicaRetryLimit"]))
         self.assertEqual({"rules": []}, settings["eventTriggerConfig"]["scale"])  # replaced as a whole
         self.assertEqual([{"name": "key", "value": "a-secret"}], self.job("secret", "list", "--show-values"))
-        self.assertIn("changed", self.log(self.run_one()))
+        done = self.run_one()
+        self.assertIn("changed", self.job("logs", "show", "--container", "main", "--execution", done["name"], "--format", "text"))
 
         shown, exported = self.job("show"), self.job("export")
         self.az("containerapp", "job", "create", "--yaml", self.file("exported.yaml", exported), "-n", "job")

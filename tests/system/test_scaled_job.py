@@ -202,7 +202,7 @@ class Changes(ScaledJob):
         self.assertNotIn("a-secret-word", json.dumps(shown))
         refused = self.server.call("PATCH", f"{RESOURCES}/{JOB}?api-version=2025-07-01", {"properties": {}})
         self.assertEqual(409, refused.status, refused.body)
-        for words in (["delete", "--yes"], ["suspend"]):
+        for words in (["delete", "--yes"], ["suspend"], ["update", "--replica-timeout", "5"]):
             self.jobmill("containerapp", "job", *words, "-n", JOB, "-g", "default", code=1)
             self.assertIn("is a ScaledJob; change its manifest", self.stderr)
         started = json.loads(self.jobmill("containerapp", "job", "start", "-n", JOB, "-g", "default"))

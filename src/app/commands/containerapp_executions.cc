@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <functional>
@@ -6,6 +7,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/core.h>
 
@@ -131,6 +133,7 @@ struct LogOf {
   std::string execution;
   std::string replica{};
   std::optional<std::int64_t> tail{};
+  std::optional<std::string> container{};  // as the log names it; none: all
 };
 
 std::string log_path(AzClient& client, const std::string& name, const LogOf& log,
@@ -146,7 +149,8 @@ std::string log_path(AzClient& client, const std::string& name, const LogOf& log
 // The lines of one replica: those that are there, or all until it ends.
 Reply read_log(AzClient& client, const std::string& name, const LogOf& log, bool follow,
                const UseLine& use) {
-  for (std::uint64_t offset = 0;;) {
+  for (std::optional<std::uint64_t> before;;) {
+    const std::uint64_t offset = before.value_or(0);
     Reply page = client.api().get(log_path(client, name, log, offset, follow));
     if (!page) return page;
     each_line(text_at(page.document, {"text"}), use);
@@ -154,8 +158,10 @@ Reply read_log(AzClient& client, const std::string& name, const LogOf& log, bool
     const Node* ended = page.document.find("ended");
     const Node* next = page.document.find("next");
     const bool over = ended == nullptr || ended->as_bool().value_or(true);
-    if (over || !follow) return page;
-    if (next != nullptr) offset = static_cast<std::uint64_t>(next->as_int().value_or(0));
+    const auto after = static_cast<std::uint64_t>(next ? next->as_int().value_or(0) : 0);
+    const bool more = !log.tail && after > offset;
+    if (!more && (over || !follow)) return page;
+    before = after;
   }
 }
 
@@ -182,7 +188,9 @@ Reply follow_execution(AzClient& client, const std::string& name, const LogOf& l
       const std::string which = text_at(replica, {"name"});
       const bool wanted = log.replica.empty() || which == log.replica;
       if (!wanted || !has_begun(replica) || !read.insert(which).second) continue;
-      Reply end = read_log(client, name, {log.execution, which, log.tail}, true, use);
+      Reply end =
+          read_log(client, name, {.execution = log.execution, .replica = which, .tail = log.tail},
+                   true, use);
       if (!end) return end;
       more = true;
     }
@@ -194,19 +202,58 @@ Reply follow_execution(AzClient& client, const std::string& name, const LogOf& l
   }
 }
 
-// What is there now, of one replica or of all of an execution.
+// The last lines of what several replicas wrote, in the order of their times.
+void use_last(std::vector<std::string> lines, std::int64_t count, const UseLine& use) {
+  std::ranges::stable_sort(
+      lines, {}, [](const std::string& line) { return std::string(split_log_line(line).time); });
+  const auto size = static_cast<std::int64_t>(lines.size());
+  for (std::int64_t i = std::max<std::int64_t>(0, size - count); i < size; ++i)
+    use(lines[static_cast<std::size_t>(i)]);
+}
+
+// What is there now, of one replica or of all of an execution. Lines of one container are counted
+// when they have been picked.
 Reply read_execution(AzClient& client, const std::string& name, const LogOf& log,
                      const UseLine& use) {
-  if (!log.replica.empty()) return read_log(client, name, log, false, use);
   Reply execution = execution_named(client, name, log.execution);
   if (!execution) return execution;
+  std::vector<std::string> lines;
+  const UseLine keep = [&](std::string_view line) {
+    if (!log.container || is_of_container(line, *log.container)) lines.emplace_back(line);
+  };
+  const auto tail = log.container ? std::nullopt : log.tail;
   for (const Node& replica : replicas_of(execution.document).items) {
-    if (!has_begun(replica)) continue;
-    Reply page =
-        read_log(client, name, {log.execution, text_at(replica, {"name"}), log.tail}, false, use);
+    const std::string which = text_at(replica, {"name"});
+    if (!has_begun(replica) || (!log.replica.empty() && which != log.replica)) continue;
+    Reply page = read_log(
+        client, name, {.execution = log.execution, .replica = which, .tail = tail}, false, keep);
     if (!page) return page;
   }
+  use_last(std::move(lines), *log.tail, use);
   return execution;
+}
+
+// The name by which the log knows a container: that of the first one is not said. None: all that is
+// there is its.
+Result<std::optional<std::string>> container_in_log(AzClient& client, const std::string& name,
+                                                    const std::string& execution,
+                                                    const std::string& container) {
+  using Name = std::optional<std::string>;
+  if (container.empty()) return Name();
+  const Reply found = execution_named(client, name, execution);
+  if (!found) return Name();
+  std::string known;
+  for (const char* list : {"containers", "initContainers"})
+    if (const Node* all = find_at(found.document, {"properties", "template", list}))
+      for (const Node& one : all->items) {
+        const std::string said = text_at(one, {"name"});
+        const bool first = known.empty();
+        known += (first ? "" : ", ") + said;
+        if (same_text(said, container)) return Name(first ? std::string() : said);
+      }
+  return fail(Code::InvalidArgument,
+              fmt::format("The execution {} has no container '{}'; it has {}", execution, container,
+                          known));
 }
 
 void print_json(std::string_view line) { fmt::print("{}\n", log_line_json(line)); }
@@ -225,10 +272,18 @@ int show_logs(const Arguments& arguments, AzClient& client, const std::string& n
   int exit = kOk;
   const auto execution = chosen_execution(arguments, client, name, exit);
   if (!execution) return exit;
-  const LogOf log{.execution = *execution, .replica = arguments.get("replica"), .tail = tail};
-  const UseLine use = format == "json" ? print_json : print_text;
-  const Reply reply =
-      follow ? follow_execution(client, name, log, use) : read_execution(client, name, log, use);
+  const auto container = container_in_log(client, name, *execution, arguments.get("container"));
+  if (!container) return refused(client, container.error());
+  const LogOf log{.execution = *execution,
+                  .replica = arguments.get("replica"),
+                  .tail = tail,
+                  .container = *container};
+  const UseLine print = format == "json" ? print_json : print_text;
+  const UseLine print_own = [&](std::string_view line) {
+    if (!*container || is_of_container(line, **container)) print(line);
+  };
+  const Reply reply = follow ? follow_execution(client, name, log, print_own)
+                             : read_execution(client, name, log, print);
   return reply ? kOk : refused_job(client, reply, name);
 }
 
@@ -282,7 +337,7 @@ constexpr std::array kShowFlags{kJobName, Flag{"--job-execution-name", "NAME", "
 constexpr std::array kReplicaFlags{kJobName, kExecution};
 constexpr std::array kLogFlags{
     kJobName,
-    Flag{"--container", "NAME", "no effect: a replica has one log"},
+    Flag{"--container", "NAME", "what this one wrote (default: all)"},
     kExecution,
     Flag{"--replica", "NAME", "this one only (default: all)"},
     Flag{"--follow", "", "from the first line until the execution has ended"},
