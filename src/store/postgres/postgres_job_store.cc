@@ -126,18 +126,16 @@ class PostgresJobStore final : public JobStoreOwner {
                  .clock = options_.clock,
                  .committed = [this](const Effects& effects) { committed(effects); }},
                 lanes_),
-        watcher_(
-            {.url = url,
-             .connect = options_.connect,
-             .leads = options_.leads,
-             .told = [this](const Effects& effects, int sender) { told(effects, sender); },
-             .returned = [this] { returned(); },
-             .leading =
-                 [this] {
-                   settings_due_ = true;
-                   announce({.ready_queues = {}, .workers = true, .due = true});
-                 }}) {
-  }
+        watcher_({.url = url,
+                  .connect = options_.connect,
+                  .leads = options_.leads,
+                  .told = [this](const Effects& effects, int sender) { told(effects, sender); },
+                  .returned = [this] { returned(); },
+                  .leading =
+                      [this] {
+                        settings_due_ = true;
+                        announce({.ready_queues = {}, .workers = true, .due = true});
+                      }}) {}
 
   // The listener may be called from now on; it is set before the first other call.
   Status start() {
