@@ -27,6 +27,9 @@ void get_queues(ApiContext& context, Call call) {
           .member("enqueued", queue.enqueued)
           .member("scheduled", queue.scheduled)
           .member("processing", queue.processing)
+          .member("succeeded", queue.succeeded)
+          .member("failed", queue.failed)
+          .member("deleted", queue.deleted)
           .member("oldestMs", age_ms(queue.oldest, now))
           .member("paused", queue.paused)
           .end();

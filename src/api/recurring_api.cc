@@ -49,7 +49,9 @@ void write_recurring(JsonWriter& json, const jobs::RecurringJob& recurring) {
       .member("createdAt", format_instant(recurring.created_at));
   write_at(json, "nextRun", recurring.next_run);
   write_at(json, "lastRun", recurring.last_run);
-  json.member("skippedRuns", recurring.skipped_runs);
+  json.member("runs", recurring.runs)
+      .member("missedRuns", recurring.missed_runs)
+      .member("skippedRuns", recurring.skipped_runs);
   write_at(json, "firstSkipped", recurring.first_skipped);
   write_at(json, "lastSkipped", recurring.last_skipped);
   json.member("lastSkipReason", recurring.last_skip_reason).key("spec");

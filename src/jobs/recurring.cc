@@ -93,6 +93,7 @@ class Planner {
     if (!due_.ahead_waits) runs.erase(runs.begin());
     const bool on_time = !runs.empty() && now_ - runs.back() <= kOnTime;
     const std::size_t missed = runs.size() - (on_time ? 1 : 0);
+    plan_.missed = static_cast<std::int64_t>(missed);
     catch_up(std::span(runs).first(missed), on_time);
     if (on_time) start_if_room(runs.back());
     return std::move(plan_);

@@ -38,7 +38,9 @@ struct RecurringJob {
   TimePoint created_at{};             // the anchor of an interval
   std::optional<TimePoint> next_run;  // of the run that exists ahead of time
   std::optional<TimePoint> last_run;
-  std::int64_t skipped_runs = 0;
+  std::int64_t runs = 0;          // that started, those triggered by hand among them
+  std::int64_t missed_runs = 0;   // that fell due while nobody could start them
+  std::int64_t skipped_runs = 0;  // that did not start
   std::optional<TimePoint> first_skipped;
   std::optional<TimePoint> last_skipped;
   std::string last_skip_reason;
@@ -82,10 +84,15 @@ struct RecurringPlan {
   std::vector<TimePoint> catch_up;    // further runs that were missed, to start now, oldest first
   std::optional<TimePoint> next;      // the run to make ahead now; none: there is no further one
   std::optional<TimePoint> last_run;  // the latest of the runs that start
+  std::int64_t missed = 0;            // runs that nobody could start when they fell due
   std::int64_t skipped = 0;           // runs that do not start
   std::optional<TimePoint> first_skipped;
   std::optional<TimePoint> last_skipped;
   std::string reason;  // why not
+
+  std::int64_t started() const {
+    return (run_ahead ? 1 : 0) + static_cast<std::int64_t>(catch_up.size());
+  }
 };
 
 // A run counts as missed when it is more than 10 s late or the one after it is due as well; what

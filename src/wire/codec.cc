@@ -233,6 +233,8 @@ jobs::RecurringJob decode_one_recurring(const Node& node) {
   recurring.created_at = instant(node, "createdAt").value_or(TimePoint{});
   recurring.next_run = instant(node, "nextRun");
   recurring.last_run = instant(node, "lastRun");
+  recurring.runs = integer(node, "runs");
+  recurring.missed_runs = integer(node, "missedRuns");
   recurring.skipped_runs = integer(node, "skippedRuns");
   recurring.first_skipped = instant(node, "firstSkipped");
   recurring.last_skipped = instant(node, "lastSkipped");
@@ -561,6 +563,9 @@ std::vector<jobs::QueueStats> decode_queues(const Node& node, TimePoint now) {
     stats.enqueued = integer(queue, "enqueued");
     stats.scheduled = integer(queue, "scheduled");
     stats.processing = integer(queue, "processing");
+    stats.succeeded = integer(queue, "succeeded");
+    stats.failed = integer(queue, "failed");
+    stats.deleted = integer(queue, "deleted");
     if (stats.enqueued > 0)
       stats.oldest = now - std::chrono::milliseconds(integer(queue, "oldestMs"));
     stats.paused = flag(queue, "paused");

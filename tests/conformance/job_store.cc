@@ -756,6 +756,38 @@ void exercise_control(const MakeJobStore& make) {
     CHECK_FALSE(stats.oldest);
   }
 
+  SUBCASE("control: queues tell how many jobs have ended, and how") {
+    Bench bench(make);
+    const auto worker = bench.worker();
+    const auto ended = [&] {
+      const auto stats = bench.queue("mail");
+      return std::vector{stats.succeeded, stats.failed, stats.deleted};
+    };
+    JobSpec once = spec("k", "mail");
+    once.retries = 0;
+    bench.insert({spec("k", "mail"), once, spec("k", "mail"), spec("k", "mail")});
+    const auto claimed = bench.claim(worker, 3);
+    REQUIRE(claimed.jobs.size() == 3);
+    REQUIRE(bench.settle(complete(claimed.jobs[0])).status);
+    bench.settle(fail_with(claimed.jobs[1]));
+    const std::string failed = claimed.jobs[1].job.id;
+    CHECK(ended() == std::vector<std::int64_t>{1, 1, 0});
+
+    need(bench.store.remove(claimed.jobs[2].job.id, "", bench.now()));
+    CHECK(ended() == std::vector<std::int64_t>{1, 1, 1});
+    need(bench.store.requeue(failed, bench.now()));
+    CHECK(ended() == std::vector<std::int64_t>{1, 0, 1});
+    need(bench.store.remove(failed, "", bench.now()));
+    CHECK(ended() == std::vector<std::int64_t>{1, 0, 2});
+
+    bench.clock.advance(36h + 1min);
+    need(bench.owner.expire(bench.now()));
+    CHECK(ended() == std::vector<std::int64_t>{0, 0, 3});
+    bench.clock.advance(72h + 1min);
+    need(bench.owner.expire(bench.now()));
+    CHECK(ended() == std::vector<std::int64_t>{0, 0, 0});
+  }
+
   SUBCASE("control: scheduled jobs are counted to the instant") {
     Bench bench(make);
     std::vector<JobSpec> specs;
@@ -890,6 +922,8 @@ void exercise_recurring(const MakeJobStore& make) {
     CHECK(bench.queue("default").enqueued == 1);
     const auto all = need(bench.store.recurring());
     CHECK(all[0].skipped_runs == 1);
+    CHECK(all[0].runs == 1);
+    CHECK(all[0].missed_runs == 0);
     CHECK(all[0].first_skipped == created + 120s);
     CHECK(all[0].last_skipped == created + 120s);
     CHECK_FALSE(all[0].last_skip_reason.empty());
@@ -921,6 +955,8 @@ void exercise_recurring(const MakeJobStore& make) {
       CHECK(bench.queue("default").scheduled == 1);
       const auto all = need(bench.store.recurring());
       CHECK(all[0].skipped_runs == expected.skipped);
+      CHECK(all[0].missed_runs == 10);
+      CHECK(all[0].runs == expected.runs);
       CHECK(all[0].next_run == created + 660s);
       CHECK(need(bench.owner.plan_recurring(bench.now())) == 0);
     }
@@ -942,6 +978,7 @@ void exercise_recurring(const MakeJobStore& make) {
     CHECK(bench.job(id).recurring_id == "r");
     CHECK(bench.state(id) == JobState::Enqueued);
     CHECK(bench.queue("default").scheduled == 1);
+    CHECK(need(bench.store.recurring()).front().runs == 1);
     CHECK(code(bench.store.trigger_recurring("nothing", bench.now())) == Code::NotFound);
   }
 

@@ -503,7 +503,6 @@ class Moves {
     waited_.add(row.waited.count());
     worker_.add(row.worker);
     state_.add(number(to));
-    effects_.due = true;  // retention
     if (ended_well && !move.result.empty()) {
       results_.add(row.id);
       results_until_.add(move.until);
@@ -671,7 +670,8 @@ constexpr Statement kLastBeat{
 
 constexpr Statement kCounts{"counts",
                             R"sql(
-  SELECT lane, sum(enqueued)::bigint, sum(scheduled)::bigint, sum(running)::bigint
+  SELECT lane, sum(enqueued)::bigint, sum(scheduled)::bigint, sum(running)::bigint,
+         sum(succeeded)::bigint, sum(failed)::bigint, sum(deleted)::bigint
   FROM jobmill_count GROUP BY lane)sql"};
 constexpr Statement kOldest{"oldest",
                             R"sql(
@@ -773,6 +773,7 @@ UuidArray array_of(std::span<const std::string> ids) {
 void Effects::merge(const Effects& other) {
   ready.insert(other.ready.begin(), other.ready.end());
   workers |= other.workers;
+  states |= other.states;
   due |= other.due;
   for (const auto& [lane, tally] : other.tallies) tallies[lane].merge(tally);
 }
@@ -903,7 +904,7 @@ std::vector<std::size_t> lost_completions(const Rows& answer, Effects& effects) 
     tally.succeeded += static_cast<std::uint64_t>(answer.int4(i, 1));
     tally.in_progress -= answer.int4(i, 1);
   }
-  effects.workers = effects.due = true;
+  effects.workers = true;
   return lost;
 }
 
@@ -1164,6 +1165,9 @@ Result<std::vector<jobs::QueueStats>> queue_stats(Connection& connection, Lanes&
     stats.enqueued += answers[0].int8(i, 1);
     stats.scheduled += answers[0].int8(i, 2);
     stats.processing += answers[0].int8(i, 3);
+    stats.succeeded += answers[0].int8(i, 4);
+    stats.failed += answers[0].int8(i, 5);
+    stats.deleted += answers[0].int8(i, 6);
   }
   for (std::size_t i = 0; i < answers[1].size(); ++i) {
     const std::int32_t id = answers[1].int4(i, 0);

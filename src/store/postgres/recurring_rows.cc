@@ -13,7 +13,7 @@
 
 #define RECURRING                                                                     \
   "spec, version, created_at, next_run, next_job, last_run, skipped, first_skipped, " \
-  "last_skipped, skip_reason, active::text[]"
+  "last_skipped, skip_reason, active::text[], runs, missed"
 
 namespace jobmill::postgres {
 namespace {
@@ -33,13 +33,13 @@ constexpr Statement kDue{"due_recurring",
 constexpr Statement kSave{"save_recurring",
                           R"sql(
   INSERT INTO jobmill_recurring (id, spec, version, created_at, next_run, next_job, last_run,
-                                 skipped, first_skipped, last_skipped, skip_reason, active)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                 skipped, first_skipped, last_skipped, skip_reason, active, runs, missed)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
   ON CONFLICT (id) DO UPDATE SET spec = excluded.spec, version = excluded.version,
     next_run = excluded.next_run, next_job = excluded.next_job, last_run = excluded.last_run,
     skipped = excluded.skipped, first_skipped = excluded.first_skipped,
     last_skipped = excluded.last_skipped, skip_reason = excluded.skip_reason,
-    active = excluded.active)sql"};
+    active = excluded.active, runs = excluded.runs, missed = excluded.missed)sql"};
 // Those of some runs that wait or run; one for later does neither.
 constexpr Statement kActive{"active_runs",
                             R"sql(
@@ -102,6 +102,7 @@ Result<std::string> RecurringRows::trigger(std::string_view id) {
   if (!row) return unknown(id);
   const std::string reason = "recurring job '" + std::string(id) + "' triggered by hand";
   TRY(std::string job, insert(*row, std::nullopt, sqlite::reason_event(reason)));
+  row->job.runs += 1;
   TRY_VOID(save(*row));
   return job;
 }
@@ -147,6 +148,8 @@ Status RecurringRows::carry_out(Row& row, const jobs::RecurringPlan& plan,
     const std::string reason = "missed run of " + format_instant(run);
     TRY([[maybe_unused]] const auto made, insert(row, std::nullopt, sqlite::reason_event(reason)));
   }
+  row.job.runs += plan.started();
+  row.job.missed_runs += plan.missed;
   if (plan.skipped > 0) {
     row.job.skipped_runs += plan.skipped;
     if (!row.job.first_skipped) row.job.first_skipped = plan.first_skipped;
@@ -234,6 +237,8 @@ Result<RecurringRows::Row> RecurringRows::row_of(const Rows& rows, std::size_t i
   row.job.last_skipped = rows.maybe_timestamp(i, 8);
   row.job.last_skip_reason = rows.text(i, 9);
   row.active = rows.texts(i, 10);
+  row.job.runs = rows.int8(i, 11);
+  row.job.missed_runs = rows.int8(i, 12);
   return row;
 }
 
@@ -244,6 +249,7 @@ Status RecurringRows::save(const Row& row) {
   parameters.timestamp(job.next_run).uuid(row.next_job).timestamp(job.last_run);
   parameters.int8(job.skipped_runs).timestamp(job.first_skipped).timestamp(job.last_skipped);
   parameters.text(job.last_skip_reason).array(array_of(row.active));
+  parameters.int8(job.runs).int8(job.missed_runs);
   TRY([[maybe_unused]] const Rows saved, in_.connection.run(kSave, parameters));
   return {};
 }

@@ -44,6 +44,12 @@ void JobDelta::OfQueue::add_due(TimePoint at, std::int64_t count) {
   }
 }
 
+std::int64_t* JobDelta::OfQueue::ended(jobs::JobState state) {
+  if (state == jobs::JobState::Succeeded) return &succeeded;
+  if (state == jobs::JobState::Failed) return &failed;
+  return state == jobs::JobState::Deleted ? &deleted : nullptr;
+}
+
 // --- by the commit thread ------------------------------------------------------------------------
 
 void JobMemory::clear_counts() {
@@ -124,6 +130,9 @@ void JobMemory::apply_queue(std::int64_t id, const JobDelta::OfQueue& delta) {
   QueueCounts& queue = queues_.at(id);
   queue.scheduled += delta.scheduled;
   queue.processing += delta.processing;
+  queue.succeeded += delta.succeeded;
+  queue.failed += delta.failed;
+  queue.deleted += delta.deleted;
   for (const auto& [at, count] : delta.due) {
     const std::int64_t second = second_of(at);
     const auto [it, created] = queue.due.try_emplace(second, DueSecond{0, at, at});
@@ -455,6 +464,9 @@ std::vector<jobs::QueueStats> JobMemory::stats() const {
     stats.priority = static_cast<int>(all.size());
     stats.scheduled = queue->scheduled;
     stats.processing = queue->processing;
+    stats.succeeded = queue->succeeded;
+    stats.failed = queue->failed;
+    stats.deleted = queue->deleted;
     for (const std::int64_t id : queue->lanes) {
       const Lane& lane = lanes_.at(id);
       stats.enqueued += lane.enqueued;

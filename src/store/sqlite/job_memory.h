@@ -43,6 +43,9 @@ struct QueueCounts {
   std::string name;
   std::int64_t scheduled = 0;
   std::int64_t processing = 0;
+  std::int64_t succeeded = 0;
+  std::int64_t failed = 0;
+  std::int64_t deleted = 0;
   std::vector<std::int64_t> lanes;        // higher priority first
   std::map<std::int64_t, DueSecond> due;  // by second
   std::optional<TimePoint> next_due;      // exact
@@ -81,11 +84,18 @@ struct JobDelta {
   struct OfQueue {
     std::int64_t scheduled = 0;
     std::int64_t processing = 0;
+    std::int64_t succeeded = 0;
+    std::int64_t failed = 0;
+    std::int64_t deleted = 0;
     bool taken = false;
     std::optional<TimePoint> next_due;                    // looked up
     std::vector<std::pair<TimePoint, std::int64_t>> due;  // run_at, how many more
 
+    bool counted() const {
+      return scheduled != 0 || processing != 0 || succeeded != 0 || failed != 0 || deleted != 0;
+    }
     void add_due(TimePoint at, std::int64_t count);
+    std::int64_t* ended(jobs::JobState state);  // null: not a state in which jobs have ended
   };
   struct Claim {
     std::string worker;

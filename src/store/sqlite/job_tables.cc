@@ -133,7 +133,9 @@ constexpr char kCountActive[] = R"sql(
 
 constexpr char kAddEnqueued[] = "UPDATE lane SET enqueued = enqueued + ?2 WHERE id = ?1";
 constexpr char kAddCounts[] = R"sql(
-  UPDATE queue SET scheduled = scheduled + ?2, processing = processing + ?3 WHERE id = ?1
+  UPDATE queue SET scheduled = scheduled + ?2, processing = processing + ?3,
+                   succeeded = succeeded + ?4, failed = failed + ?5, deleted = deleted + ?6
+   WHERE id = ?1
 )sql";
 constexpr char kInsertQueue[] = "INSERT INTO queue (name) VALUES (?1)";
 constexpr char kInsertLane[] = "INSERT INTO lane (queue, kind, priority) VALUES (?1, ?2, ?3)";
@@ -160,7 +162,7 @@ constexpr char kRetirable[] =
     "SELECT " JOB_ROW
     " FROM job j WHERE j.state = 5 AND j.updated_at <= ?1 ORDER BY j.updated_at LIMIT ?2";
 constexpr char kPurgeable[] =
-    "SELECT seq FROM job WHERE state = 7 AND updated_at <= ?1 ORDER BY updated_at LIMIT ?2";
+    "SELECT seq, lane FROM job WHERE state = 7 AND updated_at <= ?1 ORDER BY updated_at LIMIT ?2";
 // All that belongs to a job. Its own row is the last one.
 constexpr std::array kPurge{"DELETE FROM job_payload WHERE seq IN (SELECT c0 FROM batch)",
                             "DELETE FROM job_event WHERE seq IN (SELECT c0 FROM batch)",
@@ -172,7 +174,8 @@ constexpr std::array kPurge{"DELETE FROM job_payload WHERE seq IN (SELECT c0 FRO
 constexpr char kOldestIn[] =
     "SELECT updated_at FROM job WHERE state = ?1 ORDER BY updated_at LIMIT 1";
 
-constexpr char kQueues[] = "SELECT id, name, scheduled, processing FROM queue";
+constexpr char kQueues[] =
+    "SELECT id, name, scheduled, processing, succeeded, failed, deleted FROM queue";
 constexpr char kLanes[] = "SELECT id, queue, kind, priority, enqueued FROM lane";
 constexpr char kDueSeconds[] = R"sql(
   SELECT queue, run_at / 1000000 AS second, count(*), min(run_at), max(run_at)
@@ -287,6 +290,9 @@ Status JobTables::load_queues() {
     queue.name = query.text(1);
     queue.scheduled = query.number(2);
     queue.processing = query.number(3);
+    queue.succeeded = query.number(4);
+    queue.failed = query.number(5);
+    queue.deleted = query.number(6);
     memory_.add_queue(std::move(queue));
   }
 }
@@ -373,9 +379,10 @@ Status JobTables::write_counters(const JobDelta& delta) {
     TRY_VOID(db_.use(kAddEnqueued).bind(1, id).bind(2, lane.enqueued).run());
   }
   for (const auto& [id, queue] : delta.queues) {
-    if (queue.scheduled == 0 && queue.processing == 0) continue;
+    if (!queue.counted()) continue;
     auto add = db_.use(kAddCounts);
-    TRY_VOID(add.bind(1, id).bind(2, queue.scheduled).bind(3, queue.processing).run());
+    add.bind(1, id).bind(2, queue.scheduled).bind(3, queue.processing);
+    TRY_VOID(add.bind(4, queue.succeeded).bind(5, queue.failed).bind(6, queue.deleted).run());
   }
   return {};
 }
@@ -549,11 +556,14 @@ Status JobTables::leave(JobDelta& delta, const JobRow& row, std::string_view can
       delta.drops.push_back({row.worker, row.id_text(), cancel});
       return {};
     default:
+      if (std::int64_t* ended = delta.queues[queue].ended(row.state)) *ended -= 1;
       return {};
   }
 }
 
 Status JobTables::enter(JobDelta& delta, JobRow& row, TimePoint now) {
+  const std::int64_t queue = memory_.lane(row.lane)->queue;
+  if (std::int64_t* ended = delta.queues[queue].ended(row.state)) *ended += 1;
   switch (row.state) {
     case JobState::Enqueued:
       return put_ready(delta, row, now);
@@ -626,6 +636,7 @@ Status JobTables::complete(JobDelta& delta, std::span<const JobRow> rows, TimePo
   Batch events(3);
   for (const JobRow& row : rows) {
     TRY_VOID(leave(delta, row, {}));
+    delta.queues[memory_.lane(row.lane)->queue].succeeded += 1;
     jobs::Tally& tally = delta.lanes[row.lane].tally;
     tally.succeeded += 1;
     tally.run.add(now - row.updated_at);
@@ -783,7 +794,7 @@ Result<std::int64_t> JobTables::retire(JobDelta& delta, TimePoint before, TimePo
   return static_cast<std::int64_t>(rows.size());
 }
 
-Result<std::int64_t> JobTables::purge(TimePoint before, int page) {
+Result<std::int64_t> JobTables::purge(JobDelta& delta, TimePoint before, int page) {
   Batch rows(1);
   {
     auto query = db_.use(kPurgeable);
@@ -792,6 +803,7 @@ Result<std::int64_t> JobTables::purge(TimePoint before, int page) {
       TRY(const bool some, query.step());
       if (!some) break;
       rows.add(query.number(0));
+      delta.queues[memory_.lane(query.number(1))->queue].deleted -= 1;
     }
   }
   if (rows.empty()) return 0;

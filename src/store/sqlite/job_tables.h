@@ -107,7 +107,7 @@ class JobTables {
   // One page each: SCHEDULED -> ENQUEUED, SUCCEEDED -> DELETED, DELETED -> gone.
   Result<std::int64_t> promote(JobDelta& delta, std::int64_t queue, TimePoint now, int page);
   Result<std::int64_t> retire(JobDelta& delta, TimePoint before, TimePoint now, int page);
-  Result<std::int64_t> purge(TimePoint before, int page);
+  Result<std::int64_t> purge(JobDelta& delta, TimePoint before, int page);
   Status refresh_retention();
 
   const Lane& lane_of(const JobRow& row) const { return *memory_.lane(row.lane); }

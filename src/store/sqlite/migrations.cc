@@ -9,8 +9,8 @@ namespace jobmill::sqlite {
 namespace {
 
 // Ascending, without gaps.
-const std::array kMigrations{&kJobsMigration, &kObjectsMigration, &kMessagesMigration,
-                             &kExecutionsMigration, &kJobOperationsMigration};
+const std::array kMigrations{&kJobsMigration,       &kObjectsMigration,       &kMessagesMigration,
+                             &kExecutionsMigration, &kJobOperationsMigration, &kJobCountsMigration};
 
 constexpr char kVersionTable[] = R"sql(
   CREATE TABLE IF NOT EXISTS schema_version (

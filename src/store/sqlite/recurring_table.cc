@@ -12,7 +12,7 @@
 
 #define RECURRING                                                                     \
   "spec, version, created_at, next_run, next_seq, last_run, skipped, first_skipped, " \
-  "last_skipped, skip_reason"
+  "last_skipped, skip_reason, runs, missed"
 
 namespace jobmill::sqlite {
 namespace {
@@ -24,7 +24,7 @@ using jobs::RecurringSpec;
 constexpr char kAll[] = "SELECT " RECURRING " FROM recurring ORDER BY id";
 constexpr char kFind[] = "SELECT " RECURRING " FROM recurring WHERE id = ?1";
 constexpr char kSave[] = "INSERT OR REPLACE INTO recurring (id, " RECURRING
-                         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 constexpr char kRemove[] = "DELETE FROM recurring WHERE id = ?1";
 constexpr char kNextRuns[] = "SELECT id, next_run FROM recurring WHERE next_run IS NOT NULL";
 
@@ -89,10 +89,12 @@ Status RecurringTable::remove(JobDelta& delta, std::string_view id, TimePoint no
 }
 
 Result<std::string> RecurringTable::trigger(JobDelta& delta, std::string_view id, TimePoint now) {
-  TRY(const auto row, find(id));
+  TRY(auto row, find(id));
   if (!row) return unknown(id);
   const std::string reason = "recurring job '" + std::string(id) + "' triggered by hand";
   TRY(Run run, insert(delta, *row, std::nullopt, now, reason_event(reason)));
+  row->job.runs += 1;
+  TRY_VOID(save(*row));
   return std::move(run.id);
 }
 
@@ -129,6 +131,8 @@ Status RecurringTable::carry_out(JobDelta& delta, Row& row, const jobs::Recurrin
     TRY([[maybe_unused]] const Run made,
         insert(delta, row, std::nullopt, now, reason_event(reason)));
   }
+  row.job.runs += plan.started();
+  row.job.missed_runs += plan.missed;
   if (plan.skipped > 0) {
     row.job.skipped_runs += plan.skipped;
     if (!row.job.first_skipped) row.job.first_skipped = plan.first_skipped;
@@ -205,6 +209,8 @@ Result<RecurringTable::Row> RecurringTable::row_of(const Statement& query) {
   row.job.first_skipped = query.maybe_instant(7);
   row.job.last_skipped = query.maybe_instant(8);
   row.job.last_skip_reason = query.text(9);
+  row.job.runs = query.number(10);
+  row.job.missed_runs = query.number(11);
   return row;
 }
 
@@ -214,7 +220,8 @@ Status RecurringTable::save(const Row& row) {
   save.bind(1, job.spec.id).bind(2, row.spec).bind(3, job.version).bind(4, job.created_at);
   save.bind(5, job.next_run).bind(6, row.next_seq).bind(7, job.last_run);
   save.bind(8, job.skipped_runs).bind(9, job.first_skipped).bind(10, job.last_skipped);
-  return save.bind(11, job.last_skip_reason).run();
+  save.bind(11, job.last_skip_reason);
+  return save.bind(12, job.runs).bind(13, job.missed_runs).run();
 }
 
 }  // namespace jobmill::sqlite

@@ -448,6 +448,8 @@ class SqliteJobStore final : public JobStoreOwner {
     });
   }
 
+  bool leads() const override { return true; }  // nobody else has the file
+
   Result<std::vector<Tally>> tallies() override { return memory_.tallies(); }
 
  private:
@@ -891,7 +893,7 @@ class SqliteJobStore final : public JobStoreOwner {
 
   Result<std::int64_t> expire_page(JobDelta& delta, TimePoint now) {
     const int page = options_.page;
-    TRY(const auto purged, tables_.purge(now - options_.keep_deleted, page));
+    TRY(const auto purged, tables_.purge(delta, now - options_.keep_deleted, page));
     TRY(const auto retired, tables_.retire(delta, now - options_.keep_succeeded, now, page));
     TRY_VOID(tables_.refresh_retention());
     return purged + retired;

@@ -144,6 +144,8 @@ const Migration kJobsMigration{1, "jobs", R"sql(
     next_job      uuid,                   -- the job that waits for next_run
     active        uuid[] NOT NULL,        -- its runs that had not ended when last looked at
     last_run      timestamptz,
+    runs          bigint NOT NULL DEFAULT 0,
+    missed        bigint NOT NULL DEFAULT 0,
     skipped       bigint NOT NULL DEFAULT 0,
     first_skipped timestamptz,
     last_skipped  timestamptz,

@@ -11,5 +11,6 @@ extern const Migration kObjectsMigration;
 extern const Migration kMessagesMigration;
 extern const Migration kExecutionsMigration;
 extern const Migration kJobOperationsMigration;
+extern const Migration kJobCountsMigration;
 
 }  // namespace jobmill::sqlite
