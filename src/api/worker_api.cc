@@ -150,6 +150,8 @@ void post_claim(ApiContext& context, Call call) {
 void read_progress(ObjectReader& in, jobs::Progress& progress) {
   in.integer("done", progress.done);
   in.integer("total", progress.total);
+  for (const char* name : {"done", "total"})
+    if (!in.has(name)) in.wrong(name, "is required");
   in.integer("failed", progress.failed);
 }
 

@@ -192,10 +192,10 @@ Result<jobs::BeatAnswer> RemoteJobStore::beat(std::string_view worker_id,
 }
 
 Status RemoteJobStore::report(const jobs::Report& report, TimePoint) {
-  if (report.progress || report.logs.empty())
+  if (report.progress)
     TRY_VOID(
         call("POST", path_of("/v1/jobs", report.job_id, "/progress"), encode_progress(report)));
-  if (report.logs.empty()) return {};
+  if (report.progress && report.logs.empty()) return {};
   TRY_VOID(call("POST", path_of("/v1/jobs", report.job_id, "/logs"), encode_lines(report)));
   return {};
 }

@@ -286,6 +286,8 @@ void exercise_reports(const MakeJobStore& make) {
     report.progress->done = 4;
     need(bench.store.report(report, bench.now()));
     CHECK(bench.job(id).progress->done == 4);
+    need(bench.store.report(lease_of(claimed), bench.now()));  // nothing new
+    CHECK(bench.job(id).progress->done == 4);
     CHECK(need(bench.store.list({})).items.front().progress == report.progress);
     REQUIRE(bench.settle(complete(claimed)).status);
     CHECK(bench.job(id).progress->done == 4);

@@ -290,18 +290,20 @@ TEST_CASE("job operations: who tells of a job must hold it, and in words that ar
   const std::string worker = desk.worker();
   const std::string id = desk.enqueue();
   const Node job = desk.claim(worker);
-  CHECK(first_error(desk.tell(job, "progress", R"(,"doen":1)")) ==
-        "doen: unknown field; did you mean 'done'?");
+  CHECK(first_error(desk.tell(job, "progress", R"(,"doen":1)")) == "done: is required");
+  CHECK(first_error(desk.tell(job, "progress", R"(,"done":1,"total":2,"faild":0)")) ==
+        "faild: unknown field; did you mean 'failed'?");
   CHECK(first_error(desk.tell(job, "logs", R"(,"logs":[{"level":"LOUD","text":"x"}])")) ==
         "logs[0].level: expected INFO, WARN or ERROR");
   CHECK(first_error(desk.tell(job, "logs", R"(,"logs":[{}])")) == "logs[0].text: is required");
-  const auto beat = desk.post("/v1/workers/" + worker + "/beat",
-                              R"({"running":[{"id":"a","lock_token":"b","progress":{"x":1}}]})");
-  CHECK(first_error(beat) == "running[0].progress.x: unknown field");
+  const auto beat =
+      desk.post("/v1/workers/" + worker + "/beat",
+                R"({"running":[{"id":"a","lock_token":"b","progress":{"done":-1,"total":1}}]})");
+  CHECK(first_error(beat).starts_with("running[0].progress.done: expected an integer"));
 
   REQUIRE(desk.tell(job, "release").status == 204);
-  for (const auto& [verb, more] :
-       {std::pair{"progress", R"(,"done":1)"}, std::pair{"logs", R"(,"logs":[{"text":"late"}])"}}) {
+  for (const auto& [verb, more] : {std::pair{"progress", R"(,"done":1,"total":2)"},
+                                   std::pair{"logs", R"(,"logs":[{"text":"late"}])"}}) {
     const auto late = desk.tell(job, verb, more);
     CHECK(late.status == 409);
     CHECK(text(json(late), "code") == "lease_lost");

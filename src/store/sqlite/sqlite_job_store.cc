@@ -383,6 +383,7 @@ class SqliteJobStore final : public JobStoreOwner {
       if (!next || *next + options_.stop_grace > now) return total;
       TRY(const std::int64_t count,
           run<std::int64_t>(now, [&](JobDelta& delta) { return time_out_page(delta, now); }));
+      if (count == 0) return total;
       total += count;
     }
   }
@@ -867,14 +868,15 @@ class SqliteJobStore final : public JobStoreOwner {
   }
 
   Result<std::int64_t> time_out_page(JobDelta& delta, TimePoint now) {
-    const auto seqs = memory_.ended(now - options_.stop_grace, options_.page);
-    for (const std::int64_t seq : seqs) {
+    std::int64_t count = 0;
+    for (const std::int64_t seq : memory_.ended(now - options_.stop_grace, options_.page)) {
       TRY(auto row, tables_.find(seq));
       if (!row || row->state != JobState::Processing) continue;
       TRY(const Extra extra, extra_of(row->extra));
       TRY_VOID(fail_attempt(delta, *row, timed_out(extra, now - row->updated_at), now, "timeout"));
+      ++count;
     }
-    return static_cast<std::int64_t>(seqs.size());
+    return count;
   }
 
   Result<std::int64_t> expire_records(TimePoint now) {
