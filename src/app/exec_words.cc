@@ -12,7 +12,6 @@
 namespace jobmill::app {
 namespace {
 
-using api::Field;
 using api::FieldError;
 using api::ObjectReader;
 
@@ -36,8 +35,9 @@ void read_log(ObjectReader in, Message& message) {
   std::string level = "INFO";
   std::string text;
   in.text("level", level);
-  in.text("text", text, Field::Required);
+  in.text("text", text);  // an empty line is one
   in.close();
+  if (!in.has("text")) in.wrong("text", "is required");
   const auto known = jobs::line_level(level);
   if (!known) in.wrong("level", "expected INFO, WARN or ERROR");
   message.log = {known.value_or(jobs::LineLevel::Info), std::move(text)};
