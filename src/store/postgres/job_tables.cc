@@ -503,6 +503,7 @@ class Moves {
     waited_.add(row.waited.count());
     worker_.add(row.worker);
     state_.add(number(to));
+    effects_.due |= move.until.has_value();
     if (ended_well && !move.result.empty()) {
       results_.add(row.id);
       results_until_.add(move.until);

@@ -77,10 +77,11 @@ struct Effects {
   std::set<std::int32_t> ready;  // lanes with new ready jobs
   bool all = false;              // told by another process: any lane may have some
   bool workers = false;
-  bool due = false;
+  bool states = false;  // a worker was told to claim, or not to
+  bool due = false;     // an instant at which there is something to do may have moved
   std::map<std::int32_t, jobs::Tally> tallies;  // what happened, by lane
 
-  bool any() const { return workers || due || !ready.empty(); }
+  bool any() const { return workers || states || due || !ready.empty(); }
   void merge(const Effects& other);
 };
 

@@ -303,6 +303,7 @@ std::string notice_text(const Effects& effects, bool workers) {
     text += std::to_string(lane);
   }
   if (effects.due) text += text.empty() ? "d" : " d";
+  if (effects.states) text += text.empty() ? "s" : " s";
   if (workers) text += text.empty() ? "w" : " w";
   return text;
 }
@@ -315,6 +316,7 @@ Effects notice_of(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
     if (word == "d") effects.due = true;
     if (word == "w") effects.workers = true;
+    if (word == "s") effects.states = true;
     if (word == "a") effects.all = true;
     if (!word.starts_with('r')) continue;
     for (word.remove_prefix(1); !word.empty();) {

@@ -144,7 +144,10 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY_VOID(writer_.open());
     TRY_VOID(load_lanes());
     TRY_VOID(put_settings());
-    return measure_clock();
+    TRY(const TimePoint now,
+        reader_.run([](Connection& connection) { return storage_now(connection); }));
+    measure_clock(now);
+    return {};
   }
 
   // --- producers -------------------------------------------------------------------------------
@@ -396,8 +399,7 @@ class PostgresJobStore final : public JobStoreOwner {
       if (drain_until) until = to_storage(*drain_until);
       TRY(const bool known, postgres::set_worker_state(connection, worker_id, state, until));
       if (!known) return unknown_worker(worker_id);
-      effects.workers = true;
-      wake_all();  // its claim may be waiting
+      effects.workers = effects.states = true;
       return {};
     });
   }
@@ -408,13 +410,16 @@ class PostgresJobStore final : public JobStoreOwner {
   }
 
   Result<std::int64_t> promote_due(TimePoint) override {
+    TRY(const bool due, is_due(&Ahead::due, Duration::zero()));
+    if (!due) return 0;
     return in_pages([this](Connection& connection, Effects& effects) {
       return promote(connection, options_.page, writer_.shard(), effects);
     });
   }
 
   Result<std::int64_t> rescue(TimePoint) override {
-    if (!watcher_.leads() || watcher_.slept_within(options_.lease)) return 0;
+    TRY(const bool due, is_due(&Ahead::beat, options_.lease));
+    if (!due || watcher_.slept_within(options_.lease)) return 0;
     TRY(const auto lost, reader_.run([&](Connection& connection) {
       return lost_workers(connection, options_.lease);
     }));
@@ -428,33 +433,44 @@ class PostgresJobStore final : public JobStoreOwner {
   }
 
   Result<std::int64_t> time_out(TimePoint) override {
+    TRY(const bool due, is_due(&Ahead::deadline, options_.stop_grace));
+    if (!due) return 0;
     return in_pages([this](Connection& connection, Effects& effects) {
       return time_out_page(connection, effects);
     });
   }
 
   Result<std::int64_t> expire(TimePoint) override {
-    TRY(const std::int64_t results,
-        in_pages([](Connection& connection, Effects&) { return expire_results(connection); }));
-    TRY(const std::int64_t keys, in_pages([this](Connection& connection, Effects&) {
-          return expire_keys(connection, options_.keep_keys, options_.page);
-        }));
-    TRY(const std::int64_t purged, in_pages([this](Connection& connection, Effects&) {
-          return aged(connection, options_.keep_deleted, purge);
-        }));
-    TRY(const std::int64_t retired, in_pages([this](Connection& connection, Effects&) {
+    std::int64_t total = 0;
+    const auto part = [&](std::optional<TimePoint> Ahead::*what, Duration keep,
+                          const auto& page) -> Status {
+      TRY(const bool due, is_due(what, keep));
+      if (!due) return {};
+      TRY(const std::int64_t count, in_pages(page));
+      total += count;
+      return {};
+    };
+    TRY_VOID(part(&Ahead::result, Duration::zero(),
+                  [](Connection& connection, Effects&) { return expire_results(connection); }));
+    TRY_VOID(part(&Ahead::key, Duration::zero(), [this](Connection& connection, Effects&) {
+      return expire_keys(connection, options_.keep_keys, options_.page);
+    }));
+    TRY_VOID(part(&Ahead::deleted, options_.keep_deleted, [this](Connection& connection, Effects&) {
+      return aged(connection, options_.keep_deleted, purge);
+    }));
+    TRY_VOID(
+        part(&Ahead::succeeded, options_.keep_succeeded, [this](Connection& connection, Effects&) {
           return aged(connection, options_.keep_succeeded, retire);
         }));
     TRY_VOID(put_settings());
-    TRY_VOID(in_pages([this](Connection& connection, Effects&) {
-      return fold_counts(connection, options_.page);
-    }));
-    TRY_VOID(forget_the_gone());
-    return results + keys + purged + retired;
+    TRY_VOID(fold());
+    if (total > 0) TRY_VOID(forget_the_gone());
+    return total;
   }
 
   Result<std::int64_t> plan_recurring(TimePoint) override {
-    if (!watcher_.leads()) return 0;
+    TRY(const bool some, is_due(&Ahead::recurring, Duration::zero()));
+    if (!some) return 0;
     TRY(const auto due,
         reader_.run([](Connection& connection) { return due_recurring(connection); }));
     std::int64_t count = 0;
@@ -487,14 +503,11 @@ class PostgresJobStore final : public JobStoreOwner {
   // --- clocks ----------------------------------------------------------------------------------
 
   // How far the database's clock is ahead of the host's.
-  Status measure_clock() {
+  void measure_clock(TimePoint storage) {
     const SystemClock host;
     const Clock& clock = options_.clock != nullptr ? *options_.clock : host;
-    TRY(const TimePoint storage,
-        reader_.run([](Connection& connection) { return storage_now(connection); }));
     const Duration ahead = storage - clock.now();
     ahead_ = std::chrono::abs(ahead) < kSameClock ? Duration::zero() : ahead;
-    return {};
   }
   TimePoint storage_estimate() const {
     return options_.clock != nullptr ? options_.clock->now() : to_storage(SystemClock().now());
@@ -523,8 +536,10 @@ class PostgresJobStore final : public JobStoreOwner {
 
   void changed(const Effects& effects) {
     Change change;
-    change.workers = effects.workers;
-    change.due = effects.due;
+    change.workers = effects.workers || effects.states;
+    change.due = effects.due || (change.workers && nothing_ended_.load());
+    if (change.workers || change.due) ahead_known_ = false;
+    if (effects.states) wake_all();  // its claim may be waiting
     wake(effects.ready, change);
     announce(change);
   }
@@ -543,6 +558,7 @@ class PostgresJobStore final : public JobStoreOwner {
     lanes_.forget_floors();
     if (!load_lanes_now()) return;
     Change change{.ready_queues = lanes_.queues(), .workers = true, .due = true};
+    ahead_known_ = false;
     wake_all();
     announce(change);
   }
@@ -614,11 +630,13 @@ class PostgresJobStore final : public JobStoreOwner {
     return {};
   }
 
-  void remember(std::string_view id, WorkerInfo info) {
+  std::shared_ptr<const WorkerInfo> remember(std::string_view id, WorkerInfo info) {
     constexpr std::size_t kMostKnown = 10'000;
+    auto known = std::make_shared<const WorkerInfo>(std::move(info));
     const std::lock_guard lock(known_mutex_);
     if (known_.size() >= kMostKnown) known_.clear();
-    known_.insert_or_assign(std::string(id), std::make_shared<const WorkerInfo>(std::move(info)));
+    known_.insert_or_assign(std::string(id), known);
+    return known;
   }
   void forget(std::string_view id) {
     const std::lock_guard lock(known_mutex_);
@@ -635,9 +653,7 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY(auto found,
         reader_.run([&](Connection& connection) { return worker_info(connection, id); }));
     if (!found) return std::shared_ptr<const WorkerInfo>();
-    remember(id, *std::move(found));
-    const std::lock_guard lock(known_mutex_);
-    return known_.at(std::string(id));
+    return remember(id, *std::move(found));
   }
 
   std::vector<LaneChoice> choices(const ClaimRequest& request, const WorkerInfo& worker) const {
@@ -1125,6 +1141,28 @@ class PostgresJobStore final : public JobStoreOwner {
     return *std::move(result);
   }
 
+  // --- what is next ----------------------------------------------------------------------------
+
+  // The first instant of each kind, of the database's clock.
+  struct Ahead {
+    std::optional<TimePoint> due, recurring, beat, deadline, succeeded, deleted, result, key;
+    std::optional<TimePoint> counts;  // since when there are some to fold
+  };
+
+  // Asked anew only when something may have moved, here or elsewhere: chores are called often, and
+  // seldom have anything to do.
+  Result<Ahead> look_ahead();
+
+  // Whether this process does the chores, and one of that kind is due.
+  Result<bool> is_due(std::optional<TimePoint> Ahead::*what, Duration later) {
+    if (!watcher_.leads()) return false;
+    TRY(const Ahead ahead, look_ahead());
+    const auto& at = ahead.*what;
+    const bool due = at && *at + later <= storage_estimate();
+    if (due) ahead_known_ = false;  // it will be another one afterwards
+    return due;
+  }
+
   // --- chores ----------------------------------------------------------------------------------
 
   // Until a page is not full; nothing where another server leads.
@@ -1171,6 +1209,18 @@ class PostgresJobStore final : public JobStoreOwner {
     });
     if (!written) settings_due_ = true;
     return written;
+  }
+
+  // The counts of producers' transactions, which are no rows that anybody asked for.
+  Status fold() {
+    TRY(const bool due, is_due(&Ahead::counts, kFoldCounts));
+    if (!due) return {};
+    TRY([[maybe_unused]] const auto folded, in_pages([this](Connection& connection, Effects&) {
+          return fold_counts(connection, options_.page);
+        }));
+    const std::lock_guard lock(look_mutex_);
+    next_.counts.reset();
+    return {};
   }
 
   // Their names are needed for as long as jobs that they ran.
@@ -1238,6 +1288,11 @@ class PostgresJobStore final : public JobStoreOwner {
   std::atomic<Duration> ahead_{Duration::zero()};
   std::atomic<bool> settings_due_{false};
 
+  std::mutex look_mutex_;  // guards next_
+  Ahead next_;
+  std::atomic<bool> ahead_known_{false};   // next_ is what the database would say
+  std::atomic<bool> nothing_ended_{true};  // the first job that ends is news: of retention
+
   std::mutex wake_mutex_;  // guards the next three
   std::uint64_t mark_ = 0;
   std::uint64_t all_mark_ = 0;
@@ -1280,28 +1335,45 @@ constexpr Statement kNextChore{"next_chore",
     (SELECT min(check_at) FROM jobmill_key),
     (SELECT jobmill_now() FROM jobmill_count WHERE shard < 0 LIMIT 1))sql"};
 
+Result<PostgresJobStore::Ahead> PostgresJobStore::look_ahead() {
+  const std::lock_guard lock(look_mutex_);
+  if (ahead_known_.exchange(true)) return next_;
+  const auto rows = reader_.run([](Connection& connection) { return connection.run(kNextChore); });
+  if (!rows) {
+    ahead_known_ = false;
+    return rows.error();
+  }
+  measure_clock(rows->timestamp(0, 0));
+  int column = 1;
+  for (auto* at : {&next_.due, &next_.recurring, &next_.beat, &next_.deadline, &next_.succeeded,
+                   &next_.deleted, &next_.result, &next_.key}) {
+    *at = rows->maybe_timestamp(0, column++);
+  }
+  const auto counts = rows->maybe_timestamp(0, column);
+  if (!counts || !next_.counts) next_.counts = counts;
+  nothing_ended_ = !next_.succeeded && !next_.deleted;
+  return next_;
+}
+
 Result<std::optional<TimePoint>> PostgresJobStore::next_chore(TimePoint) {
   std::optional<TimePoint> next;
   if (!watcher_.leads()) return next;
-  TRY_VOID(measure_clock());
-  TRY(const Rows rows,
-      reader_.run([](Connection& connection) { return connection.run(kNextChore); }));
-  const auto consider = [&](int column, Duration later, bool in_minutes) {
-    const auto at = rows.maybe_timestamp(0, column);
+  TRY(const Ahead ahead, look_ahead());
+  const auto consider = [&](std::optional<TimePoint> at, Duration later, bool in_minutes) {
     if (!at) return;
     // Nobody waits for retention, so jobs that ended within one minute go together.
     const TimePoint then = in_minutes ? next_minute(*at + later) : *at + later;
     if (!next || then < *next) next = then;
   };
-  consider(1, Duration::zero(), false);
-  consider(2, Duration::zero(), false);
-  consider(3, options_.lease, false);
-  consider(4, options_.stop_grace, false);
-  consider(5, options_.keep_succeeded, true);
-  consider(6, options_.keep_deleted, true);
-  consider(7, Duration::zero(), true);
-  consider(8, Duration::zero(), true);
-  consider(9, kFoldCounts, false);
+  consider(ahead.due, Duration::zero(), false);
+  consider(ahead.recurring, Duration::zero(), false);
+  consider(ahead.beat, options_.lease, false);
+  consider(ahead.deadline, options_.stop_grace, false);
+  consider(ahead.succeeded, options_.keep_succeeded, true);
+  consider(ahead.deleted, options_.keep_deleted, true);
+  consider(ahead.result, Duration::zero(), true);
+  consider(ahead.key, Duration::zero(), true);
+  consider(ahead.counts, kFoldCounts, false);
   return to_caller(next);
 }
 
