@@ -203,10 +203,14 @@ OciRunner::OciRunner(Events events, World world, const std::string& folder,
     : ReplicaRunner(std::move(events), std::move(world)),
       setup_(folder, environment, this->world().log) {}
 
-OciRunner::~OciRunner() { end_all(); }
+OciRunner::~OciRunner() {
+  closing_ = true;
+  end_all();
+}
 
 void OciRunner::prepare(const RunReplica& replica, std::function<void(Status)> done) {
   pool_.post([this, replica, folder = folder_of(replica.replica), done = std::move(done)] {
+    if (closing_) return;
     auto launches = setup_.prepare(replica, folder);
     post([this, name = replica.replica, done, launches = std::move(launches)] {
       if (!launches) return done(launches.error());

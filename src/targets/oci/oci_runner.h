@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,8 +36,9 @@ class OciRunner final : public ReplicaRunner {
   void forget(const std::string& replica) override;
 
   std::map<std::string, std::vector<ContainerLaunch>, std::less<>> launches_;  // by replica
-  ContainerSetup setup_;  // used by the pool's thread alone
-  ThreadPool pool_{1};    // last: it uses the one above
+  std::atomic<bool> closing_ = false;  // nothing more needs to be made ready
+  ContainerSetup setup_;               // used by the pool's thread alone
+  ThreadPool pool_{1};                 // last: it uses the one above
 };
 
 }  // namespace jobmill::targets

@@ -97,11 +97,22 @@ void wait_for_farewell() {
   }
 }
 
+// Those that became somebody else are not ours to kill when we are not root: they end with us, and
+// are not waited for. Of all signals only this one is not blocked.
+void bury_the_rest() {
+  struct sigaction wake {};
+  wake.sa_handler = [](int) {};
+  ::sigaction(SIGALRM, &wake, nullptr);
+  ::alarm(1);
+  while (::waitpid(-1, nullptr, 0) > 0) {
+  }
+  ::alarm(0);
+}
+
 // The program has ended: so do all others, and what they wrote is in the pipes before we say so.
 int finish(int status, const rusage& usage) {
   ::kill(-1, SIGKILL);
-  while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
-  }
+  bury_the_rest();
   const long long peak = static_cast<long long>(usage.ru_maxrss) * 1024;
   const bool killed = WIFSIGNALED(status);
   const int number = killed ? WTERMSIG(status) : WEXITSTATUS(status);
