@@ -87,6 +87,9 @@ class ExecutionPlane {
   // them, looks again.
   virtual void resources_changed() = 0;
 
+  // Entries of the image map that are no resources: of the configuration, and built-in ones.
+  virtual Node fixed_images() = 0;
+
   // Groups, environments, identities, role assignments, images, registries.
   virtual executions::Resources& resources() = 0;
 };

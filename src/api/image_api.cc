@@ -73,6 +73,8 @@ void list(ApiContext& context, Call call) {
   Node entries = Node::array();
   for (Resource& entry : context.executions->resources().list(kImages))
     entries.push(std::move(entry.document));
+  Node fixed = context.executions->fixed_images();
+  for (Node& entry : fixed.items) entries.push(std::move(entry));
   Node answer = Node::object();
   answer.set("images", std::move(entries));
   call.responder.send(json_response(200, to_json(answer)));

@@ -88,6 +88,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   void explain(JobKey key, Explain query, Done<Node> done) override;
   void watch(JobKey key, Duration wait, std::function<void()> changed) override;
   void resources_changed() override;
+  Node fixed_images() override { return app::fixed_images(parts_.images); }
   executions::Resources& resources() override { return parts_.resources; }
 
  private:

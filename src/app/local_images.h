@@ -37,6 +37,7 @@ class LocalImages {
     entries_.insert(entries_.end(), others.entries_.begin(), others.entries_.end());
   }
   std::optional<LocalImage> find(std::string_view image) const;
+  const std::vector<LocalImage>& entries() const { return entries_; }
 
  private:
   std::vector<LocalImage> entries_;

@@ -188,6 +188,32 @@ LocalImage image_of(const Node& document) {
   return image;
 }
 
+// With the built-in ones.
+LocalImages fixed(const LocalImages& configured) {
+  LocalImages map = configured;
+  for (const char* quickstart : {"mcr.microsoft.com/k8se/quickstart:latest",
+                                 "mcr.microsoft.com/k8se/quickstart-jobs:latest"})
+    map.add({.pattern = quickstart,
+             .command = {"/bin/sh", "-c",
+                         "echo \"$CONTAINER_APP_JOB_EXECUTION_NAME runs on this machine\"; echo "
+                         "\"Map the image of your own job with: jobmill image map\""}});
+  return map;
+}
+
+Node document_of(const LocalImage& image) {
+  Node entry = Node::object();
+  entry.set("match", Node::string(image.pattern));
+  entry.set("runner", Node::string(executions::kRunners[static_cast<std::size_t>(image.runner)]));
+  entry.set("workdir", Node::string(image.workdir));
+  Node& command = entry.set("command", Node::array());
+  if (image.off) command.push(Node::string("off"));
+  for (const std::string& word : image.command) command.push(Node::string(word));
+  Node& env = entry.set("env", Node::object());
+  for (const auto& [name, value] : image.env) env.set(name, Node::string(value));
+  entry.set("fixed", Node::boolean(true));
+  return entry;
+}
+
 }  // namespace
 
 Result<RunReplica> plan_replica(const ContainerJob& job, const Execution& execution,
@@ -229,14 +255,15 @@ LocalImages image_map(const executions::Resources& resources, const LocalImages&
   LocalImages map;
   for (const executions::Resource& entry : resources.list(executions::kImages))
     map.add(image_of(entry.document));
-  map.add_all(configured);
-  for (const char* quickstart : {"mcr.microsoft.com/k8se/quickstart:latest",
-                                 "mcr.microsoft.com/k8se/quickstart-jobs:latest"})
-    map.add({.pattern = quickstart,
-             .command = {"/bin/sh", "-c",
-                         "echo \"$CONTAINER_APP_JOB_EXECUTION_NAME runs on this machine\"; echo "
-                         "\"Map the image of your own job with: jobmill image map\""}});
+  map.add_all(fixed(configured));
   return map;
+}
+
+Node fixed_images(const LocalImages& configured) {
+  Node list = Node::array();
+  const LocalImages map = fixed(configured);
+  for (const LocalImage& image : map.entries()) list.push(document_of(image));
+  return list;
 }
 
 std::string_view site_customize() {

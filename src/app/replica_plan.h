@@ -48,6 +48,9 @@ Result<executions::RunReplica> plan_replica(const executions::ContainerJob& job,
 // those that every server has.
 LocalImages image_map(const executions::Resources& resources, const LocalImages& configured);
 
+// Those of them that nobody can remove, as `image list` shows them.
+Node fixed_images(const LocalImages& configured);
+
 // The text of DATA/python/sitecustomize.py: Python clients that bring their own list of
 // authorities believe the server's too.
 std::string_view site_customize();

@@ -104,6 +104,7 @@ class Plane final : public api::ExecutionPlane {
     changed();
   }
   void resources_changed() override { ++resource_changes; }
+  Node fixed_images() override { return must(parse_json(R"([{"match": "quickstart"}])")); }
   executions::Resources& resources() override { return *resources_; }
 
   std::string asked;
@@ -354,7 +355,9 @@ TEST_CASE("images: entries of the image map are put, listed and removed") {
       R"({"match": "*/shop:*", "workdir": "/srv", "command": ["python", "x.py"], "env": {"A": "b"}})");
   CHECK(put.status == 200);
   CHECK(put.text({"runner"}) == "process");
-  CHECK(rig.call("GET", "/v1/images").at({"images"}).items.size() == 1);
+  const auto listed = rig.call("GET", "/v1/images");
+  REQUIRE(listed.at({"images"}).items.size() == 2);
+  CHECK(listed.at({"images"}).items[1].find("match")->text == "quickstart");
   CHECK(rig.call("PUT", "/v1/images", R"({"match": "x"})").status == 400);
   CHECK(rig.call("PUT", "/v1/images", R"({"match": "x", "runner": "magic", "command": ["y"]})")
             .status == 400);

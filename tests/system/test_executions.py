@@ -713,6 +713,8 @@ jobmill: {{workdir: {self.folder}}}
         done = self.run_one()
         self.check(done, "Failed", "ImageNotRunnable")
         self.assertIn("jobmill image map", ours(done)["reason"])
+        self.assertIn("mcr.microsoft.com/k8se/quickstart:latest",
+                      [one["match"] for one in self.az("image", "list", "-o", "json", group=None)["images"]])
 
     def test_what_is_wrong_makes_nothing(self):
         common = ["create", "--environment", ENVIRONMENT, "--trigger-type", "Manual", "--replica-timeout", "60", "--replica-retry-limit", "0"]
