@@ -16,6 +16,7 @@
 #include "api/service_bus_api.h"
 #include "base/json_writer.h"
 #include "broker/address.h"
+#include "broker/root_rule.h"
 
 namespace jobmill::api {
 namespace {
@@ -23,7 +24,7 @@ namespace {
 using broker::AuthorizationRule;
 using broker::Right;
 
-constexpr char kRootRule[] = "RootManageSharedAccessKey";
+using broker::kRootRule;
 
 // The namespace or the queue that the path names, with its rules.
 struct Owner {

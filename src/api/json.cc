@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "base/nearest.h"
+#include "base/text.h"
 
 namespace jobmill::api {
 namespace {
@@ -20,8 +21,7 @@ Problem unreadable(const std::string& reason) {
 }
 
 bool is_json(std::string_view content_type) {
-  std::string type(content_type.substr(0, content_type.find(';')));
-  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string type = lower(content_type.substr(0, content_type.find(';')));
   return type.starts_with("application/json") || type.starts_with("application/problem+json");
 }
 

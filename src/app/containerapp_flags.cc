@@ -9,6 +9,7 @@
 
 #include <fmt/core.h>
 
+#include "base/text.h"
 #include "executions/container_job.h"
 
 namespace jobmill::app {
@@ -39,9 +40,7 @@ Result<std::string> one_of(std::string_view flag, std::string_view text,
 }
 
 // "Event" -> "eventTriggerConfig"
-std::string trigger_config(const std::string& trigger) {
-  return lower_text(trigger) + "TriggerConfig";
-}
+std::string trigger_config(const std::string& trigger) { return lower(trigger) + "TriggerConfig"; }
 
 void note_idle_flags(const Arguments& arguments, const std::string& trigger,
                      std::vector<std::string>& notes) {
@@ -81,7 +80,7 @@ Result<std::optional<Node>> rule_of(const Arguments& arguments, std::vector<std:
     return invalid("Usage error: --scale-rule-type is required with --scale-rule-name");
   Node rule = Node::object();
   rule.set("name", Node::string(arguments.get("scale-rule-name")));
-  rule.set("type", Node::string(lower_text(arguments.get("scale-rule-type"))));
+  rule.set("type", Node::string(lower(arguments.get("scale-rule-type"))));
   TRY(Node metadata, scale_metadata(values_of(arguments, "scale-rule-metadata")));
   rule.set("metadata", std::move(metadata));
   TRY(Node auth, scale_auth(values_of(arguments, "scale-rule-auth")));
@@ -160,7 +159,7 @@ Status set_options(Node& job, const Arguments& arguments) {
   TRY_VOID(set_number(options, "stalledAfter", arguments, "stalled-after", 1));
   TRY_VOID(set_number(options, "pendingLimit", arguments, "pending-limit", 1));
   if (arguments.has("retry-backoff"))
-    options.set("retryBackoff", Node::string(lower_text(arguments.get("retry-backoff"))));
+    options.set("retryBackoff", Node::string(lower(arguments.get("retry-backoff"))));
   if (arguments.has("schedule")) options.set("schedule", Node::string(arguments.get("schedule")));
   if (arguments.has("history")) options.set("history", Node::string(arguments.get("history")));
   if (!options.members.empty()) object_at(job, {"properties"}).set("jobmill", std::move(options));

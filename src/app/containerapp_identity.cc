@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 
 #include "app/containerapp_values.h"
+#include "base/text.h"
 
 namespace jobmill::app {
 namespace {
@@ -22,7 +23,7 @@ Fault invalid(std::string text) { return fail(Code::InvalidArgument, std::move(t
 std::string name_of(const Node& job) { return text_at(job, {"name"}); }
 
 bool has_system(const Node& job) {
-  return lower_text(text_at(job, {"identity", "type"})).starts_with("systemassigned");
+  return lower(text_at(job, {"identity", "type"})).starts_with("systemassigned");
 }
 
 Node users_of(const Node& job) {
@@ -124,9 +125,9 @@ void assign_identities(Node& job, bool system, const std::vector<std::string>& i
   Node users = users_of(job);
   std::vector<std::string> seen;
   for (const std::string& id : ids) {
-    if (std::ranges::find(seen, lower_text(id)) != seen.end())
+    if (std::ranges::find(seen, lower(id)) != seen.end())
       notes.emplace_back("At least one identity was passed twice.");
-    seen.push_back(lower_text(id));
+    seen.push_back(lower(id));
     if (find_user(users, id) == users.members.end()) users.set(id, Node::object());
   }
   write_identity(job, system || has_system(job), std::move(users));
@@ -157,7 +158,7 @@ Status remove_identities(Node& job, bool system,
 
 bool is_azure_registry(std::string_view server) {
   constexpr std::array<std::string_view, 3> kSuffixes{".azurecr.io", ".azurecr.cn", ".azurecr.us"};
-  const std::string name = lower_text(std::string(server));
+  const std::string name = lower(std::string(server));
   return std::ranges::any_of(kSuffixes,
                              [&](std::string_view suffix) { return name.ends_with(suffix); });
 }

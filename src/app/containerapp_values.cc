@@ -8,6 +8,7 @@
 
 #include <fmt/core.h>
 
+#include "base/text.h"
 #include "http/message.h"
 
 namespace jobmill::app {
@@ -201,12 +202,6 @@ Node word_list(const Arguments& arguments, std::string_view flag) {
   Node words = Node::array();
   for (const std::string& word : values_of(arguments, flag)) words.push(Node::string(word));
   return words;
-}
-
-std::string lower_text(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
 }
 
 bool same_text(std::string_view a, std::string_view b) { return http::iequals(a, b); }

@@ -44,7 +44,6 @@ Result<Node> memory(std::string text);
 // A list of words; one empty word is the empty list.
 Node word_list(const Arguments& arguments, std::string_view flag);
 
-std::string lower_text(std::string text);
 bool same_text(std::string_view a, std::string_view b);  // without case
 
 // The element of a list of objects whose `key` is `text`, without case; null: none.

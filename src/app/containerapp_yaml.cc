@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include "base/text.h"
 #include "executions/container_job.h"
 
 namespace jobmill::app {
@@ -103,7 +104,7 @@ Status complete_environment(JobFile& file, const std::string& environment, const
 Status check_job(const JobFile& file, const Node& job) {
   manifest::Problems problems(file.path);
   // Which group it is for, the file does not say.
-  const executions::JobKey key{.group = "default", .name = lower_text(file.name)};
+  const executions::JobKey key{.group = "default", .name = lower(file.name)};
   (void)executions::decode_job(key, job, problems);
   return problems.ok() ? Status() : invalid(lines(problems, file.written));
 }

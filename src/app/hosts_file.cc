@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "app/containerapp_values.h"
+#include "base/text.h"
 
 namespace jobmill::app {
 namespace {
@@ -20,7 +21,7 @@ std::set<std::string> known_names(std::string_view file) {
     std::istringstream words(line.substr(0, line.find('#')));
     std::string word;
     words >> word;  // the address
-    while (words >> word) names.insert(lower_text(word));
+    while (words >> word) names.insert(lower(word));
   }
   return names;
 }
@@ -31,8 +32,7 @@ std::string missing_hosts(std::string_view file, const std::vector<std::string>&
   const std::set<std::string> known = known_names(file);
   std::string lines;
   for (const std::string& name : names)
-    if (!known.contains(lower_text(name)))
-      lines += fmt::format("127.0.0.1 {} # jobmill\n", lower_text(name));
+    if (!known.contains(lower(name))) lines += fmt::format("127.0.0.1 {} # jobmill\n", lower(name));
   const bool unfinished = !file.empty() && !file.ends_with('\n');
   return unfinished && !lines.empty() ? "\n" + lines : lines;
 }

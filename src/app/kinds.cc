@@ -6,6 +6,8 @@
 #include <cctype>
 #include <string>
 
+#include "base/text.h"
+
 namespace jobmill::app {
 namespace {
 
@@ -25,13 +27,6 @@ constexpr std::array kKinds{
     Kind{"ConfigMap", {"cm"}},
     Kind{"Pod", {"po"}},
 };
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 }  // namespace
 

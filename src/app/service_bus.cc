@@ -12,13 +12,13 @@
 #include "app/api_client.h"
 #include "app/version.h"
 #include "base/id.h"
+#include "broker/root_rule.h"
 #include "net/address.h"
 #include "net/certificates.h"
 
 namespace jobmill::app {
 namespace {
 
-constexpr char kRootRule[] = "RootManageSharedAccessKey";
 constexpr char kNamespace[] = "sbemulatorns";
 constexpr char kFqdn[] = ".servicebus.windows.net";
 
@@ -411,7 +411,7 @@ std::string ServiceBus::connection_string(std::string_view name_space, std::stri
 }
 
 std::string ServiceBus::connection_string(bool tls) const {
-  return connection_string(kNamespace, kRootRule, root_key_, "", tls);
+  return connection_string(kNamespace, broker::kRootRule, root_key_, "", tls);
 }
 
 }  // namespace jobmill::app

@@ -13,6 +13,7 @@
 #include <openssl/pem.h>
 
 #include "base/base64.h"
+#include "base/free.h"
 #include "base/key_file.h"
 
 namespace jobmill {
@@ -22,13 +23,6 @@ constexpr char kHeader[] = R"({"alg":"ES256","typ":"JWT"})";
 constexpr int kNumberBytes = 32;  // of r and of s, of which a signature consists
 constexpr std::size_t kLongest = 16 * 1024;
 
-template <auto kFree>
-struct Free {
-  template <class T>
-  void operator()(T* thing) const {
-    kFree(thing);
-  }
-};
 using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using Memory = std::unique_ptr<BIO, Free<BIO_free_all>>;
 using Digest = std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>>;

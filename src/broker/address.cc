@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
+
 namespace jobmill::broker {
 namespace {
 
@@ -65,12 +67,7 @@ Address take_suffixes(std::string_view path) {
 
 }  // namespace
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
+std::string lower(std::string_view text) { return jobmill::lower(text); }
 
 Status check_entity_name(std::string_view name) {
   if (name.empty()) return fail(Code::InvalidArgument, "an entity needs a name");

@@ -2,11 +2,11 @@
 #include <algorithm>
 
 #include "broker/engine.h"
+#include "broker/root_rule.h"
 
 namespace jobmill::broker {
 namespace {
 
-constexpr std::string_view kRootRule = "RootManageSharedAccessKey";
 // The numbers of entities are reserved like those of messages, in a container of nobody.
 constexpr QueueKey kEntityNumbers{};
 

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <set>
 
+#include "base/text.h"
 #include "executions/job_fields.h"
 
 namespace jobmill::executions {
@@ -49,7 +50,7 @@ class JobDecoder {
     fields.accept({"id", "kind", "extendedLocation", "resourceGroup", "systemData", "etag"});
     scalar_texts(fields, "tags");
     const std::string type = fields.text("type");
-    if (!type.empty() && lower_case(type) != lower_case(kJobType))
+    if (!type.empty() && lower(type) != lower(kJobType))
       fields.error("type", "Containerapp job type must be \"Microsoft.App/jobs\"");
     fields.object("identity", [&](Fields& f) { job_.identity = read_identity(f); });
   }
@@ -220,10 +221,8 @@ Node shown(const JobKey& key, Node resource) {
 }  // namespace
 
 bool NoCase::operator()(std::string_view a, std::string_view b) const {
-  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) <
-           std::tolower(static_cast<unsigned char>(y));
-  });
+  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
+                                      [](char x, char y) { return lower(x) < lower(y); });
 }
 
 ContainerJob decode_job(const JobKey& key, const Node& resource, Problems& problems) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cctype>
 
+#include "base/text.h"
 #include "executions/job_fields.h"
 
 namespace jobmill::executions {
@@ -14,13 +15,6 @@ constexpr std::array<std::string_view, 7> kStatuses{"Processing", "Running",  "S
                                                     "Stopped",    "Degraded", "Unknown"};
 constexpr std::array<std::string_view, 8> kStates{"Pending",   "Starting", "Running", "Stopping",
                                                   "Succeeded", "Failed",   "Stopped", "Lost"};
-
-bool same_letters(std::string_view a, std::string_view b) {
-  const auto same = [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
-}
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 
 #include "base/cron.h"
 #include "base/duration.h"
+#include "base/text.h"
 #include "manifest/quantity.h"
 
 namespace jobmill::executions {
@@ -97,7 +98,7 @@ std::pair<std::string_view, std::string_view> at_comma(std::string_view text) {
 
 // "none", "SECONDS" or "SECONDS,MAX".
 void read_backoff(Fields& fields, Backoff& backoff) {
-  const std::string text = lower_case(scalar_text(fields, "retryBackoff"));
+  const std::string text = lower(scalar_text(fields, "retryBackoff"));
   if (text.empty()) return;
   if (text == "none") {
     backoff = {Duration::zero(), Duration::zero()};
@@ -118,7 +119,7 @@ void read_history(Fields& fields, History& history) {
   const std::string text = scalar_text(fields, "history");
   if (text.empty()) return;
   const auto [keep_text, age_text] = at_comma(text);
-  const bool all = lower_case(keep_text) == "all";
+  const bool all = lower(keep_text) == "all";
   const auto keep = whole_number(keep_text);
   auto age = age_text.empty() ? Result<Duration>(kForever) : parse_duration(age_text);
   if ((!all && !keep) || !age)
@@ -225,11 +226,11 @@ Texts scalar_texts(Fields& fields, std::string_view key) {
 
 std::optional<std::size_t> any_case_word(Fields& fields, std::string_view key,
                                          std::span<const std::string_view> words) {
-  const std::string text = lower_case(fields.text(key));
+  const std::string text = lower(fields.text(key));
   if (text.empty()) return std::nullopt;
   std::string known;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    if (lower_case(words[i]) == text) return i;
+    if (lower(words[i]) == text) return i;
     known += (known.empty() ? "" : ", ") + std::string(words[i]);
   }
   fields.error(key, "expected one of " + known + ", found " + json_quote(fields.text(key)));
@@ -257,12 +258,6 @@ std::string read_cron(Fields& fields, std::string_view key) {
   return cron;
 }
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower;
-}
-
 Template read_template(Fields& fields, const CheckContainer& check) {
   Template pod;
   const auto read_into = [&](std::vector<Container>& containers) {
@@ -280,12 +275,12 @@ Template read_template(Fields& fields, const CheckContainer& check) {
 ScaleRule read_rule(Fields& fields) {
   ScaleRule rule;
   rule.name = fields.text("name");
-  rule.type = lower_case(fields.text("type"));
+  rule.type = lower(fields.text("type"));
   rule.metadata = scalar_texts(fields, "metadata");
   fields.each("auth", [&](Fields& f) {
     rule.auth.push_back({f.required_text("secretRef"), f.required_text("triggerParameter")});
   });
-  rule.identity = lower_case(fields.text("identity"));
+  rule.identity = lower(fields.text("identity"));
   return rule;
 }
 
@@ -294,11 +289,11 @@ AssignedIdentities read_identity(Fields& fields) {
   fields.object("userAssignedIdentities", [&](Fields& users) {
     for (const Node::Member& member : users.node().members) {
       users.accept({member.key});
-      identity.user.push_back(lower_case(member.key));
+      identity.user.push_back(lower(member.key));
     }
   });
   fields.accept({"principalId", "clientId", "tenantId"});
-  std::string type = lower_case(fields.text("type"));
+  std::string type = lower(fields.text("type"));
   std::erase(type, ' ');
   const bool both = type == "systemassigned,userassigned";
   const bool user = both || type == "userassigned";

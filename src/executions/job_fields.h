@@ -40,8 +40,6 @@ std::optional<Duration> read_seconds(Fields& fields, std::string_view key);
 // A schedule: cron in five fields.
 std::string read_cron(Fields& fields, std::string_view key);
 
-std::string lower_case(std::string_view text);
-
 // tidy_resource() that leaves what is read-only.
 Node shaped(Node resource);
 

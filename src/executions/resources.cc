@@ -3,6 +3,7 @@
 
 #include <mutex>
 
+#include "base/text.h"
 #include "executions/job_fields.h"
 
 namespace jobmill::executions {
@@ -27,7 +28,7 @@ Result<std::unique_ptr<Resources>> Resources::open(ResourceStore& store) {
   TRY(std::vector<Resource> stored, store.load());
   std::unique_ptr<Resources> resources(new Resources(store));
   for (Resource& resource : stored) {
-    std::string id = lower_case(resource.id);
+    std::string id = lower(resource.id);
     resources->by_id_.insert_or_assign(std::move(id), std::move(resource));
   }
   return resources;
@@ -37,7 +38,7 @@ Result<std::unique_ptr<Resources>> Resources::open(ResourceStore& store) {
 Status Resources::put(Resource resource) {
   const std::lock_guard lock(mutex_);
   TRY_VOID(store_.save(resource));
-  std::string id = lower_case(resource.id);
+  std::string id = lower(resource.id);
   by_id_.insert_or_assign(std::move(id), std::move(resource));
   ++revision_;
   return {};
@@ -45,7 +46,7 @@ Status Resources::put(Resource resource) {
 
 Status Resources::remove(std::string_view id) {
   const std::lock_guard lock(mutex_);
-  const auto found = by_id_.find(lower_case(id));
+  const auto found = by_id_.find(lower(id));
   if (found == by_id_.end()) return {};
   TRY_VOID(store_.remove(found->second.id));
   by_id_.erase(found);
@@ -55,20 +56,20 @@ Status Resources::remove(std::string_view id) {
 
 std::optional<Resource> Resources::find(std::string_view id) const {
   const std::shared_lock lock(mutex_);
-  const auto found = by_id_.find(lower_case(id));
+  const auto found = by_id_.find(lower(id));
   if (found == by_id_.end()) return std::nullopt;
   return found->second;
 }
 
 std::vector<Resource> Resources::list(std::string_view type, std::string_view group) const {
-  const std::string wanted_type = lower_case(type);
-  const std::string wanted_group = lower_case(group);
+  const std::string wanted_type = lower(type);
+  const std::string wanted_group = lower(group);
   std::multimap<std::string, Resource> by_name;
   const std::shared_lock lock(mutex_);
   for (const auto& [id, resource] : by_id_)
-    if (lower_case(resource.type) == wanted_type &&
-        (group.empty() || lower_case(resource.group) == wanted_group))
-      by_name.emplace(lower_case(resource.name), resource);
+    if (lower(resource.type) == wanted_type &&
+        (group.empty() || lower(resource.group) == wanted_group))
+      by_name.emplace(lower(resource.name), resource);
   std::vector<Resource> listed;
   for (auto& [name, resource] : by_name) listed.push_back(std::move(resource));
   return listed;
@@ -81,7 +82,7 @@ std::uint64_t Resources::revision() const {
 
 std::string vault_secret_id(std::string_view url) {
   while (url.ends_with('/')) url.remove_suffix(1);
-  return "/vault-secrets/" + lower_case(url);
+  return "/vault-secrets/" + lower(url);
 }
 
 std::optional<Secret> vault_secret(const Resources& resources, std::string_view url) {
@@ -90,12 +91,12 @@ std::optional<Secret> vault_secret(const Resources& resources, std::string_view 
 }
 
 std::optional<Identity> find_identity(const Resources& resources, std::string_view any_id) {
-  const std::string wanted = lower_case(any_id);
+  const std::string wanted = lower(any_id);
   if (wanted.empty()) return std::nullopt;
   for (const Resource& resource : resources.list(kIdentities)) {
     Identity identity = identity_of(resource);
-    if (lower_case(identity.id) == wanted || lower_case(identity.client_id) == wanted ||
-        lower_case(identity.principal_id) == wanted)
+    if (lower(identity.id) == wanted || lower(identity.client_id) == wanted ||
+        lower(identity.principal_id) == wanted)
       return identity;
   }
   return std::nullopt;

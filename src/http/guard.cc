@@ -6,18 +6,11 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/text.h"
 #include "net/address.h"
 
 namespace jobmill::http {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return out;
-}
 
 // "[::1]:8000" -> "::1", "Jobs.Example:80" -> "jobs.example".
 std::string host_name(std::string_view host) {

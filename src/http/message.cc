@@ -4,11 +4,10 @@
 #include <algorithm>
 
 #include "base/base64.h"
+#include "base/text.h"
 
 namespace jobmill::http {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool is_unreserved(char c) {  // RFC 3986, 2.3
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||

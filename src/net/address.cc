@@ -11,18 +11,12 @@
 #include <set>
 #include <sstream>
 
+#include "base/text.h"
+
 namespace fs = std::filesystem;
 
 namespace jobmill::net {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;

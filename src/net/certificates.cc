@@ -26,6 +26,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/free.h"
 #include "base/random.h"
 
 namespace fs = std::filesystem;
@@ -42,13 +43,6 @@ constexpr std::array kSystemBundles{
     "/etc/pki/tls/certs/ca-bundle.crt",    // Fedora
 };
 
-template <auto kFree>
-struct Free {
-  template <class T>
-  void operator()(T* thing) const {
-    kFree(thing);
-  }
-};
 using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 using Memory = std::unique_ptr<BIO, Free<BIO_free_all>>;

@@ -12,6 +12,7 @@
 #include "base/base64.h"
 #include "base/duration.h"
 #include "base/hmac.h"
+#include "base/text.h"
 
 namespace jobmill::scalers {
 namespace {
@@ -58,13 +59,6 @@ std::string encode_path(std::string_view name) {
     path += '/';
     name.remove_prefix(end + 1);
   }
-}
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  });
-  return text;
 }
 
 // --- Atom ---------------------------------------------------------------------------------------

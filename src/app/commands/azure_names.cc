@@ -11,6 +11,7 @@
 #include "app/commands/commands.h"
 #include "app/containerapp_values.h"
 #include "base/id.h"
+#include "base/text.h"
 #include "http/message.h"
 
 // What jobs refer to: resource groups, environments, registries, identities and their roles.
@@ -202,7 +203,7 @@ std::string assignee_of(const Arguments& arguments) {
 std::string assignment_name(const Arguments& arguments, const std::string& scope) {
   if (arguments.has("name")) return arguments.get("name");
   return name_id(
-      lower_text(fmt::format("{} {} {}", assignee_of(arguments), arguments.get("role"), scope)));
+      lower(fmt::format("{} {} {}", assignee_of(arguments), arguments.get("role"), scope)));
 }
 
 int create_assignment(const Arguments& arguments, AzClient& client) {
@@ -241,7 +242,7 @@ bool fits(const Node& assignment, const Arguments& arguments, const std::string&
   const std::string role = arguments.get("role");
   const std::string definition = text_at(assignment, {"roleDefinitionId"});
   const bool same_role = is("roleDefinitionName", role) || same_text(definition, role) ||
-                         (!role.empty() && definition.ends_with("/" + lower_text(role)));
+                         (!role.empty() && definition.ends_with("/" + lower(role)));
   return is("principalId", principal) && same_role;
 }
 

@@ -10,16 +10,11 @@
 #include "app/kinds.h"
 #include "app/manifest_files.h"
 #include "app/table.h"
+#include "base/text.h"
 #include "http/message.h"
 
 namespace jobmill::app {
 namespace {
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 // {"files":[{"name","text"}],"namespace"}: the server reads them, so that errors can name file and
 // line and nothing is applied unless all of it can be.

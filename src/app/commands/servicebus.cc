@@ -10,17 +10,12 @@
 #include "app/commands/az_command.h"
 #include "app/commands/commands.h"
 #include "app/commands/servicebus_names.h"
+#include "base/text.h"
 #include "http/message.h"
 
 // Namespaces, queues and their rules, as `az servicebus` has them.
 namespace jobmill::app {
 namespace {
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 // One of the words, in any case; complains and answers none when it is another one.
 std::optional<std::string> word(const AzClient& client, const Arguments& arguments,

@@ -7,12 +7,12 @@
 #include "base/base64.h"
 #include "base/json_writer.h"
 #include "base/seal.h"
+#include "base/text.h"
 #include "executions/job_fields.h"
 #include "store/sqlite/json_fields.h"
 
 namespace jobmill::sqlite {
 
-using executions::lower_case;
 using executions::Resource;
 
 namespace {
@@ -30,7 +30,7 @@ Result<std::string> body_of(const Resource& resource, const Secret& key) {
       .member("name", resource.name)
       .raw_member("document", to_json(resource.document));
   if (!resource.value.empty()) {
-    TRY(const std::string sealed, seal(key, resource.value.reveal(), lower_case(resource.id)));
+    TRY(const std::string sealed, seal(key, resource.value.reveal(), lower(resource.id)));
     json.member("sealed", base64_encode(sealed));
   }
   return std::move(json.end()).text();
@@ -46,7 +46,7 @@ Result<Resource> read_resource(std::string type, std::string_view body, const Se
   std::string sealed;
   read(node, "sealed", sealed);
   if (sealed.empty()) return resource;
-  auto value = open_seal(key, base64_decode(sealed).value_or(""), lower_case(resource.id));
+  auto value = open_seal(key, base64_decode(sealed).value_or(""), lower(resource.id));
   if (!value) return fail(value.error().code, resource.id + ": " + value.error().message);
   resource.value = Secret(*std::move(value));
   return resource;
@@ -61,7 +61,7 @@ Result<std::unique_ptr<ResourceStore>> ResourceStore::open(SqliteFile& file,
 }
 
 Status ResourceStore::save(const Resource& resource) {
-  const std::string id = lower_case(resource.id);
+  const std::string id = lower(resource.id);
   TRY(const std::string body, body_of(resource, key_));
   return file_.run<void>([&](Database& db) {
     return db.use(kPut).bind(1, id).bind(2, resource.type).bind(3, body).run();
@@ -69,7 +69,7 @@ Status ResourceStore::save(const Resource& resource) {
 }
 
 Status ResourceStore::remove(std::string_view id) {
-  const std::string key = lower_case(id);
+  const std::string key = lower(id);
   return file_.run<void>([&](Database& db) { return db.use(kRemove).bind(1, key).run(); });
 }
 
