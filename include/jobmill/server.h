@@ -95,6 +95,8 @@ struct ServerOptions {
   std::string log_level = "info";           // debug, info, warn, error
   std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
   std::optional<std::chrono::milliseconds> drain_limit{};  // scale.drain_limit: none = no limit
+  bool metrics_public = false;   // metrics.public: /metrics needs no credentials
+  bool metrics_jobrunr = false;  // metrics.aliases: jobrunr
   std::string identity = "off";  // tokens for the managed identities of executions
   ServiceBusOptions service_bus{};
 };

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <array>
 
+#include "api/metrics_text.h"
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/waiters.h"
@@ -134,7 +135,34 @@ void get_metric(ApiContext& context, Call call) {
   });
 }
 
+// --- for Prometheus -----------------------------------------------------------------------------
+
+Result<std::string> all_metrics(ApiContext& context) {
+  MetricsFacts facts;
+  facts.now = context.clock.now();
+  facts.version = context.version;
+  facts.leads = context.store.leads();
+  facts.healthy = !context.store.outage();
+  TRY(facts.queues, context.store.queues(facts.now));
+  TRY(facts.workers, context.store.workers(facts.now));
+  TRY(facts.tallies, context.store.tallies());
+  TRY(facts.recurring, context.store.recurring());
+  if (context.meter != nullptr) facts.storage = context.meter->meter();
+  return metrics_text(facts, context.jobrunr_metrics);
+}
+
+void get_text(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context] {
+    auto text = all_metrics(context);
+    if (!text) return to_response(text.error());
+    http::Response response{.status = 200, .headers = {}, .body = *std::move(text)};
+    response.headers.add("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    return response;
+  });
+}
+
 constexpr std::array kRoutes{
+    Route{"GET", "/metrics", Scope::Read, get_text},
     Route{"GET", "/api/metrics/jobs/enqueued", Scope::Read, get_metric<enqueued>},
     Route{"GET", "/api/metrics/jobs/scheduled", Scope::Read, get_metric<scheduled>},
     Route{"GET", "/api/metrics/workers", Scope::Read, get_metric<workers>},

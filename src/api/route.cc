@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "api/problem.h"
+#include "api/service_bus_api.h"
 
 namespace jobmill::api {
 namespace {
@@ -138,6 +139,15 @@ std::size_t body_limit(std::string_view method, std::string_view target, std::si
   const bool sends = path.starts_with("/v1/messages/") && path.ends_with("/send");
   const bool insert = method == "POST" && (path == "/v1/jobs" || sends);
   return insert ? std::max(usual, kInsertBodyBytes) : usual;
+}
+
+std::vector<Route> all_routes() {
+  std::vector<Route> routes;
+  for (const auto part : {worker_routes(), jobs_routes(), recurring_routes(), queues_routes(),
+                          metrics_routes(), openapi_routes(), manifest_routes(), arm_routes(),
+                          message_routes(), container_app_routes(), execution_routes()})
+    routes.insert(routes.end(), part.begin(), part.end());
+  return routes;
 }
 
 }  // namespace jobmill::api

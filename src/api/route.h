@@ -15,6 +15,7 @@
 #include "http/message.h"
 #include "http/server.h"
 #include "jobs/job_store.h"
+#include "jobs/metered_job_store.h"
 #include "net/event_loop.h"
 
 // One table for all requests: a route is a method, a pattern, what the caller must be allowed to
@@ -33,10 +34,14 @@ struct ApiContext {
   net::EventLoop& loop;
   const Clock& clock;
   Log& log;
-  Waiters& waiters;                           // requests that are held until something happens
-  std::string token_key;                      // random, secret: signs the tokens of workers
-  Duration lease = std::chrono::seconds(30);  // as the store was opened with
-  bool latency_in_seconds = false;            // /api/metrics/jobs/enqueued without `unit`
+  Waiters& waiters;                              // requests that are held until something happens
+  std::string token_key;                         // random, secret: signs the tokens of workers
+  Duration lease = std::chrono::seconds(30);     // as the store was opened with
+  bool latency_in_seconds = false;               // /api/metrics/jobs/enqueued without `unit`
+  bool public_metrics = false;                   // /metrics also without credentials
+  bool jobrunr_metrics = false;                  // /metrics also with JobRunr's names
+  std::string_view version{};                    // of this program
+  const jobs::MeteredJobStore* meter = nullptr;  // what `store` took; null: nobody measures it
   ControlPlane* control = nullptr;  // manifests and decisions; null where there is no autoscaler
   ServiceBusApi* bus = nullptr;     // the message broker; null where it is off
   ExecutionPlane* executions = nullptr;  // jobs of Container Apps; null where nobody runs them
@@ -107,10 +112,14 @@ std::span<const Route> worker_routes();         // /v1/workers, settlements of /
 std::span<const Route> jobs_routes();           // /v1/jobs
 std::span<const Route> recurring_routes();      // /v1/recurring
 std::span<const Route> queues_routes();         // /v1/queues
-std::span<const Route> metrics_routes();        // /api/metrics
+std::span<const Route> metrics_routes();        // /api/metrics, /metrics
+std::span<const Route> openapi_routes();        // /v1/openapi.json
 std::span<const Route> manifest_routes();       // /v1/manifests, /v1/scale; they need `control`
 std::span<const Route> container_app_routes();  // Microsoft.App, identities, groups: ARM paths
 std::span<const Route> execution_routes();      // /v1/executions: logs, explain
+
+// All of them, those of the broker too.
+std::vector<Route> all_routes();
 
 // Bodies with jobs or messages to be stored may be larger than others; for
 // ServerLimits::body_limit.

@@ -374,6 +374,28 @@ Status set_duration(std::chrono::seconds& out, const Node::Member& object, std::
   return {};
 }
 
+// metrics: {public: true, aliases: jobrunr}
+Status set_metrics(ServerOptions& options, const Node& node, const File& file) {
+  for (const Node::Member& member : node.members) {
+    const std::string place = file.at(member.value);
+    if (member.key == "public") {
+      const auto value = member.value.as_bool();
+      if (!value) return fail(Code::InvalidArgument, place + ": expected true or false");
+      options.metrics_public = *value;
+    } else if (member.key == "aliases") {
+      if (member.value.text != "jobrunr")
+        return fail(Code::InvalidArgument,
+                    fmt::format("{}: '{}' are no aliases; use jobrunr", place, member.value.text));
+      options.metrics_jobrunr = true;
+    } else {
+      return fail(Code::InvalidArgument, fmt::format("{}: unknown key 'metrics.{}'; known: public, "
+                                                     "aliases",
+                                                     place, member.key));
+    }
+  }
+  return {};
+}
+
 // servicebus: what has no flag.
 Status set_service_bus(ServerOptions& options, const Node& node, const File& file) {
   ServiceBusOptions& bus = options.service_bus;
@@ -431,6 +453,7 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
     TRY(options.retry, read_retry_rules(member.value, file.path));
     return {};
   }
+  if (member.key == "metrics") return set_metrics(options, member.value, file);
   if (member.key == "servicebus") return set_service_bus(options, member.value, file);
   TRY(const Values values, texts(member.value, place));
   if (member.key == "hosts") return set_hosts(options, values);
@@ -442,7 +465,8 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
       std::ranges::find_if(kSettings, [&](const Setting& s) { return member.key == s.name; });
   if (setting == kSettings.end()) {
     std::string known =
-        "users, images, hosts, queues, jobs, retry, idempotency, storage, scale, servicebus";
+        "users, images, hosts, queues, jobs, retry, idempotency, metrics, storage, scale, "
+        "servicebus";
     for (const Setting& s : kSettings) known += fmt::format(", {}", s.name);
     return fail(Code::InvalidArgument,
                 fmt::format("{}: unknown key '{}'; known: {}", place, member.key, known));

@@ -4,27 +4,19 @@
 #include <fmt/core.h>
 
 #include "api/problem.h"
-#include "api/service_bus_api.h"
 #include "app/version.h"
 #include "base/json_writer.h"
 
 namespace jobmill::app {
 namespace {
 
-std::vector<api::Route> all_routes() {
-  std::vector<api::Route> routes;
-  for (const auto part :
-       {api::worker_routes(), api::jobs_routes(), api::recurring_routes(), api::queues_routes(),
-        api::metrics_routes(), api::manifest_routes(), api::arm_routes(), api::message_routes(),
-        api::container_app_routes(), api::execution_routes()})
-    routes.insert(routes.end(), part.begin(), part.end());
-  return routes;
-}
+const api::Identity kAnyone{
+    .name = {}, .scopes = static_cast<unsigned>(api::Scope::Read), .worker_id = {}};
 
 }  // namespace
 
 FrontDoor::FrontDoor(api::ApiContext& context, const api::Authenticator& authenticator)
-    : context_(context), authenticator_(authenticator), routes_(all_routes()) {}
+    : context_(context), authenticator_(authenticator), routes_(api::all_routes()) {}
 
 void FrontDoor::allow_hosts(std::set<std::string, std::less<>> hosts) {
   std::lock_guard lock(mutex_);
@@ -39,6 +31,11 @@ void FrontDoor::set_loopback(bool loopback) {
 Status FrontDoor::check_origin(const http::Request& request) {
   std::lock_guard lock(mutex_);
   return http::check_origin(request, rules_);
+}
+
+// What a scraper without credentials may read, when the configuration says so.
+bool FrontDoor::is_public(const http::Request& request) const {
+  return context_.public_metrics && request.path == "/metrics";
 }
 
 // Alive is who answers. Ready is who can also do something: a store that is away for a short time
@@ -61,7 +58,7 @@ void FrontDoor::serve(http::Request request, http::Responder responder) {
   if (const Status ours = check_origin(request); !ours)
     return responder.send(api::to_response(ours.error()));
 
-  const auto identity = authenticator_.identify(request);
+  const auto identity = is_public(request) ? kAnyone : authenticator_.identify(request);
   if (!identity) return responder.send(api::unauthenticated());
   api::Match match = api::match(routes_, request.method, request.target);
   if (match.route == nullptr) return responder.send(api::no_route(match, request));

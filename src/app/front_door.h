@@ -34,6 +34,7 @@ class FrontDoor {
 
  private:
   Status check_origin(const http::Request& request);
+  bool is_public(const http::Request& request) const;
   http::Response health(bool ready) const;
 
   api::ApiContext& context_;

@@ -26,6 +26,7 @@
 #include "app/runners.h"
 #include "app/service_bus.h"
 #include "app/trigger_fetch.h"
+#include "app/version.h"
 #include "base/id.h"
 #include "base/jwt.h"
 #include "base/log.h"
@@ -36,6 +37,7 @@
 #include "http/server.h"
 #include "jobmill/jobs.h"
 #include "jobs/chores.h"
+#include "jobs/metered_job_store.h"
 #include "net/event_loop.h"
 #include "store/postgres/postgres_job_store.h"
 #include "store/sqlite/execution_store.h"
@@ -113,6 +115,10 @@ Result<std::unique_ptr<jobs::JobStoreOwner>> open_jobs(const ServerOptions& opti
     return sqlite::open_job_store(file, now, store_options(options));
   TRY(const auto url, postgres::Url::parse(options.store));
   return postgres::open_job_store(url, {store_options(options)});
+}
+
+Duration elapsed() {
+  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
 }
 
 std::vector<api::User> users_of(const ServerOptions& options) {
@@ -194,7 +200,7 @@ struct Server::Impl {
   Log log;
   std::string folder;
   std::unique_ptr<sqlite::SqliteFile> file;
-  std::shared_ptr<jobs::JobStoreOwner> store;
+  std::shared_ptr<jobs::MeteredJobStore> store;
   std::unique_ptr<sqlite::ObjectStore> objects;
   net::EventLoop loop;          // sockets
   net::EventLoop control_loop;  // objects, replicas, local processes
@@ -247,7 +253,8 @@ Server::Impl::Impl(ServerOptions given)
       log(clock, log_options(options)),
       folder(data_folder(options)),
       file(must(sqlite::SqliteFile::open(store_path(options, folder)), "data_in_use")),
-      store(must(open_jobs(options, *file, clock.now()))),
+      store(std::make_shared<jobs::MeteredJobStore>(must(open_jobs(options, *file, clock.now())),
+                                                    elapsed)),
       objects(must(sqlite::ObjectStore::open(*file, folder + "/secrets.key"))),
       context{.store = *store,
               .pool = pool,
@@ -255,7 +262,11 @@ Server::Impl::Impl(ServerOptions given)
               .clock = clock,
               .log = log,
               .waiters = waiters,
-              .token_key = worker_key},
+              .token_key = worker_key,
+              .public_metrics = options.metrics_public,
+              .jobrunr_metrics = options.metrics_jobrunr,
+              .version = app::kVersion,
+              .meter = store.get()},
       door(context, authenticator),
       services(catalog, options.service),
       fetch(control_loop, loop, services, door, client),
