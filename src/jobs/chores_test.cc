@@ -46,6 +46,7 @@ class Maintained final : public JobStoreOwner {
   Result<JobLog> log(std::string_view, int, std::int64_t) override { return unused(); }
   Result<Outcome> result(std::string_view, TimePoint) override { return unused(); }
   Result<std::vector<Tally>> tallies() override { return unused(); }
+  bool leads() const override { return true; }
   Status requeue(std::string_view, TimePoint) override { return unused(); }
   Status remove(std::string_view, std::string_view, TimePoint) override { return unused(); }
   Result<std::vector<Worker>> workers(TimePoint) override { return unused(); }
