@@ -171,10 +171,12 @@ const Migration kEnqueueMigration{2, "enqueue", R"sql(
     RETURN words;
   END $$;
 
+  -- Three digits of a fraction, or six, or none.
   CREATE FUNCTION jobmill_instant_text(value timestamptz)
   RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT to_char(value AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
-           || rtrim(rtrim(to_char(value AT TIME ZONE 'UTC', '.US'), '0'), '.') || 'Z' $$;
+    SELECT to_char(value AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS'
+      || CASE WHEN extract(microseconds FROM value) % 1000000 = 0 THEN ''
+              WHEN extract(microseconds FROM value) % 1000 = 0 THEN '.MS' ELSE '.US' END) || 'Z' $$;
 
   -- A policy of retries.
   CREATE FUNCTION jobmill_retry_text(retry jsonb, at text)
