@@ -19,7 +19,7 @@ namespace jobmill::app {
 
 // A child process whose owner waits for it: writes to its stdin, reads whole lines of its stdout,
 // stderr and descriptor 3, and may be woken. It ends with the thread that started it. All but
-// wake() belongs to that thread.
+// wake() belongs to that thread. SIGPIPE must be ignored: a program may close its stdin.
 class ExecProgram {
  public:
   using Instant = std::chrono::steady_clock::time_point;
