@@ -2,6 +2,7 @@
 //
 // What an application may write, in one program. tests/public/compile.sh compiles it.
 #include "jobmill/jobs.h"
+#include "jobmill/postgres.h"
 #include "jobmill/server.h"
 
 #include <chrono>
@@ -64,6 +65,11 @@ inline constexpr jobmill::Job<"opaque", opaque> Wrong{};
 #ifdef UNKNOWN_OPTION
 inline constexpr jobmill::Job<"mail.again", app::report> Again{{.colour = 3}};
 #endif
+
+void order(jobmill::Client& client, pg_conn* connection) {
+  client.in(connection).enqueue(SendMail, "bob@example.org", 3);
+  client.in(jobmill::InSchema{connection, "jobs"}).bulk().add(Report, 1).commit();
+}
 
 int main() try {
   jobmill::Server server({.data = "/tmp/app", .http = "127.0.0.1:0"});
