@@ -37,7 +37,10 @@ void print_ready(const Server& server) {
 
 int exit_of(std::string_view code) {
   if (code == "data_in_use") return kDataInUse;
-  if (code == "configuration" || code == "unsupported") return kConfiguration;
+  if (code == "configuration" || code == "not_implemented" || code == "not_found")
+    return kConfiguration;
+  if (code == "forbidden" || code == "unauthenticated") return kPermission;
+  if (code == "storage_unavailable" || code == "timeout") return kTemporary;
   if (code == "invalid_argument") return kBadInput;
   return kFailed;
 }

@@ -141,8 +141,8 @@ def doubled(runs, deaths):
 def check(database, ids, runs, deaths):
     scalar = lambda sql: int(database.execute(sql))  # noqa: E731
     database.execute("CREATE TABLE asked (id uuid)")
-    for start in range(0, len(ids), 5000):
-        values = ",".join(f"('{name}')" for name in ids[start:start + 5000])
+    for start in range(0, len(ids), 1000):
+        values = ",".join(f"('{name}')" for name in ids[start:start + 1000])
         database.execute(f"INSERT INTO asked VALUES {values}")
     return {
         "jobs": len(ids),
@@ -190,7 +190,7 @@ def run(arguments):
         return {**result, "kills": crowd.kills, "seconds": arguments.seconds, "seed": arguments.seed}
 
 
-def main(words=None):
+def arguments(words):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--servers", type=int, default=4)
@@ -198,8 +198,11 @@ def main(words=None):
     parser.add_argument("--rate", type=int, default=500, help="jobs per second")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--patience", type=float, default=150, help="seconds until all must be done")
-    arguments = parser.parse_args(words)
-    result = run(arguments)
+    return parser.parse_args(words)
+
+
+def main():
+    result = run(arguments(sys.argv[1:]))
     print(json.dumps(result), flush=True)
     return 0 if good(result) else 1
 

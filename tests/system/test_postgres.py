@@ -1,0 +1,241 @@
+"""Control servers and workers on PostgreSQL: several of them, and what goes wrong."""
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+from harness import BIN, ROOT, Process, SystemTest, until
+from postgres import PASSWORD, USER, Postgres
+
+sys.path.insert(0, str(ROOT / "tests/chaos"))
+import chaos  # noqa: E402
+
+
+class Proxy(threading.Thread):
+    """A TCP proxy that may hold everything back for a while, and then delivers it."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.target, self.flowing, self.ended = port, threading.Event(), False
+        self.flowing.set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while not self.ended:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=self.pump, args=ends, daemon=True).start()
+
+    def pump(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                self.flowing.wait()
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            end.close()
+
+    def close(self):
+        self.ended = True
+        self.flowing.set()
+        self.listener.close()
+
+
+class OnPostgres(SystemTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.database = Postgres(fsync=False)
+        cls.addClassCleanup(cls.database.close)
+
+    def setUp(self):
+        super().setUp()
+        self.name = "t" + self.id().rsplit(".", 1)[1].lower()[:50]
+        self.url = self.database.fresh_database(self.name)
+
+    def sql(self, text):
+        return self.database.execute(text, self.name)
+
+    def server(self, name, *flags, url=None, env=None):
+        return self.serve("--store", url or self.url, *flags, data=self.folder / name, env=env)
+
+    def crew(self, url, slots=20):
+        worker = Process([BIN / "chaos_worker", url, slots, self.folder / "ledger"], ready=None)
+        self.addCleanup(worker.close)
+        return worker
+
+    def put(self, server, count, ms=0, **spec):
+        answer = server.call("POST", "/v1/jobs", {"kind": "chaos.work", "args": [ms], "count": count, **spec})
+        self.assertEqual(201, answer.status, answer.body)
+        return answer.json
+
+    def succeeded(self):
+        return int(self.sql("SELECT count(*) FROM jobmill_done WHERE state = 5"))
+
+    def all_succeed(self, count, seconds=60):
+        until(lambda: self.succeeded() >= count, seconds, f"{count} jobs succeeded")
+        self.assertEqual(count, self.succeeded())
+        self.assertEqual("0", self.sql("SELECT count(*) FROM jobmill_event WHERE state = 5"), "a job succeeded twice")
+        self.assertEqual(0, chaos.doubled(chaos.runs_of(self.folder / "ledger"), {}))
+        self.assertEqual("0|0", self.sql("SELECT sum(enqueued), sum(running) FROM jobmill_count"))
+
+
+class ManyServers(OnPostgres):
+    def test_what_one_server_is_given_wakes_workers_of_the_other(self):
+        one, two = self.server("one"), self.server("two")
+        self.crew(two.url)
+        until(lambda: one.metric("workers")["totalWorkers"] == 20)
+        for _ in range(20):
+            job = self.put(one, 1)["jobs"][0]["id"]
+            until(lambda: one.job(job)["state"] == "SUCCEEDED", 5)
+        self.put(two, 1, delay="PT1S")
+        until(lambda: one.metric("jobs/scheduled")["count"] == 1)
+        self.all_succeed(21, 10)
+
+    def test_another_server_takes_over_when_the_leader_is_killed(self):
+        servers = [self.server("one"), self.server("two")]
+        leader = self.sql("SELECT client_port FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'")
+        owner = subprocess.run(["ss", "-Htnp", f"sport = :{leader}"], capture_output=True, text=True).stdout
+        victim = next(server for server in servers if f"pid={server.pid}," in owner)
+        other = next(server for server in servers if server is not victim)
+        self.crew(other.url)
+        self.put(other, 5, delay="PT1S")
+        victim.kill()
+        began = time.monotonic()
+        self.all_succeed(5, 10)
+        self.assertLess(time.monotonic() - began, 7, "five seconds to take over, one until the jobs are due, one for the machine")
+
+    def test_a_worker_may_use_the_database_itself_and_hear_of_everything(self):
+        server = self.server("one")
+        worker = self.crew(self.url)
+        until(lambda: server.metric("workers")["totalWorkers"] == 20)
+        self.put(server, 500)
+        self.all_succeed(500, 20)
+        worker.kill(15)
+        self.assertEqual(0, worker.wait(30))
+        until(lambda: server.metric("workers")["totalWorkers"] == 0, 10)
+
+    def test_a_late_completion_of_a_lost_lease_is_refused_and_changes_nothing(self):
+        server = self.server("one")
+        def register():
+            return server.call("POST", "/v1/workers", {"name": "w", "concurrency": 1}).json["worker_id"]
+        def claim(worker):
+            return server.call("POST", f"/v1/workers/{worker}/claim", {"max": 1, "wait_ms": 20000}).json["jobs"]
+        first = register()
+        job = self.put(server, 1)["jobs"][0]["id"]
+        lost = claim(first)[0]
+        self.sql("UPDATE jobmill_worker SET last_beat = last_beat - interval '40 s'")
+        second = register()  # also tells the server to look whether somebody is lost
+        again = claim(second)[0]
+        self.assertEqual((job, 1), (again["id"], again["crashes"]))
+        late = server.call("POST", f"/v1/jobs/{job}/complete", {"lock_token": lost["lock_token"]})
+        self.assertEqual((409, "lease_lost"), (late.status, late.json["code"]))
+        self.assertEqual("PROCESSING", server.job(job)["state"])
+        self.assertEqual(204, server.call("POST", f"/v1/jobs/{job}/complete", {"lock_token": again["lock_token"]}).status)
+        self.assertEqual("SUCCEEDED", server.job(job)["state"])
+
+
+class Faults(OnPostgres):
+    def test_the_database_restarts_in_the_middle_of_twenty_thousand_jobs(self):
+        database = Postgres(fsync=True)
+        self.addCleanup(database.close)
+        self.sql = database.execute
+        self.url = database.url
+        server = self.server("one", "--config", self.file("config.yaml", "storage: {unhealthy_grace: 0s}\n"))
+        self.crew(server.url)
+        self.crew(self.url)
+        self.put(server, 20_000)
+        until(lambda: self.succeeded() > 2000, 30)
+        database.crash()
+        until(lambda: server.get("/health/ready").status == 503, 10)
+        refused = server.call("POST", "/v1/jobs", {"kind": "chaos.work", "args": [0]})
+        self.assertEqual((503, "storage_unavailable"), (refused.status, refused.json["code"]))
+        self.assertIn("Retry-After", refused.headers)
+        self.assertEqual(200, server.get("/health/live").status)
+        database.start()
+        until(lambda: server.get("/health/ready").status == 200, 20)
+        self.all_succeed(20_000, 120)
+
+    def test_connections_are_killed_again_and_again(self):
+        server = self.server("one")
+        self.crew(server.url)
+        self.crew(self.url)
+        self.put(server, 5000)
+        for _ in range(10):
+            self.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                     " WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            before = self.succeeded()
+            until(lambda: self.succeeded() > min(before, 4999) or self.succeeded() == 5000, 60)
+        self.all_succeed(5000, 120)
+
+    def test_a_network_that_holds_everything_back_for_longer_than_a_lease(self):
+        proxy = Proxy(self.database.port)
+        self.addCleanup(proxy.close)
+        near = self.server("near")
+        far = self.server("far", url=self.database.url_of(self.name, port=proxy.port))
+        self.crew(far.url)
+        self.crew(near.url)
+        self.put(near, 2000, ms=20)
+        until(lambda: self.succeeded() > 300, 30)
+        proxy.flowing.clear()
+        time.sleep(31)  # longer than the lease of 30 s: that is what is tested
+        proxy.flowing.set()
+        until(lambda: self.succeeded() >= 2000, 60)
+        self.assertEqual(2000, self.succeeded())
+        self.assertEqual("0", self.sql("SELECT count(*) FROM jobmill_event WHERE state = 5"))
+
+    def test_a_host_whose_clock_is_ninety_seconds_ahead(self):
+        right = self.server("right")
+        wrong = self.server("wrong", env={"LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1", "FAKETIME": "+90s",
+                                          "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+        right.close()  # so that the one with the wrong clock leads
+        self.crew(wrong.url)
+        self.put(wrong, 3, delay="PT3S")
+        self.assertEqual(0, wrong.metric("jobs/scheduled?runInMax=PT1S")["count"], "counted 90 s too early")
+        self.assertEqual(3, wrong.metric("jobs/scheduled?runInMax=PT10S")["count"])
+        time.sleep(1)  # well before they are due: nothing may have started
+        self.assertEqual(0, self.succeeded())
+        self.all_succeed(3, 10)
+        self.assertEqual("0", self.sql("SELECT count(*) FROM jobmill_event e JOIN jobmill_job j USING (id) WHERE e.n = 2"
+                                       " AND e.at < (j.first_event::json ->> 'scheduledAt')::timestamptz"), "early")
+        self.assertEqual(20, wrong.metric("workers")["totalWorkers"], "its worker counts as lost")
+
+    def test_servers_and_workers_are_killed_at_random(self):
+        result = chaos.run(chaos.arguments(["--seconds", "12", "--rate", "150", "--seed", "7"]))
+        self.assertTrue(chaos.good(result), result)
+        self.assertGreater(result["kills"], 5)
+
+
+class Refusals(OnPostgres):
+    def start_with(self, url):
+        return self.run_jobmill("serve", "--data", self.folder / "d", "--http", "127.0.0.1:0", "--store", url, timeout=30)
+
+    def test_a_wrong_password_a_missing_database_and_a_database_that_is_away(self):
+        for url, code, text in ((self.database.url_of(self.name, password="guessed"), 77, USER),
+                                (self.database.url_of("nowhere"), 78, "nowhere"),
+                                (self.database.url_of(self.name, port=1), 75, "127.0.0.1")):
+            refused = self.start_with(url)
+            self.assertEqual(code, refused.returncode, refused.stderr)
+            self.assertIn(text, refused.stderr)
+            self.assertEqual(1, refused.stderr.count("\n"), refused.stderr)
+            self.assertNotIn(PASSWORD, refused.stderr)
+            self.assertNotIn("guessed", refused.stderr)
+
+    def test_a_schema_of_another_version(self):
+        self.server("one").close()
+        self.sql("INSERT INTO jobmill_schema_version VALUES (999, 'of the future')")
+        refused = self.start_with(self.url)
+        self.assertEqual(78, refused.returncode, refused.stderr)
+        self.assertIn("newer jobmill", refused.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
