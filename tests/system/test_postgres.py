@@ -1,6 +1,5 @@
 """Control servers and workers on PostgreSQL: several of them, and what goes wrong."""
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -101,11 +100,11 @@ class ManyServers(OnPostgres):
         self.all_succeed(21, 10)
 
     def test_another_server_takes_over_when_the_leader_is_killed(self):
-        servers = [self.server("one"), self.server("two")]
-        leader = self.sql("SELECT client_port FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'")
-        owner = subprocess.run(["ss", "-Htnp", f"sport = :{leader}"], capture_output=True, text=True).stdout
-        victim = next(server for server in servers if f"pid={server.pid}," in owner)
-        other = next(server for server in servers if server is not victim)
+        names = ("one", "two")
+        servers = {name: self.server(name, url=f"{self.url}?application_name={name}") for name in names}
+        leader = self.sql("SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'")
+        victim = servers.pop(leader)
+        other, = servers.values()
         self.crew(other.url)
         self.put(other, 5, delay="PT1S")
         victim.kill()
