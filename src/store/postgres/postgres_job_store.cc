@@ -27,6 +27,8 @@
 #include "store/postgres/migrations.h"
 #include "store/postgres/producers.h"
 #include "store/postgres/recurring_rows.h"
+#include "store/postgres/tally_book.h"
+#include "store/postgres/tally_rows.h"
 #include "store/postgres/transitions.h"
 #include "store/postgres/watcher.h"
 #include "store/postgres/worker_rows.h"
@@ -136,6 +138,8 @@ class PostgresJobStore final : public JobStoreOwner {
                         settings_due_ = true;
                         announce({.ready_queues = {}, .workers = true, .due = true});
                       }}) {}
+
+  ~PostgresJobStore() override { book_.close(); }  // with the writer that it needs
 
   // The listener may be called from now on; it is set before the first other call.
   Status start() {
@@ -495,8 +499,9 @@ class PostgresJobStore final : public JobStoreOwner {
   bool leads() const override { return watcher_.leads(); }
 
   Result<std::vector<Tally>> tallies() override {
-    const std::lock_guard lock(tally_mutex_);
-    return tallies_.all();
+    TRY_VOID(book_.flush());
+    TRY_VOID(load_lanes());
+    return reader_.run([this](Connection& connection) { return all_tallies(connection, lanes_); });
   }
 
  private:
@@ -1227,8 +1232,10 @@ class PostgresJobStore final : public JobStoreOwner {
   Status forget_the_gone() {
     if (!watcher_.leads()) return {};
     const Duration keep = options_.keep_succeeded + options_.keep_deleted + std::chrono::hours(24);
-    return writer_.run(
-        [&](Connection& connection, Effects&) { return forget_workers(connection, keep); });
+    return writer_.run([&](Connection& connection, Effects&) -> Status {
+      TRY_VOID(fold_tallies(connection));
+      return forget_workers(connection, keep);
+    });
   }
 
   // --- what is counted -------------------------------------------------------------------------
@@ -1237,8 +1244,16 @@ class PostgresJobStore final : public JobStoreOwner {
   void count(const Effects& effects) {
     const std::lock_guard lock(tally_mutex_);
     for (const auto& [id, tally] : effects.tallies) {
-      if (const Lane* lane = lanes_.find(id)) tallies_.of(lane->queue, lane->kind).merge(tally);
+      if (const Lane* lane = lanes_.find(id)) count(lane->queue, lane->kind, tally);
     }
+  }
+
+  // Under tally_mutex_.
+  void count(const std::string& queue, const std::string& kind, Tally tally) {
+    tallies_.of(queue, kind).merge(tally);
+    tally.queue = queue;
+    tally.kind = kind;
+    book_.add(tally);
   }
 
   void count_claimed(const std::vector<ClaimedJob>& claimed) {
@@ -1260,7 +1275,9 @@ class PostgresJobStore final : public JobStoreOwner {
       if (next < lost.size() && lost[next] == i) {
         ++next;
       } else if (!run.empty()) {
-        tallies_.of(run.mapped().queue, run.mapped().kind).run.add(now - run.mapped().started);
+        Tally tally;
+        tally.run.add(now - run.mapped().started);
+        count(run.mapped().queue, run.mapped().kind, std::move(tally));
       }
     }
   }
@@ -1311,13 +1328,19 @@ class PostgresJobStore final : public JobStoreOwner {
     std::string kind;
     TimePoint started{};
   };
-  std::mutex tally_mutex_;  // guards the next two
-  Tallies tallies_;
+  std::mutex tally_mutex_;                            // guards the next two
+  Tallies tallies_;                                   // of this process, to guess by
   std::unordered_map<std::string, Running> running_;  // by job
 
   std::mutex listener_mutex_;
   Listener listener_;
 
+  const std::int64_t tally_row_ = new_token();  // of this process
+  TallyBook book_{[this](const std::vector<Tally>& counted) {
+    return writer_.run([&](Connection& connection, Effects&) {
+      return add_tallies(connection, tally_row_, counted);
+    });
+  }};
   JobWriter writer_;  // these two call back, so they end first
   Watcher watcher_;
 };

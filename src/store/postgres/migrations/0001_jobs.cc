@@ -188,11 +188,12 @@ const Migration kJobsMigration{1, "jobs", R"sql(
     check_at timestamptz NOT NULL);       -- when to look whether that has ended long ago
   CREATE INDEX jobmill_key_check_at ON jobmill_key (check_at);
 
-  -- What each process has counted, for metrics.
+  -- What each process has counted, for metrics; row 0 is what those counted that are gone.
   CREATE TABLE jobmill_tally (
     shard bigint PRIMARY KEY,
     at    timestamptz NOT NULL,
     data  text NOT NULL);                 -- JSON
+  INSERT INTO jobmill_tally VALUES (0, now(), '[]');
 
   -- The database's clock decides what is due and who is alive. `jobmill.now` stands in for it in
   -- tests.
