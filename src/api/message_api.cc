@@ -21,7 +21,7 @@ using broker::Address;
 using broker::SequenceNumber;
 
 constexpr std::size_t kMostMessages = 1000;  // of one request
-constexpr Duration kLongestWait = std::chrono::seconds(60);
+constexpr double kMostSeconds = 60;          // of waiting for a message
 
 Result<Address> address_of(const Call& call, bool dead_letter) {
   TRY(Address address, broker::parse_address(call.parameter("entity")));
@@ -128,6 +128,7 @@ void receive(ApiContext& context, Call call) {
   auto in = body.reader();
   in.integer("max", count, 1, kMostMessages);
   in.number("wait", wait);
+  if (wait > kMostSeconds) in.wrong("wait", "expected 0 to 60");
   in.text("session", session);
   in.text("sub", sub);
   in.close();
@@ -137,8 +138,7 @@ void receive(ApiContext& context, Call call) {
   MessageWish wish{
       .address = *address, .mode = broker::ReceiveMode::ReceiveAndDelete, .count = count};
   if (!session.empty()) wish.session = session;
-  wish.wait = std::min(kLongestWait,
-                       Duration(static_cast<std::int64_t>(std::min(wait.value_or(0), 60.0) * 1e6)));
+  wish.wait = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(wait.value_or(0)));
   receive_messages(context.bus->broker, context.loop, context.clock, wish, call.responder,
                    [call](auto deliveries) {
                      if (!deliveries) return call.responder.send(to_response(deliveries.error()));

@@ -144,7 +144,19 @@ class Filler {
 
 // --- rules -------------------------------------------------------------------------------------
 
+// No database keeps it in a text.
+Status check_nul(std::string_view field, std::string_view text) {
+  if (text.find('\0') == text.npos) return {};
+  return wrong(field, "must not hold the character U+0000");
+}
+
 Status check_plain(const JobSpec& spec) {
+  for (const auto& [field, text] :
+       {std::pair<std::string_view, std::string_view>("kind", spec.kind),
+        {"queue", spec.queue},
+        {"id", spec.id}}) {
+    TRY_VOID(check_nul(field, text));
+  }
   if (spec.kind.empty()) return wrong("kind", "must not be empty");
   if (spec.kind.size() > kMaxKindBytes) return wrong("kind", "longer than 255 bytes");
   if (spec.queue.empty()) return wrong("queue", "must not be empty");
@@ -231,6 +243,8 @@ Result<JobTemplate> JobTemplate::compile(const JobSpec& spec) {
   for (const std::string& label : spec.labels) job.labels_.push_back(indexed(filler.fill(label)));
   job.args_ = IndexedText(spec.count ? split_values(spec.args) : std::vector{spec.args});
 
+  TRY_VOID(check_nul("name", job.name(0)));  // may come from an argument
+  for (const std::string& label : job.labels(0)) TRY_VOID(check_nul("labels", label));
   TRY_VOID(job.check_labels(0));
   TRY_VOID(job.check_labels(job.count_ - 1));  // the longest
   return job;

@@ -120,6 +120,16 @@ TEST_CASE("job template: what cannot work is refused, naming the field") {
   job = spec("[]");
   job.delay = Duration(-1);
   CHECK(message(job).starts_with("delay: "));
+  job = spec("[]");
+  job.kind = std::string("a\0b", 3);
+  CHECK(message(job) == "kind: must not hold the character U+0000");
+  job = spec(R"(["\u0000"])");
+  CHECK(JobTemplate::compile(job));  // an argument is JSON, where it is escaped
+  job.name = "{0}";
+  CHECK(message(job).starts_with("name: "));
+  job.name.clear();
+  job.labels = {"x:{0}"};
+  CHECK(message(job).starts_with("labels: "));
   job.delay = Duration(1);
   job.run_at = TimePoint();
   CHECK(message(job).starts_with("delay: "));
