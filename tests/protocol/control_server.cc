@@ -5,6 +5,8 @@
 
 #include <mutex>
 
+#include "store/postgres/postgres_job_store.h"
+
 namespace jobmill::testing {
 namespace {
 
@@ -24,6 +26,15 @@ std::vector<api::Route> all_routes() {
         api::metrics_routes(), api::container_app_routes(), api::execution_routes()})
     routes.insert(routes.end(), table.begin(), table.end());
   return routes;
+}
+
+std::shared_ptr<jobs::JobStoreOwner> open_jobs(sqlite::SqliteFile& file, const Clock& clock,
+                                               const ControlServerOptions& options) {
+  if (options.postgres.empty())
+    return must(sqlite::open_job_store(file, clock.now(), options.jobs));
+  postgres::JobStoreOptions jobs{options.jobs};
+  jobs.clock = &clock;
+  return must(postgres::open_job_store(must(postgres::Url::parse(options.postgres)), jobs));
 }
 
 // Answers a future. The client of these requests never goes away.
@@ -49,7 +60,7 @@ class Promise final : public http::Responder::Sink {
 
 ControlServer::ControlServer(const Clock& clock, ControlServerOptions options)
     : file_(must(sqlite::SqliteFile::open(options.path))),
-      store_(must(sqlite::open_job_store(*file_, clock.now(), options.jobs))),
+      store_(open_jobs(*file_, clock, options)),
       log_(clock, {.level = LogLevel::Warn}),
       context_(new api::ApiContext{.store = *store_,
                                    .pool = *pool_,
@@ -79,7 +90,8 @@ ControlServer::~ControlServer() {
     waiters_.stop();
     server_.reset();
   });
-  pool_.reset();  // what it posts to the loop still runs
+  pool_.reset();          // what it posts to the loop still runs
+  store_->on_change({});  // a database tells of others' changes at any time
   on_loop([] {});
   thread_.request_stop();
 }

@@ -29,6 +29,7 @@ namespace jobmill::testing {
 
 struct ControlServerOptions {
   std::string path = ":memory:";
+  std::string postgres{};  // URL of an empty schema: jobs are there instead
   std::string address = "127.0.0.1:0";
   sqlite::JobStoreOptions jobs{};
   std::vector<api::User> users{};  // none: everyone may do everything

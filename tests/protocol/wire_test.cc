@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "conformance/job_store.h"
+#include "postgres_rig.h"
 #include "protocol/control_server.h"
 
 namespace jobmill::testing {
@@ -34,6 +35,14 @@ struct Remote {
 TEST_CASE("wire: a remote store keeps the contract of JobStore") {
   jobs::exercise_job_store([] {
     auto remote = std::make_shared<Remote>();
+    return jobs::JobStoreFixture{remote, remote->store, remote->server.store(), remote->clock};
+  });
+}
+
+TEST_CASE("wire: and so does one whose server keeps its jobs in PostgreSQL") {
+  jobs::exercise_job_store([] {
+    auto remote = std::make_shared<Remote>(
+        ControlServerOptions{.postgres = Postgres::shared().fresh_schema()});
     return jobs::JobStoreFixture{remote, remote->store, remote->server.store(), remote->clock};
   });
 }
