@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the client libraries the Service Bus tests drive, and what the example of container jobs
-# needs, into build/clients: each pinned by its lock file, nothing to do when that file has not changed
-# since.
+# Installs the client libraries the Service Bus tests drive, the checker of the HTTP API's document, and
+# what the example of container jobs needs, into build/clients: each pinned by its lock file, nothing to do
+# when that file has not changed since.
 #
 #   setup.sh            everything
 #   setup.sh example    only what examples/servicebus-job needs
@@ -103,6 +103,7 @@ case ${1:-all} in
     python_client 7.14.3
     javascript_client
     go_programs
+    python_environment schemathesis ../system/requirements.txt
     example
     ;;
   example) example ;;

@@ -9,6 +9,7 @@
 #include "conformance/job_store.h"
 #include "postgres_rig.h"
 #include "store/postgres/migrations.h"
+#include "store/postgres/tally_rows.h"
 #include "store/postgres/test_connection.h"
 
 namespace jobmill::postgres {
@@ -45,6 +46,44 @@ jobs::JobStoreFixture fixture() {
 }
 
 TEST_CASE("a job store in PostgreSQL keeps its contract") { jobs::exercise_job_store(fixture); }
+
+jobs::Tally tally_of(jobs::JobStoreOwner& store) {
+  const auto tallies = store.tallies();
+  REQUIRE(tallies);
+  return tallies->empty() ? jobs::Tally{} : tallies->front();
+}
+
+void enqueue(Opened& opened, int count) {
+  jobs::JobSpec spec;
+  spec.kind = "k";
+  spec.count = count;
+  REQUIRE(opened.store->insert(std::span(&spec, 1), opened.clock.now()));
+}
+
+TEST_CASE(
+    "a job store in PostgreSQL tells what all processes have counted, those that are gone too") {
+  const std::string url = fresh_store();
+  auto first = open(url);
+  auto second = open(url);
+  enqueue(*first, 2);
+  CHECK(tally_of(*first->store).enqueued == 2);
+  CHECK(tally_of(*second->store).enqueued == 2);
+  enqueue(*second, 3);
+  CHECK(tally_of(*second->store).enqueued == 5);
+  enqueue(*first, 1);
+  first.reset();  // writes at its end what it counted
+  CHECK(tally_of(*second->store).enqueued == 6);
+
+  Connection connection = connect(url);
+  constexpr Statement kAge{"age_tallies", "UPDATE jobmill_tally SET at = at - interval '2 hours'"};
+  constexpr Statement kRows{"tally_rows", "SELECT count(*) FROM jobmill_tally"};
+  REQUIRE(connection.run(kAge));
+  REQUIRE(fold_tallies(connection));
+  CHECK(connection.run(kRows)->int8(0, 0) == 1);
+  CHECK(tally_of(*second->store).enqueued == 6);
+  enqueue(*second, 1);  // begins a row anew
+  CHECK(tally_of(*second->store).enqueued == 7);
+}
 
 }  // namespace
 }  // namespace jobmill::postgres
