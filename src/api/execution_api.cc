@@ -6,8 +6,8 @@
 #include "api/arm_resources.h"
 #include "api/execution_query.h"
 #include "api/image_api.h"
-#include "api/vault_api.h"
 #include "api/json.h"
+#include "api/vault_api.h"
 #include "base/json_writer.h"
 
 // What Azure Resource Manager has no paths for: logs of executions, why there are executions or

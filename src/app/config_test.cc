@@ -45,8 +45,8 @@ TEST_CASE("config: policies of retries, and how long keys of requests live") {
   CHECK(options->retry[0].kind == "mail.send");
   CHECK(options->retry[1].factor == 2);
   CHECK(options->idempotency_ttl == std::chrono::minutes(90));
-  for (const char* bad : {"retry:\n  bases: 2\n", "idempotency:\n  tll: 1h\n",
-                          "idempotency:\n  ttl: soon\n"}) {
+  for (const char* bad :
+       {"retry:\n  bases: 2\n", "idempotency:\n  tll: 1h\n", "idempotency:\n  ttl: soon\n"}) {
     CAPTURE(bad);
     const auto refused = options_of(bad);
     REQUIRE_FALSE(refused);

@@ -98,8 +98,8 @@ std::string store_path(const ServerOptions& options, const std::string& folder) 
   return path.empty() ? folder + "/jobmill.db" : path;
 }
 
-sqlite::JobStoreOptions store_options(const ServerOptions& options) {
-  sqlite::JobStoreOptions store;
+store::JobStoreOptions store_options(const ServerOptions& options) {
+  store::JobStoreOptions store;
   store.keep_succeeded = options.keep_succeeded;
   store.keep_deleted = options.keep_deleted;
   store.retry = app::retry_rules(options.retry, options.retries);

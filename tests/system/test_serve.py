@@ -42,8 +42,8 @@ class Start(SystemTest):
         named = self.run_jobmill("serve", "--data", self.folder / "data", "--http", "127.example.org:0")
         self.assertEqual(78, named.returncode, "a name that only begins like loopback is not loopback")
 
-    def test_postgres_and_kubernetes_are_refused_until_they_exist(self):
-        for flags in (["--store", "postgres://u@h/d"], ["--target", "kubernetes"]):
+    def test_kubernetes_is_refused_until_it_exists(self):
+        for flags in (["--target", "kubernetes"],):
             self.assertEqual(78, self.run_jobmill("serve", "--data", self.folder / "d", *flags).returncode)
 
     def test_flags_of_later_listeners_are_accepted(self):

@@ -9,7 +9,7 @@
 #include <fmt/core.h>
 
 #include "base/id.h"
-#include "store/sqlite/job_events.h"
+#include "store/job_events.h"
 
 namespace jobmill::postgres {
 namespace {
@@ -489,7 +489,7 @@ class Moves {
     const int succeeded = row.state == JobState::Deleted ? row.version - 1 : row.version;
     run_event(row, succeeded - 1, *row.started);
     event(row.id, succeeded, JobState::Succeeded, *row.ended,
-          sqlite::succeeded_event(row.waited, *row.ended - *row.started));
+          store::succeeded_event(row.waited, *row.ended - *row.started));
   }
 
   void enter_done(const Move& move, int version) {
@@ -1096,7 +1096,7 @@ Result<std::vector<jobs::JobEvent>> history(Connection& connection, std::string_
     if (succeeded.empty() || succeeded.int4(0, 0) != before) return;
     const TimePoint started = succeeded.timestamp(0, 1), ended = succeeded.timestamp(0, 2);
     events.push_back({JobState::Succeeded, ended,
-                      sqlite::succeeded_event(Duration(succeeded.int8(0, 3)), ended - started)});
+                      store::succeeded_event(Duration(succeeded.int8(0, 3)), ended - started)});
   };
   int last = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -1108,7 +1108,7 @@ Result<std::vector<jobs::JobEvent>> history(Connection& connection, std::string_
   }
   add_success(last + 1);
   const Rows& beat = answers[2];
-  sqlite::add_heartbeats(events, beat.empty() ? std::nullopt : std::optional(beat.timestamp(0, 0)));
+  store::add_heartbeats(events, beat.empty() ? std::nullopt : std::optional(beat.timestamp(0, 0)));
   return events;
 }
 

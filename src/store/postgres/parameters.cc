@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "store/postgres/binary.h"
-#include "store/sqlite/uuid.h"
+#include "store/uuid.h"
 
 namespace jobmill::postgres {
 namespace {
@@ -42,7 +42,7 @@ constexpr std::uint32_t array_of(Type element) {
 
 void append_uuid(std::string& out, std::string_view text) {
   assert(text.size() == 36);
-  const sqlite::UuidBytes bytes = sqlite::uuid_bytes(text);
+  const store::UuidBytes bytes = store::uuid_bytes(text);
   out.append(bytes.data(), bytes.size());
 }
 

@@ -19,6 +19,7 @@
 #include "jobs/job_template.h"
 #include "jobs/payload.h"
 #include "jobs/request_key.h"
+#include "store/job_events.h"
 #include "store/postgres/job_reader.h"
 #include "store/postgres/job_records.h"
 #include "store/postgres/job_tables.h"
@@ -32,7 +33,6 @@
 #include "store/postgres/transitions.h"
 #include "store/postgres/watcher.h"
 #include "store/postgres/worker_rows.h"
-#include "store/sqlite/job_events.h"
 
 namespace jobmill::postgres {
 namespace {
@@ -677,7 +677,7 @@ class PostgresJobStore final : public JobStoreOwner {
     job.max_attempts = max_attempts_of(options_.retry, spec);
     if (const auto due = due_of(spec, at); due && *due > *at) {
       job.run_at = due;
-      inserting.events.push_back(sqlite::scheduled_event(*due, ""));
+      inserting.events.push_back(store::scheduled_event(*due, ""));
       job.event = inserting.events.back();
     }
     inserting.result.total += order.texts.count();

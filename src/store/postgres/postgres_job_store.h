@@ -6,12 +6,12 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "jobs/job_store.h"
+#include "store/job_store_options.h"
 #include "store/postgres/url.h"
-#include "store/sqlite/sqlite_job_store.h"
 
 namespace jobmill::postgres {
 
-struct JobStoreOptions : sqlite::JobStoreOptions {
+struct JobStoreOptions : store::JobStoreOptions {
   // Whether this process may be the one that does the chores: a control server, not a worker.
   bool leads = true;
   ConnectOptions connect{};

@@ -7,9 +7,9 @@
 #include "base/duration.h"
 #include "base/id.h"
 #include "jobs/job_template.h"
+#include "store/job_events.h"
 #include "store/postgres/transitions.h"
-#include "store/sqlite/job_events.h"
-#include "store/sqlite/spec_json.h"
+#include "store/spec_json.h"
 
 #define RECURRING                                                                     \
   "spec, version, created_at, next_run, next_job, last_run, skipped, first_skipped, " \
@@ -72,7 +72,7 @@ Result<bool> RecurringRows::put(const RecurringSpec& spec) {
   TRY(auto found, lock(spec.id));
   Row row = found ? *std::move(found) : Row{};
   const bool created = row.spec.empty();
-  std::string text = sqlite::to_json(spec);
+  std::string text = store::to_json(spec);
   if (row.spec == text) return false;
 
   if (created) {
@@ -101,7 +101,7 @@ Result<std::string> RecurringRows::trigger(std::string_view id) {
   TRY(auto row, lock(id));
   if (!row) return unknown(id);
   const std::string reason = "recurring job '" + std::string(id) + "' triggered by hand";
-  TRY(std::string job, insert(*row, std::nullopt, sqlite::reason_event(reason)));
+  TRY(std::string job, insert(*row, std::nullopt, store::reason_event(reason)));
   row->job.runs += 1;
   TRY_VOID(save(*row));
   return job;
@@ -140,13 +140,13 @@ Status RecurringRows::carry_out(Row& row, const jobs::RecurringPlan& plan,
     if (plan.run_ahead) {
       go.steps.push_back({JobState::Enqueued, "{}"});
     } else {
-      go.steps.push_back({JobState::Deleted, sqlite::reason_event(plan.reason)});
+      go.steps.push_back({JobState::Deleted, store::reason_event(plan.reason)});
     }
     TRY_VOID(move(std::move(go)));
   }
   for (const TimePoint run : plan.catch_up) {
     const std::string reason = "missed run of " + format_instant(run);
-    TRY([[maybe_unused]] const auto made, insert(row, std::nullopt, sqlite::reason_event(reason)));
+    TRY([[maybe_unused]] const auto made, insert(row, std::nullopt, store::reason_event(reason)));
   }
   row.job.runs += plan.started();
   row.job.missed_runs += plan.missed;
@@ -166,7 +166,7 @@ Status RecurringRows::make_ahead(Row& row, std::optional<TimePoint> at) {
   row.next_job.clear();
   in_.effects.due = true;
   if (!at) return {};
-  TRY(row.next_job, insert(row, at, sqlite::scheduled_event(*at, by_recurring(row.job.spec))));
+  TRY(row.next_job, insert(row, at, store::scheduled_event(*at, by_recurring(row.job.spec))));
   return {};
 }
 
@@ -226,7 +226,7 @@ Result<std::optional<RecurringRows::Row>> RecurringRows::lock(std::string_view i
 Result<RecurringRows::Row> RecurringRows::row_of(const Rows& rows, std::size_t i) {
   Row row;
   row.spec = rows.text(i, 0);
-  TRY(row.job.spec, sqlite::recurring_spec(row.spec));
+  TRY(row.job.spec, store::recurring_spec(row.spec));
   row.job.version = rows.int4(i, 1);
   row.job.created_at = rows.timestamp(i, 2);
   row.job.next_run = rows.maybe_timestamp(i, 3);

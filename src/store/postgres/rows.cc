@@ -8,7 +8,7 @@
 #include <charconv>
 
 #include "store/postgres/binary.h"
-#include "store/sqlite/uuid.h"
+#include "store/uuid.h"
 
 namespace jobmill::postgres {
 
@@ -77,7 +77,7 @@ std::string_view Rows::bytea(std::size_t row, int column) const { return value(r
 
 std::string Rows::uuid(std::size_t row, int column) const {
   const std::string_view bytes = value(row, column);
-  return bytes.empty() ? std::string() : sqlite::uuid_text(bytes);
+  return bytes.empty() ? std::string() : store::uuid_text(bytes);
 }
 
 TimePoint Rows::timestamp(std::size_t row, int column) const {

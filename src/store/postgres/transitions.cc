@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "store/sqlite/job_events.h"
+#include "store/job_events.h"
 
 namespace jobmill::postgres {
 namespace {
@@ -19,11 +19,11 @@ Move to(JobRow row, JobState state, std::string event) {
 
 void run_again(Move& move, Duration delay, std::string_view reason, TimePoint now) {
   if (delay <= Duration::zero()) {
-    move.steps.push_back({JobState::Enqueued, sqlite::reason_event(reason)});
+    move.steps.push_back({JobState::Enqueued, store::reason_event(reason)});
     return;
   }
   move.run_at = now + delay;
-  move.steps.push_back({JobState::Scheduled, sqlite::scheduled_event(*move.run_at, reason)});
+  move.steps.push_back({JobState::Scheduled, store::scheduled_event(*move.run_at, reason)});
 }
 
 }  // namespace
@@ -37,19 +37,19 @@ Move succeed(JobRow row, std::string result, TimePoint now) {
 
 Move requeue(JobRow row) {
   row.attempt = row.failures = row.crashes = 0;
-  return to(std::move(row), JobState::Enqueued, sqlite::reason_event("requeued"));
+  return to(std::move(row), JobState::Enqueued, store::reason_event("requeued"));
 }
 
 Move remove(JobRow row, std::string_view reason) {
   return to(std::move(row), JobState::Deleted,
-            sqlite::reason_event(reason.empty() ? "deleted by request" : reason));
+            store::reason_event(reason.empty() ? "deleted by request" : reason));
 }
 
 Move release(JobRow row, std::string_view reason) {
   row.attempt = row.failures;
   const std::string text =
       reason.empty() ? std::string("released") : "released: " + std::string(reason);
-  return to(std::move(row), JobState::Enqueued, sqlite::reason_event(text));
+  return to(std::move(row), JobState::Enqueued, store::reason_event(text));
 }
 
 Move snooze(JobRow row, Duration after, TimePoint now) {
@@ -70,7 +70,7 @@ Move fail_attempt(JobRow row, const jobs::Failure& failure, const RetryContext& 
       failure.retry == jobs::RetryRule::After ? std::optional(failure.after) : std::nullopt;
   const jobs::RetryDecision retry = jobs::decide_retry(
       *choice.policy, {row.failures, choice.max_retries}, never, after, context.unit);
-  std::string event = sqlite::failed_event(failure, row.attempt, row.max_attempts, never);
+  std::string event = store::failed_event(failure, row.attempt, row.max_attempts, never);
   Move move = to(std::move(row), JobState::Failed, std::move(event));
   if (retry.delay) run_again(move, *retry.delay, retry.reason, now);
   return move;
@@ -81,12 +81,12 @@ Move crash(JobRow row, const jobs::Crash& how, const RetryContext& context, Time
   row.attempt = row.failures;
   const auto delay = jobs::crash_delay(context.rules.policy, row.crashes, row.max_crashes);
   if (!delay) {
-    std::string event = sqlite::crash_limit_event(how, row.crashes);
+    std::string event = store::crash_limit_event(how, row.crashes);
     Move move = to(std::move(row), JobState::Failed, std::move(event));
     move.crashed = true;
     return move;
   }
-  const std::string reason = sqlite::crash_reason(how, row.crashes, row.max_crashes);
+  const std::string reason = store::crash_reason(how, row.crashes, row.max_crashes);
   Move move{.row = std::move(row), .steps = {}, .crashed = true};
   run_again(move, *delay, reason, now);
   return move;

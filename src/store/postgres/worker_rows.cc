@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "store/sqlite/spec_json.h"
+#include "store/spec_json.h"
 
 namespace jobmill::postgres {
 namespace {
@@ -58,14 +58,14 @@ Result<TimePoint> ago(Connection& connection, Duration time) {
 Result<std::int32_t> add_worker(Connection& connection, std::string_view id,
                                 const jobs::WorkerSpec& spec) {
   TRY(const Rows rows,
-      connection.run(kAdd, Parameters().uuid(id).text(spec.name).text(sqlite::to_json(spec))));
+      connection.run(kAdd, Parameters().uuid(id).text(spec.name).text(store::to_json(spec))));
   return rows.int4(0, 0);
 }
 
 Result<std::optional<WorkerInfo>> worker_info(Connection& connection, std::string_view id) {
   TRY(const Rows rows, connection.run(kInfo, Parameters().uuid(id)));
   if (rows.empty()) return std::optional<WorkerInfo>();
-  TRY(auto spec, sqlite::worker_spec(rows.text(0, 1)));
+  TRY(auto spec, store::worker_spec(rows.text(0, 1)));
   return std::optional(WorkerInfo{rows.int4(0, 0), std::move(spec)});
 }
 
@@ -126,7 +126,7 @@ Result<std::vector<jobs::Worker>> live_workers(Connection& connection, Duration 
   for (std::size_t i = 0; i < rows.size(); ++i) {
     jobs::Worker worker;
     worker.id = rows.uuid(i, 0);
-    TRY(worker.spec, sqlite::worker_spec(rows.text(i, 1)));
+    TRY(worker.spec, store::worker_spec(rows.text(i, 1)));
     worker.state = static_cast<jobs::WorkerState>(rows.int4(i, 2));
     worker.first_beat = rows.timestamp(i, 3);
     worker.last_beat = rows.timestamp(i, 4);

@@ -7,10 +7,13 @@
 #include "base/base64.h"
 #include "base/json_writer.h"
 #include "base/seal.h"
-#include "store/sqlite/json_fields.h"
+#include "store/json_fields.h"
 
 namespace jobmill::sqlite {
+
 namespace {
+
+using namespace store;
 
 using broker::AuthorizationRule;
 using broker::QueueDescription;

@@ -8,9 +8,11 @@
 
 #include "base/json_writer.h"
 #include "base/seal.h"
-#include "store/sqlite/json_fields.h"
+#include "store/json_fields.h"
 
 namespace jobmill::sqlite {
+
+using namespace store;
 
 using namespace executions;
 

@@ -9,8 +9,8 @@
 
 #include <fmt/core.h>
 
+#include "store/job_events.h"
 #include "store/sqlite/batch.h"
-#include "store/sqlite/job_events.h"
 #include "store/sqlite/lock_token.h"
 
 // The columns that row_of and job_of read, in their order.
@@ -27,7 +27,10 @@
   "AND g.attempt = j.attempt "
 
 namespace jobmill::sqlite {
+
 namespace {
+
+using namespace store;
 
 using jobs::Job;
 using jobs::JobState;

@@ -16,14 +16,14 @@
 #include "jobs/job_store.h"
 #include "store/sqlite/job_memory.h"
 #include "store/sqlite/sqlite.h"
-#include "store/sqlite/uuid.h"
+#include "store/uuid.h"
 
 namespace jobmill::sqlite {
 
 // What the engine decides by and changes of a job; the rest of its row never changes.
 struct JobRow {
   std::int64_t seq = 0;
-  UuidBytes id{};
+  store::UuidBytes id{};
   std::int64_t lane = 0;
   jobs::JobState state = jobs::JobState::Enqueued;
   int version = 0;
@@ -41,7 +41,7 @@ struct JobRow {
   std::optional<int> retries;
   std::string extra;  // the text of jobs::Extra
 
-  std::string id_text() const { return uuid_text({id.data(), id.size()}); }
+  std::string id_text() const { return store::uuid_text({id.data(), id.size()}); }
 };
 
 // A job about to be written.

@@ -7,15 +7,18 @@
 #include "base/duration.h"
 #include "base/id.h"
 #include "jobs/job_template.h"
-#include "store/sqlite/job_events.h"
-#include "store/sqlite/spec_json.h"
+#include "store/job_events.h"
+#include "store/spec_json.h"
 
 #define RECURRING                                                                     \
   "spec, version, created_at, next_run, next_seq, last_run, skipped, first_skipped, " \
   "last_skipped, skip_reason, runs, missed"
 
 namespace jobmill::sqlite {
+
 namespace {
+
+using namespace store;
 
 using jobs::JobState;
 using jobs::RecurringJob;

@@ -9,9 +9,11 @@
 #include "base/seal.h"
 #include "base/text.h"
 #include "executions/job_fields.h"
-#include "store/sqlite/json_fields.h"
+#include "store/json_fields.h"
 
 namespace jobmill::sqlite {
+
+using namespace store;
 
 using executions::Resource;
 

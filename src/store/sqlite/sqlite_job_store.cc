@@ -13,7 +13,7 @@
 #include "jobs/job_template.h"
 #include "jobs/payload.h"
 #include "jobs/request_key.h"
-#include "store/sqlite/job_events.h"
+#include "store/job_events.h"
 #include "store/sqlite/job_memory.h"
 #include "store/sqlite/job_records.h"
 #include "store/sqlite/job_tables.h"
@@ -22,7 +22,10 @@
 #include "store/sqlite/worker_table.h"
 
 namespace jobmill::sqlite {
+
 namespace {
+
+using namespace store;
 
 using namespace jobs;
 

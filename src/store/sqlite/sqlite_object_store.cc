@@ -5,10 +5,13 @@
 
 #include "base/document.h"
 #include "base/seal.h"
-#include "store/sqlite/json_fields.h"
+#include "store/json_fields.h"
 
 namespace jobmill::sqlite {
+
 namespace {
+
+using namespace store;
 
 constexpr char kPut[] = R"sql(
   INSERT OR REPLACE INTO object (kind, ns, name, source, generation, created, document)

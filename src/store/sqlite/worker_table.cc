@@ -4,10 +4,13 @@
 #include <utility>
 #include <vector>
 
-#include "store/sqlite/spec_json.h"
+#include "store/spec_json.h"
 
 namespace jobmill::sqlite {
+
 namespace {
+
+using namespace store;
 
 constexpr char kAll[] = "SELECT id, uuid, spec, state, drain_until, first_beat FROM worker";
 constexpr char kInsert[] =

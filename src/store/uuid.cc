@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "store/sqlite/uuid.h"
+#include "store/uuid.h"
 
 #include <cassert>
 
-namespace jobmill::sqlite {
+namespace jobmill::store {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
@@ -36,4 +36,4 @@ std::string uuid_text(std::string_view bytes) {
   return text;
 }
 
-}  // namespace jobmill::sqlite
+}  // namespace jobmill::store

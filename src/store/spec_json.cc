@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "store/sqlite/spec_json.h"
+#include "store/spec_json.h"
 
 #include "base/document.h"
 #include "base/json_writer.h"
 #include "jobs/spec_json.h"
-#include "store/sqlite/json_fields.h"
+#include "store/json_fields.h"
 
-namespace jobmill::sqlite {
+namespace jobmill::store {
 namespace {
 
 // Earlier a text that held the JSON was kept.
@@ -99,4 +99,4 @@ Result<jobs::RecurringSpec> recurring_spec(std::string_view json) {
   return spec;
 }
 
-}  // namespace jobmill::sqlite
+}  // namespace jobmill::store

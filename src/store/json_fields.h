@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/document.h"
 
-namespace jobmill::sqlite {
+namespace jobmill::store {
 
 // A document that our tables keep. Places in our own JSON mean nothing to the user: they are 0.
 inline void forget_places(Node& node) {
@@ -70,4 +70,4 @@ inline void read(const Node& node, std::string_view key, TimePoint& out) {
   out = TimePoint(since_epoch);
 }
 
-}  // namespace jobmill::sqlite
+}  // namespace jobmill::store

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "jobs/job_store.h"
 
-namespace jobmill::sqlite {
+namespace jobmill::store {
 
 // The fields of history events, as JSON objects. Their names are JobRunr's.
 
@@ -28,4 +28,4 @@ std::string crash_reason(const jobs::Crash& crash, int crashes, int max_crashes)
 // its worker.
 void add_heartbeats(std::vector<jobs::JobEvent>& events, std::optional<TimePoint> last_beat);
 
-}  // namespace jobmill::sqlite
+}  // namespace jobmill::store

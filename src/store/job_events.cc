@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "store/sqlite/job_events.h"
+#include "store/job_events.h"
 
 #include <algorithm>
 
@@ -8,7 +8,7 @@
 #include "base/duration.h"
 #include "base/json_writer.h"
 
-namespace jobmill::sqlite {
+namespace jobmill::store {
 namespace {
 
 constexpr std::size_t kMaxTextBytes = 64u << 10;
@@ -122,4 +122,4 @@ void add_heartbeats(std::vector<jobs::JobEvent>& events, std::optional<TimePoint
   }
 }
 
-}  // namespace jobmill::sqlite
+}  // namespace jobmill::store

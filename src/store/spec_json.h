@@ -8,7 +8,7 @@
 #include "jobs/job_store.h"
 #include "jobs/recurring.h"
 
-namespace jobmill::sqlite {
+namespace jobmill::store {
 
 // Specs as the tables keep them: JSON objects, in which a member that is missing has its default,
 // so that a later version may add some.
@@ -18,4 +18,4 @@ Result<jobs::WorkerSpec> worker_spec(std::string_view json);
 std::string to_json(const jobs::RecurringSpec& spec);
 Result<jobs::RecurringSpec> recurring_spec(std::string_view json);
 
-}  // namespace jobmill::sqlite
+}  // namespace jobmill::store
