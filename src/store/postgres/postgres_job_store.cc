@@ -1269,17 +1269,17 @@ class PostgresJobStore final : public JobStoreOwner {
   void count_completed(const std::vector<Completion>& completions,
                        const std::vector<std::size_t>& lost) {
     const TimePoint now = storage_estimate();
+    Tallies told;
     const std::lock_guard lock(tally_mutex_);
     for (std::size_t i = 0, next = 0; i < completions.size(); ++i) {
       const auto run = running_.extract(completions[i].job_id);
       if (next < lost.size() && lost[next] == i) {
         ++next;
       } else if (!run.empty()) {
-        Tally tally;
-        tally.run.add(now - run.mapped().started);
-        count(run.mapped().queue, run.mapped().kind, std::move(tally));
+        told.of(run.mapped().queue, run.mapped().kind).run.add(now - run.mapped().started);
       }
     }
+    for (const Tally& tally : told.all()) count(tally.queue, tally.kind, tally);
   }
 
   Duration expected(const Job& job, TimePoint now) {
