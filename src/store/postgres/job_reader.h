@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <mutex>
 #include <optional>
 
@@ -29,8 +30,15 @@ class JobReader {
   Status ready() {
     if (!connection_ || !connection_->is_open()) {
       connection_.reset();
-      TRY(Connection connection, Connection::open(url_, options_));
-      connection_.emplace(std::move(connection));
+      // Whoever waited for this while another one tried need not try again at once.
+      if (std::chrono::steady_clock::now() < next_try_) return *away_;
+      auto connection = Connection::open(url_, options_);
+      if (!connection) {
+        away_ = connection.error();
+        next_try_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+        return *away_;
+      }
+      connection_.emplace(*std::move(connection));
     }
     if (clock_ == nullptr) return {};
     static constexpr Statement kSetClock{"read_clock",
@@ -43,8 +51,10 @@ class JobReader {
   const Url url_;
   const ConnectOptions options_;
   const Clock* const clock_;
-  std::mutex mutex_;  // guards the connection
+  std::mutex mutex_;  // guards all of the following
   std::optional<Connection> connection_;
+  std::optional<Fault> away_;
+  std::chrono::steady_clock::time_point next_try_{};
 };
 
 }  // namespace jobmill::postgres

@@ -50,7 +50,7 @@ constexpr Statement kInsertJobs{"insert_jobs",
 constexpr Statement kInsertReady{"insert_ready",
                                  R"sql(
   INSERT INTO jobmill_hot (id, lane, place, since, version, attempt, failures, crashes, state)
-  SELECT u.id, u.lane, (SELECT jobmill_first_place()) + u.n, (SELECT jobmill_now()),
+  SELECT u.id, u.lane, (SELECT jobmill_first_place()) + $3 + u.n, (SELECT jobmill_now()),
          1, 0, 0, 0, 2
   FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY u(id, lane, n))sql"};
 
@@ -610,6 +610,11 @@ constexpr Statement kGet{
     "get", "SELECT " STATE_COLUMNS " FROM (" HOT_STATE " WHERE id = $1 UNION ALL " DUE_STATE
            " WHERE id = $1 UNION ALL " DONE_STATE " WHERE id = $1) x" WITH_JOB};
 
+constexpr Statement kGetMany{"get_many", "SELECT " STATE_COLUMNS " FROM (" HOT_STATE
+                                         " WHERE id = ANY($1) UNION ALL " DUE_STATE
+                                         " WHERE id = ANY($1) UNION ALL " DONE_STATE
+                                         " WHERE id = ANY($1)) x" WITH_JOB};
+
 constexpr Statement kPageAll{
     "page_all", "SELECT " STATE_COLUMNS
                 " FROM (SELECT id, created_at FROM jobmill_job"
@@ -811,7 +816,7 @@ void Counts::write(Pipeline& pipeline, std::int64_t shard) const {
 // --- in bulk -------------------------------------------------------------------------------------
 
 void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
-                 Effects& effects) {
+                 Effects& effects, std::int64_t before) {
   const std::size_t n = jobs.size();
   UuidArray id(n), ready(n), due;
   Int4Array lane(n), v(n), retries(n), max_attempts(n), max_crashes(n), first_state(n);
@@ -868,7 +873,8 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
                                 .array(std::move(extra))
                                 .array(std::move(args)));
   if (ready.size() > 0) {
-    pipeline.add(kInsertReady, Parameters().array(std::move(ready)).array(std::move(ready_lane)));
+    pipeline.add(kInsertReady,
+                 Parameters().array(std::move(ready)).array(std::move(ready_lane)).int8(before));
   }
   if (due.size() > 0) {
     pipeline.add(
@@ -1081,6 +1087,14 @@ Result<std::int64_t> purge(Connection& connection, TimePoint before, int page, s
 Result<std::optional<Job>> get(Connection& connection, const Lanes& lanes, std::string_view id) {
   TRY(const Rows rows, connection.run(kGet, Parameters().uuid(id)));
   return rows.empty() ? std::nullopt : std::optional(job_of(rows, 0, lanes));
+}
+
+Result<std::vector<Job>> get(Connection& connection, const Lanes& lanes,
+                             std::span<const std::string> ids) {
+  TRY(const Rows rows, connection.run(kGetMany, Parameters().array(array_of(ids))));
+  std::vector<Job> jobs;
+  for (std::size_t i = 0; i < rows.size(); ++i) jobs.push_back(job_of(rows, i, lanes));
+  return jobs;
 }
 
 Result<std::vector<jobs::JobEvent>> history(Connection& connection, std::string_view id) {

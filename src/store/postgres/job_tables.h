@@ -101,8 +101,9 @@ class Counts {
 
 // --- in bulk -------------------------------------------------------------------------------------
 
+// `before`: how many the same transaction has inserted by earlier calls.
 void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
-                 Effects& effects);
+                 Effects& effects, std::int64_t before = 0);
 
 struct Completion {
   std::string job_id;
@@ -163,6 +164,8 @@ Result<std::int64_t> purge(Connection& connection, TimePoint before, int page, s
 
 Result<std::optional<jobs::Job>> get(Connection& connection, const Lanes& lanes,
                                      std::string_view id);
+Result<std::vector<jobs::Job>> get(Connection& connection, const Lanes& lanes,
+                                   std::span<const std::string> ids);  // those that exist
 Result<std::vector<jobs::JobEvent>> history(Connection& connection, std::string_view id);
 Result<jobs::JobPage> list(Connection& connection, const Lanes& lanes, const jobs::JobQuery& query);
 Result<std::vector<jobs::QueueStats>> queue_stats(Connection& connection, Lanes& lanes);

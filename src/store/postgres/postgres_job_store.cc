@@ -110,11 +110,17 @@ Result<std::vector<Order>> check(std::span<const JobSpec> specs) {
 bool timed(const Order& order) { return order.spec->delay || order.spec->run_at; }
 bool named(const Order& order) { return !order.spec->id.empty(); }
 
+// Rows of one statement. More go out in parts of one transaction, so that a million jobs take no
+// more memory than these.
+constexpr std::size_t kStatementRows = 5000;
+
 // What a call of insert writes, and its answer.
 struct Inserting {
   std::vector<NewJob> jobs;
   std::deque<std::string> events;  // what the jobs' views look at
   InsertResult result;
+  std::int64_t written = 0;
+  std::function<Status(Inserting&)> write{};  // a full part; without it there is only one
 };
 
 class PostgresJobStore final : public JobStoreOwner {
@@ -160,14 +166,17 @@ class PostgresJobStore final : public JobStoreOwner {
                               std::string_view key) override {
     TRY(const auto orders, check(specs));
     if (!key.empty()) return insert_with_key(orders, specs, now, key);
-    if (std::ranges::any_of(orders, named)) return insert_named(orders, now);
+    std::int64_t total = 0;
+    for (const Order& order : orders) total += order.texts.count();
+    const bool large = total > static_cast<std::int64_t>(kStatementRows);
+    if (large || std::ranges::any_of(orders, named)) return insert_alone(orders, now);
     std::optional<TimePoint> at;
     if (std::ranges::any_of(orders, timed)) {
       TRY(at, reader_.run([](Connection& connection) { return storage_now(connection); }));
     }
     TRY_VOID(make_lanes(orders));
     Inserting inserting;
-    for (const Order& order : orders) add(inserting, order, at, now);
+    for (const Order& order : orders) TRY_VOID(add(inserting, order, at, now));
     TRY_VOID(writer_.insert(inserting.jobs));
     return std::move(inserting.result);
   }
@@ -669,7 +678,7 @@ class PostgresJobStore final : public JobStoreOwner {
   // --- inserting -------------------------------------------------------------------------------
 
   // `at`: the database's time, needed when a spec has one. The lanes must be there.
-  void add(Inserting& inserting, const Order& order, std::optional<TimePoint> at, TimePoint now) {
+  Status add(Inserting& inserting, const Order& order, std::optional<TimePoint> at, TimePoint now) {
     const JobSpec& spec = *order.spec;
     NewJob job;
     job.spec = &spec;
@@ -690,7 +699,11 @@ class PostgresJobStore final : public JobStoreOwner {
       const JobState state = job.run_at ? JobState::Scheduled : JobState::Enqueued;
       if (i < kShownIds) inserting.result.jobs.push_back({job.id, state, true});
       inserting.jobs.push_back(job);
+      if (inserting.write && inserting.jobs.size() == kStatementRows) {
+        TRY_VOID(inserting.write(inserting));
+      }
     }
+    return {};
   }
 
   std::optional<TimePoint> due_of(const JobSpec& spec, std::optional<TimePoint> at) const {
@@ -701,30 +714,32 @@ class PostgresJobStore final : public JobStoreOwner {
   // An id that exists names that job. Its payload must be the same: else the producer would believe
   // that something is done that never will be. Another transaction may be making the same one: then
   // the database tells, and we look again.
-  Result<InsertResult> insert_named(const std::vector<Order>& orders, TimePoint now) {
+  Result<InsertResult> insert_alone(const std::vector<Order>& orders, TimePoint now) {
     constexpr int kTries = 3;
     TRY_VOID(make_lanes(orders));
     for (int i = 1;; ++i) {
       Inserting inserting;
       const Status status = writer_.run([&](Connection& connection, Effects& effects) {
-        return insert_named(connection, orders, now, inserting, effects);
+        return insert_alone(connection, orders, now, inserting, effects);
       });
       if (status) {
         return std::move(inserting.result);
       }
-      const bool raced = status.error().code == Code::AlreadyExists && !inserting.jobs.empty();
+      const bool raced = status.error().code == Code::AlreadyExists && inserting.written > 0;
       if (!raced || i == kTries) return status.error();
     }
   }
 
-  Status insert_named(Connection& connection, const std::vector<Order>& orders, TimePoint now,
+  Status insert_alone(Connection& connection, const std::vector<Order>& orders, TimePoint now,
                       Inserting& inserting, Effects& effects) {
     inserting = {};
+    inserting.write = [&](Inserting& part) { return write_part(connection, part, effects); };
     TRY(const TimePoint at, storage_now(connection));
+    TRY(const auto existing, existing_jobs(connection, orders));
     std::map<std::string, std::pair<const JobSpec*, JobState>> given;
     for (const Order& order : orders) {
       if (!named(order)) {
-        add(inserting, order, at, now);
+        TRY_VOID(add(inserting, order, at, now));
         continue;
       }
       const std::string id = canonical_id(order.spec->id);
@@ -734,24 +749,46 @@ class PostgresJobStore final : public JobStoreOwner {
         std::tie(same, state) = known->second;
         if (!same_payload(payload_of(*same), payload_of(*order.spec))) return conflict(order);
       } else {
-        TRY(const auto job, postgres::get(connection, lanes_, id));
-        if (job && !same_payload(payload_of(*job), payload_of(*order.spec))) {
-          return conflict(order);
-        }
-        if (!job) {
-          add(inserting, order, at, now);
+        const auto job = existing.find(id);
+        if (job == existing.end()) {
+          TRY_VOID(add(inserting, order, at, now));
           given[id] = {order.spec, inserting.result.jobs.back().state};
           continue;
         }
-        state = job->state;
+        if (!same_payload(payload_of(job->second), payload_of(*order.spec))) return conflict(order);
+        state = job->second.state;
         given[id] = {order.spec, state};
       }
       inserting.result.jobs.push_back({id, state, false});
       inserting.result.total += 1;
     }
-    if (inserting.jobs.empty()) return {};
+    return write_part(connection, inserting, effects);
+  }
+
+  // Those of the names that stand for a job already.
+  Result<std::map<std::string, Job>> existing_jobs(Connection& connection,
+                                                   const std::vector<Order>& orders) {
+    std::vector<std::string> ids;
+    for (const Order& order : orders) {
+      if (named(order)) ids.push_back(canonical_id(order.spec->id));
+    }
+    std::map<std::string, Job> found;
+    if (!ids.empty()) TRY_VOID(lanes_.load(connection));  // others may have made them
+    for (std::size_t first = 0; first < ids.size(); first += kStatementRows) {
+      const std::size_t count = std::min(kStatementRows, ids.size() - first);
+      TRY(auto jobs, postgres::get(connection, lanes_, std::span(ids).subspan(first, count)));
+      for (Job& job : jobs) found.insert_or_assign(job.id, std::move(job));
+    }
+    return found;
+  }
+
+  Status write_part(Connection& connection, Inserting& part, Effects& effects) {
+    if (part.jobs.empty()) return {};
+    part.written += static_cast<std::int64_t>(part.jobs.size());
     Pipeline pipeline(connection);
-    add_inserts(pipeline, inserting.jobs, writer_.shard(), effects);
+    add_inserts(pipeline, part.jobs, writer_.shard(), effects,
+                part.written - static_cast<std::int64_t>(part.jobs.size()));
+    part.jobs.clear();
     TRY([[maybe_unused]] const auto answers, pipeline.finish());
     return {};
   }
@@ -776,7 +813,7 @@ class PostgresJobStore final : public JobStoreOwner {
         TRY(inserting.result, repeated_answer(known->answer));
         return {};
       }
-      TRY_VOID(insert_named(connection, orders, now, inserting, effects));
+      TRY_VOID(insert_alone(connection, orders, now, inserting, effects));
       TRY(const TimePoint at, storage_now(connection));
       const auto& made = inserting.result.jobs;
       effects.due = true;

@@ -60,6 +60,35 @@ void enqueue(Opened& opened, int count) {
   REQUIRE(opened.store->insert(std::span(&spec, 1), opened.clock.now()));
 }
 
+TEST_CASE("a job store in PostgreSQL keeps the order of jobs that take several statements") {
+  auto opened = open(fresh_store());
+  jobs::JobSpec spec;
+  spec.kind = "k";
+  spec.args = R"(["{i}"])";
+  spec.count = 12'001;
+  const auto inserted = opened->store->insert(std::span(&spec, 1), opened->clock.now());
+  REQUIRE(inserted);
+  CHECK(inserted->created == 12'001);
+  CHECK(inserted->jobs.size() == 10);
+  jobs::WorkerSpec worker;
+  worker.name = "w";
+  worker.concurrency = 10'000;
+  const auto registered = opened->store->announce(worker, opened->clock.now());
+  REQUIRE(registered);
+  int next = 0;
+  for (const int limit : {10'000, 2'001}) {
+    jobs::ClaimRequest request;
+    request.worker_id = registered->worker_id;
+    request.limit = limit;
+    const auto claimed = opened->store->claim(request, opened->clock.now());
+    REQUIRE(claimed);
+    CHECK(static_cast<int>(claimed->jobs.size()) == limit);
+    for (const auto& job : claimed->jobs) {
+      CHECK(job.job.args == R"([")" + std::to_string(next++) + R"("])");
+    }
+  }
+}
+
 TEST_CASE(
     "a job store in PostgreSQL tells what all processes have counted, those that are gone too") {
   const std::string url = fresh_store();
