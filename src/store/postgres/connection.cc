@@ -87,6 +87,7 @@ struct Connection::State {
   }
   Fault lose_as_said() { return lose(std::string(PQerrorMessage(handle.get()))); }
 
+  Status wait(short events);
   Status flush_and_read();
   Status drain();
   Status pump();
@@ -233,12 +234,8 @@ void Canceller::cancel() const {
 
 // --- talking ------------------------------------------------------------------------------------
 
-// Waits until the socket has something for us, and sends meanwhile what it takes: a server that
-// waits for us to read its answers does not read our statements.
-Status Connection::State::flush_and_read() {
-  const int unsent = PQflush(handle.get());
-  if (unsent < 0) return {};  // lost; what the server said before is still to be read
-  const short events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
+// Waits for one of the events, and takes in what the server said.
+Status Connection::State::wait(short events) {
   if (!wait_for_socket(handle.get(), events, deadline_after(answer_timeout))) {
     return lose("no answer in time");
   }
@@ -246,9 +243,18 @@ Status Connection::State::flush_and_read() {
   return {};
 }
 
-// Until all that was given to libpq is on its way, or the connection is lost.
+// Waits until the socket has something for us, and sends meanwhile what it takes: a server that
+// waits for us to read its answers does not read our statements.
+Status Connection::State::flush_and_read() {
+  const int unsent = PQflush(handle.get());
+  if (unsent < 0) return {};  // lost; what the server said before is still to be read
+  return wait(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
+}
+
+// Until all that was given to libpq is on its way, or the connection is lost. Not for longer: the
+// server answers nothing before it was given the end of the transaction.
 Status Connection::State::drain() {
-  while (PQflush(handle.get()) > 0) TRY_VOID(flush_and_read());
+  while (PQflush(handle.get()) > 0) TRY_VOID(wait(POLLIN | POLLOUT));
   return {};
 }
 
