@@ -200,7 +200,7 @@ TEST_CASE("process runner: all processes of the session are told to end, and non
   world.runner().stop("mail-1", false);
   world.run_until([&] { return world.told().ended.size() == 1; });
   CHECK(world.told().ended["mail-1"].exit_code == 3);
-  CHECK(session_members(pid).empty());
+  world.run_until([&] { return session_members(pid).empty(); });
 }
 
 TEST_CASE("process runner: who left the session ends with the replica all the same") {
