@@ -296,7 +296,7 @@ void JobWriter::tell_late() {
 
 std::string notice_text(const Effects& effects, bool workers) {
   std::string text;
-  if (effects.ready.size() > kMostLanes) text = "a";
+  if (effects.ready.size() > kMostLanes) text.push_back('a');
   for (const std::int32_t lane : effects.ready) {
     if (text == "a") break;
     text += text.empty() ? 'r' : ',';
