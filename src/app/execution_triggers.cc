@@ -123,7 +123,7 @@ void ExecutionTriggers::put(const ContainerJob& job, const ScaledJobRules* rules
     if (trigger)
       source.queue = *std::move(trigger);
     else
-      source.found = Result<Paths>(trigger.error());
+      source.found.emplace(trigger.error());
   }
   locate(binding);
 }
