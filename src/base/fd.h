@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace jobmill::targets {
+namespace jobmill {
 
 // Owns one file descriptor.
 class Fd {
@@ -30,4 +30,4 @@ class Fd {
   int fd_ = -1;
 };
 
-}  // namespace jobmill::targets
+}  // namespace jobmill
