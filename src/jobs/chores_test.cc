@@ -47,6 +47,12 @@ class Maintained final : public JobStoreOwner {
   Result<Outcome> result(std::string_view, TimePoint) override { return unused(); }
   Result<std::vector<Tally>> tallies() override { return unused(); }
   bool leads() const override { return true; }
+  Result<std::vector<Status>> alter(std::span<const std::string>, const Alteration&,
+                                    TimePoint) override {
+    return unused();
+  }
+  Status pause_queue(std::string_view, bool, TimePoint) override { return unused(); }
+  Status pause_recurring(std::string_view, bool, TimePoint) override { return unused(); }
   Status requeue(std::string_view, TimePoint) override { return unused(); }
   Status remove(std::string_view, std::string_view, TimePoint) override { return unused(); }
   Result<std::vector<Worker>> workers(TimePoint) override { return unused(); }

@@ -281,10 +281,22 @@ class JobStore {
   // Jobs in SCHEDULED whose run_at <= until. Empty queue: all.
   virtual Result<std::int64_t> scheduled_until(std::string_view queue, TimePoint until) = 0;
 
-  virtual Result<bool> put_recurring(const RecurringSpec& spec, TimePoint now) = 0;  // true: new
+  // True: it is new. One that is paused remains so, whatever the spec says: applications put theirs
+  // at each start.
+  virtual Result<bool> put_recurring(const RecurringSpec& spec, TimePoint now) = 0;
   virtual Result<std::vector<RecurringJob>> recurring() = 0;
   virtual Status remove_recurring(std::string_view id, TimePoint now) = 0;
   virtual Result<std::string> trigger_recurring(std::string_view id, TimePoint now) = 0;  // job id
+};
+
+// What a person does to jobs, one or many.
+struct Alteration {
+  enum class Kind { Requeue, Delete, Reschedule, Move, Prioritize };
+  Kind kind = Kind::Requeue;
+  std::string reason{};  // for the history: "by alice"; empty: as requeue() and remove() say it
+  TimePoint run_at{};    // Reschedule: SCHEDULED for then; what is in the past is due at once
+  std::string queue{};   // Move: jobs that are SCHEDULED or ENQUEUED
+  int priority = 0;      // Prioritize: the same
 };
 
 // A store that cannot be used, as far as it is known without asking.
@@ -324,6 +336,20 @@ class JobStoreOwner : public JobStore {
   // The next SCHEDULED job's run_at later than `after`, so that time-driven metrics can be waited
   // for. Empty queue: all.
   virtual Result<std::optional<TimePoint>> next_due(std::string_view queue, TimePoint after) = 0;
+
+  // One transaction; each job has its own outcome, in the order of `ids`, as that of requeue() and
+  // remove(): NotFound, or Conflict when its state does not allow it. At most 1,000 ids.
+  // Reschedule: SCHEDULED, ENQUEUED and FAILED jobs.
+  virtual Result<std::vector<Status>> alter(std::span<const std::string> ids,
+                                            const Alteration& alteration, TimePoint now) = 0;
+
+  // From a paused queue nobody claims; what runs goes on, and jobs still come in. Idempotent;
+  // a queue may be paused before it has any job.
+  virtual Status pause_queue(std::string_view queue, bool paused, TimePoint now) = 0;
+
+  // A paused recurring job makes no runs; the one made ahead is taken back. Runs that would have
+  // fallen into the pause are not made up for. NotFound. Idempotent.
+  virtual Status pause_recurring(std::string_view id, bool paused, TimePoint now) = 0;
 
   // Whether this process is the one that does the chores; where it is not, they find nothing to do.
   virtual bool leads() const = 0;

@@ -173,6 +173,19 @@ Result<std::optional<TimePoint>> MeteredJobStore::next_chore(TimePoint now) {
   return measure("next_chore", [&] { return store_->next_chore(now); });
 }
 
+Result<std::vector<Status>> MeteredJobStore::alter(std::span<const std::string> ids,
+                                                   const Alteration& alteration, TimePoint now) {
+  return measure("alter", [&] { return store_->alter(ids, alteration, now); });
+}
+
+Status MeteredJobStore::pause_queue(std::string_view queue, bool paused, TimePoint now) {
+  return measure("pause_queue", [&] { return store_->pause_queue(queue, paused, now); });
+}
+
+Status MeteredJobStore::pause_recurring(std::string_view id, bool paused, TimePoint now) {
+  return measure("pause_recurring", [&] { return store_->pause_recurring(id, paused, now); });
+}
+
 Result<std::optional<TimePoint>> MeteredJobStore::next_due(std::string_view queue,
                                                            TimePoint after) {
   return measure("next_due", [&] { return store_->next_due(queue, after); });

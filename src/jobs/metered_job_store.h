@@ -72,6 +72,10 @@ class MeteredJobStore final : public JobStoreOwner {
   Result<std::optional<TimePoint>> next_chore(TimePoint now) override;
   Result<std::optional<TimePoint>> next_due(std::string_view queue, TimePoint after) override;
   bool leads() const override { return store_->leads(); }
+  Result<std::vector<Status>> alter(std::span<const std::string> ids, const Alteration& alteration,
+                                    TimePoint now) override;
+  Status pause_queue(std::string_view queue, bool paused, TimePoint now) override;
+  Status pause_recurring(std::string_view id, bool paused, TimePoint now) override;
   Result<std::vector<Tally>> tallies() override;
 
  private:

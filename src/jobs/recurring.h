@@ -29,6 +29,7 @@ struct RecurringSpec {
   Duration missed_within{};  // with Missed::Within
   int missed_max = 1000;
   int max_concurrent = 1;  // runs at one time; more are recorded as skipped. validate: only 1
+  bool paused = false;
   std::string created_by;
 };
 

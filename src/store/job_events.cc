@@ -13,13 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxTextBytes = 64u << 10;
 
-// Not in the middle of a character.
-std::string_view shortened(std::string_view text) {
-  if (text.size() <= kMaxTextBytes) return text;
-  std::size_t end = kMaxTextBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end);
-}
+std::string_view shortened(std::string_view text) { return store::shortened(text, kMaxTextBytes); }
 
 // What is long is cut where it tells least: a stack begins with what matters, output ends with it.
 std::string_view end_of(std::string_view text) {
@@ -41,13 +35,19 @@ std::string seconds(Duration duration) {
   return text;
 }
 
-std::string how(const jobs::Crash& crash) {
+}  // namespace
+
+std::string_view shortened(std::string_view text, std::size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+  return text.substr(0, bytes);
+}
+
+std::string crash_text(const jobs::Crash& crash) {
   if (crash.signal != 0) return fmt::format("signal {}", crash.signal);
   if (crash.exit_code != 0) return fmt::format("exit code {}", crash.exit_code);
   return crash.detail.empty() ? "worker lost" : std::string(shortened(crash.detail));
 }
-
-}  // namespace
 
 std::string reason_event(std::string_view reason) {
   if (reason.empty()) return "{}";
@@ -67,6 +67,14 @@ std::string processing_event_start(std::string_view worker_id, std::string_view 
   json.object().member("serverId", worker_id).member("serverName", worker_name);
   std::string text = std::move(json.end()).text();
   text.pop_back();
+  return text;
+}
+
+std::string processing_event(std::string_view start, int attempt) {
+  std::string text(start);
+  text += R"(,"attempt":)";
+  text += std::to_string(attempt);
+  text += '}';
   return text;
 }
 
@@ -93,8 +101,8 @@ std::string crash_limit_event(const jobs::Crash& crash, int crashes) {
   JsonWriter json;
   json.object()
       .member("message", fmt::format("Its worker died {} times while running it", crashes))
-      .member("exceptionType", "jobmill.CrashLimit")
-      .member("exceptionMessage", how(crash))
+      .member("exceptionType", kCrashLimitType)
+      .member("exceptionMessage", crash_text(crash))
       .member("stackTrace", "")
       .member("doNotRetry", true)
       .key("crash")
@@ -107,7 +115,7 @@ std::string crash_limit_event(const jobs::Crash& crash, int crashes) {
 }
 
 std::string crash_reason(const jobs::Crash& crash, int crashes, int max_crashes) {
-  return fmt::format("Crash {} of {}: {}", crashes, max_crashes, how(crash));
+  return fmt::format("Crash {} of {}: {}", crashes, max_crashes, crash_text(crash));
 }
 
 void add_heartbeats(std::vector<jobs::JobEvent>& events, std::optional<TimePoint> last_beat) {

@@ -71,9 +71,9 @@ std::string to_json(const jobs::RecurringSpec& spec) {
       .member("missed_within", spec.missed_within.count())
       .member("missed_max", spec.missed_max)
       .member("max_concurrent", spec.max_concurrent)
-      .member("created_by", spec.created_by)
-      .key("job")
-      .object();
+      .member("created_by", spec.created_by);
+  if (spec.paused) json.member("paused", true);  // the usual ones read as they always did
+  json.key("job").object();
   write_members(json, spec.job);
   json.member("created_by", spec.job.created_by).end();
   return std::move(json.end()).text();
@@ -93,6 +93,7 @@ Result<jobs::RecurringSpec> recurring_spec(std::string_view json) {
   read(node, "missed_max", spec.missed_max);
   read(node, "max_concurrent", spec.max_concurrent);
   read(node, "created_by", spec.created_by);
+  read(node, "paused", spec.paused);
   if (const Node* job = node.find("job")) spec.job = job_spec(*job);
   spec.missed = static_cast<jobs::Missed>(missed);
   spec.missed_within = Duration(within);

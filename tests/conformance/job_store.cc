@@ -685,6 +685,7 @@ void exercise_control(const MakeJobStore& make) {
     std::vector<std::string> inserted;
     for (int i = 0; i < 7; ++i) {
       inserted.insert(inserted.begin(), bench.enqueue(spec("k", i % 2 == 0 ? "even" : "odd")));
+      bench.clock.advance(1ms);
     }
     const auto all = [&](JobQuery query) {
       std::vector<std::string> found;

@@ -91,6 +91,8 @@ struct Connection::State {
   Status flush_and_read();
   Status drain();
   Status pump();
+  Status put(std::string_view data);
+  Status talk(const std::string& sql, std::string_view data);
 };
 
 // --- connecting ---------------------------------------------------------------------------------
@@ -403,33 +405,66 @@ Result<Rows> Connection::run(const Statement& statement, const Parameters& param
   return std::move(rows.front());
 }
 
+// The server keeps one statement without a name, until the next one.
+Result<Rows> Connection::query(const std::string& sql, const Parameters& parameters) {
+  const Statement once{"", sql.c_str()};
+  auto rows = run(once, parameters);
+  state_->prepared.erase(&once);
+  return rows;
+}
+
+Status Connection::script(const std::string& sql) { return state_->talk(sql, {}); }
+
+Status Connection::copy(const std::string& sql, std::string_view rows) {
+  return state_->talk(sql, rows);
+}
+
+// The rows of a COPY that the server waits for.
+Status Connection::State::put(std::string_view data) {
+  PGconn* const connection = handle.get();
+  constexpr std::size_t kPart = std::size_t{256} << 10;
+  while (!data.empty()) {
+    const std::string_view part = data.substr(0, kPart);
+    const int taken = PQputCopyData(connection, part.data(), static_cast<int>(part.size()));
+    if (taken < 0) return lose_as_said();
+    if (taken > 0) data.remove_prefix(part.size());
+    TRY_VOID(drain());
+  }
+  int ended = 0;
+  while ((ended = PQputCopyEnd(connection, nullptr)) == 0) TRY_VOID(drain());
+  return ended > 0 ? drain() : Status(lose_as_said());
+}
+
 // The simple protocol: libpq has it only outside of pipelines.
-Status Connection::script(const std::string& sql) {
-  State& state = *state_;
-  state.sqlstate.clear();
-  if (!state.handle) return state.lose("it is closed");
-  PGconn* const connection = state.handle.get();
+Status Connection::State::talk(const std::string& sql, std::string_view data) {
+  sqlstate.clear();
+  if (!handle) return lose("it is closed");
+  PGconn* const connection = handle.get();
   if (PQexitPipelineMode(connection) != 1 || PQsendQuery(connection, sql.c_str()) != 1) {
-    return state.lose_as_said();
+    return lose_as_said();
   }
   std::optional<Fault> fault;
   bool over = false;
   for (;;) {
-    TRY_VOID(state.pump());
+    TRY_VOID(pump());
     const Answer answer(PQgetResult(connection));
     if (!answer) break;
+    if (PQresultStatus(answer.get()) == PGRES_COPY_IN) {
+      TRY_VOID(put(data));
+      continue;
+    }
     if (!failed(answer.get()) || fault) continue;
     const Complaint complaint = complaint_of(answer.get());
     if (complaint.sqlstate.empty()) break;  // lost: seen below
-    fault = statement_fault(complaint, state.peer);
-    state.sqlstate = complaint.sqlstate;
+    fault = statement_fault(complaint, peer);
+    sqlstate = complaint.sqlstate;
     over = ends_connection(answer.get());
   }
   if (PQstatus(connection) == CONNECTION_BAD || PQenterPipelineMode(connection) != 1) {
-    if (!fault) return state.lose_as_said();
+    if (!fault) return lose_as_said();
     over = true;
   }
-  if (over) state.handle.reset();
+  if (over) handle.reset();
   return fault ? Status(*std::move(fault)) : Status();
 }
 

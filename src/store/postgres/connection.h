@@ -74,8 +74,12 @@ class Connection {
 
   // One statement, which is one transaction outside of a Transaction.
   Result<Rows> run(const Statement& statement, const Parameters& parameters = {});
+  // The same for SQL that was put together for this one call, which is not prepared.
+  Result<Rows> query(const std::string& sql, const Parameters& parameters = {});
   // Statements without parameters or answers, as one text and in one transaction: for schemas.
   Status script(const std::string& sql);
+  // COPY … FROM STDIN (FORMAT binary), with what CopyRows has made.
+  Status copy(const std::string& sql, std::string_view rows);
 
   // Asks for notifications of a channel, for as long as this connection lives.
   Status listen(std::string_view channel);

@@ -10,6 +10,8 @@
 
 #include "base/id.h"
 #include "store/job_events.h"
+#include "store/postgres/copy_rows.h"
+#include "store/postgres/job_views.h"
 
 namespace jobmill::postgres {
 namespace {
@@ -59,6 +61,18 @@ constexpr Statement kInsertDue{"insert_due",
   INSERT INTO jobmill_due (id, lane, run_at, since, version, attempt, failures, crashes)
   SELECT u.id, u.lane, u.run_at, (SELECT jobmill_now()), 1, 0, 0, 0
   FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[]) u(id, lane, run_at))sql"};
+
+constexpr char kCopyJobs[] =
+    "COPY jobmill_job (id, lane, v, retries, max_attempts, max_crashes, created_at, first_state,"
+    " first_event, name, labels, recurring, created_by, meta, extra, args)"
+    " FROM STDIN (FORMAT binary)";
+constexpr char kCopyReady[] =
+    "COPY jobmill_hot (id, lane, place, since, version, attempt, failures, crashes, state)"
+    " FROM STDIN (FORMAT binary)";
+constexpr char kCopyDue[] =
+    "COPY jobmill_due (id, lane, run_at, since, version, attempt, failures, crashes)"
+    " FROM STDIN (FORMAT binary)";
+constexpr Statement kBeginning{"beginning", "SELECT jobmill_now(), jobmill_first_place()"};
 
 constexpr Statement kCount{"count",
                            R"sql(
@@ -117,29 +131,37 @@ constexpr Statement kOccupied{"occupied",
   "WITH w AS (SELECT number, state FROM jobmill_worker WHERE id = $1 AND gone_at IS NULL " \
   "           FOR UPDATE)"
 
+// The lanes of paused queues: the process that asks may not know yet that they are. What a claim
+// was not given for that reason counts as seen, so that nobody believes the lane to be empty.
+#define CLOSED(lanes)                                                               \
+  ", closed AS (SELECT n.id FROM jobmill_pause q JOIN jobmill_lane n USING (queue)" \
+  "             WHERE n.id = " lanes ")"
+
 // One lane: the first rows that nobody else is taking.
 constexpr Statement kClaimLane{
-    "claim_lane", CLAIMER
+    "claim_lane", CLAIMER CLOSED("$4")
     ", picked AS ("
     "  SELECT h.ctid FROM jobmill_hot h"
     "  WHERE h.lane = $4 AND h.place >= $5 AND h.state = 2 AND (SELECT state FROM w) = 0"
+    "    AND NOT EXISTS (SELECT FROM closed)"
     "  ORDER BY h.place LIMIT $6 FOR UPDATE OF h SKIP LOCKED)"
-    ", seen AS (SELECT FROM picked)" CLAIMED};
+    ", seen AS (SELECT FROM picked UNION ALL SELECT FROM closed)" CLAIMED};
 
 // Several: the first rows of all of them in the order of ranks and places, as far as nobody else
 // is taking them.
 constexpr Statement kClaimLanes{
-    "claim_lanes", CLAIMER
-    ", seen AS ("
+    "claim_lanes", CLAIMER CLOSED("ANY($4)")
+    ", open AS ("
     "  SELECT h.ctid FROM unnest($4::integer[], $5::bigint[], $6::integer[]) l(lane, floor, rank)"
     "  CROSS JOIN LATERAL ("
     "    SELECT x.ctid, x.place FROM jobmill_hot x"
     "    WHERE x.lane = l.lane AND x.place >= l.floor AND x.state = 2"
     "    ORDER BY x.place LIMIT $7) h"
-    "  WHERE (SELECT state FROM w) = 0"
+    "  WHERE (SELECT state FROM w) = 0 AND l.lane NOT IN (SELECT id FROM closed)"
     "  ORDER BY l.rank, h.place LIMIT $7)"
+    ", seen AS (SELECT FROM open UNION ALL SELECT FROM closed)"
     ", picked AS ("
-    "  SELECT h.ctid FROM seen s JOIN jobmill_hot h ON h.ctid = s.ctid"
+    "  SELECT h.ctid FROM open s JOIN jobmill_hot h ON h.ctid = s.ctid"
     "  WHERE h.state = 2 FOR UPDATE OF h SKIP LOCKED)" CLAIMED};
 
 // --- completions ---------------------------------------------------------------------------------
@@ -277,8 +299,6 @@ constexpr Statement kAddEvents{"add_events",
                        $5::text[]))sql"};
 
 // The claims of runs, whose workers are named in another table.
-#define RUN_EVENT \
-  "json_build_object('serverId', w.id, 'serverName', w.name, 'attempt', u.attempt)::text"
 constexpr Statement kAddRunEvents{"add_run_events",
                                   "INSERT INTO jobmill_event (id, n, state, at, data)"
                                   " SELECT u.id, u.n, 3, u.at, " RUN_EVENT
@@ -291,6 +311,18 @@ constexpr Statement kSetAttempts{"set_attempts",
                                  R"sql(
   UPDATE jobmill_job j SET max_attempts = u.most
   FROM unnest($1::uuid[], $2::integer[]) u(id, most) WHERE j.id = u.id)sql"};
+
+constexpr Statement kAddFailures{"add_failures",
+                                 R"sql(
+  INSERT INTO jobmill_failure (at, id, final, quarantined, fingerprint, type, frame, message)
+  SELECT $1, u.*
+  FROM unnest($2::uuid[], $3::boolean[], $4::boolean[], $5::text[], $6::text[], $7::text[],
+              $8::text[]) u
+  ON CONFLICT (id) DO UPDATE SET at = excluded.at, final = excluded.final,
+    quarantined = excluded.quarantined, fingerprint = excluded.fingerprint, type = excluded.type,
+    frame = excluded.frame, message = excluded.message)sql"};
+constexpr Statement kLeaveFailures{"leave_failures",
+                                   "DELETE FROM jobmill_failure WHERE id = ANY($1)"};
 
 constexpr Statement kAddResults{"add_results",
                                 R"sql(
@@ -307,6 +339,7 @@ class Moves {
     const JobRow& row = move.row;
     leave(row);
     count_end(move);
+    if (move.failure) failures_.add(move);
     int version = row.version;
     for (const Move::Step& step : move.steps) {
       ++version;
@@ -335,6 +368,10 @@ class Moves {
     }
     if (runs_.size() > 0) pipeline.add(kAddRunEvents, std::move(runs_).parameters());
     if (events_.size() > 0) pipeline.add(kAddEvents, std::move(events_).parameters());
+    run(pipeline, kLeaveFailures, from_failed_);
+    if (failures_.id.size() > 0) {
+      pipeline.add(kAddFailures, std::move(failures_).parameters(now_));
+    }
     if (results_.size() > 0) {
       pipeline.add(kAddResults, Parameters()
                                     .array(std::move(results_))
@@ -400,6 +437,29 @@ class Moves {
     }
   };
 
+  struct Failures {
+    UuidArray id;
+    BoolArray final, quarantined;
+    TextArray fingerprint, type, frame, message;
+
+    void add(const Move& move) {
+      id.add(move.row.id);
+      final.add(move.steps.size() == 1);
+      quarantined.add(move.failure->quarantined);
+      fingerprint.add(move.failure->fingerprint);
+      type.add(move.failure->type);
+      frame.add(move.failure->frame);
+      message.add(move.failure->message);
+    }
+    Parameters parameters(TimePoint now) && {
+      Parameters all;
+      all.timestamp(now).array(std::move(id)).array(std::move(final));
+      all.array(std::move(quarantined)).array(std::move(fingerprint)).array(std::move(type));
+      all.array(std::move(frame)).array(std::move(message));
+      return all;
+    }
+  };
+
   static void run(Pipeline& pipeline, const Statement& statement, UuidArray& ids) {
     if (ids.size() > 0) pipeline.add(statement, Parameters().array(std::move(ids)));
   }
@@ -453,6 +513,9 @@ class Moves {
       case JobState::Enqueued:
         from_hot_.add(row.id);
         break;
+      case JobState::Failed:
+        from_failed_.add(row.id);
+        [[fallthrough]];
       default:
         from_done_.add(row.id);
         break;
@@ -512,13 +575,14 @@ class Moves {
   }
 
   const TimePoint now_;
-  UuidArray from_hot_, from_due_, from_done_;
+  UuidArray from_hot_, from_due_, from_done_, from_failed_;
   Columns hot_, due_, done_;
   TimestampArray run_at_, started_, ended_;
   Int8Array waited_;
   Int4Array worker_, state_;
   Events events_;
   Runs runs_;
+  Failures failures_;
   UuidArray results_;
   TimestampArray results_until_;
   TextArray results_json_;
@@ -527,6 +591,22 @@ class Moves {
   Counts counts_;
   Effects effects_;
 };
+
+// --- lanes ---------------------------------------------------------------------------------------
+
+constexpr Statement kChangeHot{"change_lane_hot",
+                               R"sql(
+  UPDATE jobmill_hot h SET lane = u.lane, place = (SELECT jobmill_first_place()) + u.n,
+                           version = h.version + 1
+  FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY u(id, lane, n) WHERE h.id = u.id)sql"};
+constexpr Statement kChangeDue{"change_lane_due",
+                               R"sql(
+  UPDATE jobmill_due d SET lane = u.lane, version = d.version + 1
+  FROM unnest($1::uuid[], $2::integer[]) u(id, lane) WHERE d.id = u.id)sql"};
+constexpr Statement kChangeJob{"change_lane_job",
+                               R"sql(
+  UPDATE jobmill_job j SET lane = u.lane
+  FROM unnest($1::uuid[], $2::integer[]) u(id, lane) WHERE j.id = u.id)sql"};
 
 // --- maintenance ---------------------------------------------------------------------------------
 
@@ -581,198 +661,12 @@ constexpr Statement kPurge{"purge",
     ON CONFLICT (lane, shard) DO UPDATE SET deleted = c.deleted + excluded.deleted),
   events AS (DELETE FROM jobmill_event WHERE id IN (SELECT id FROM gone)),
   results AS (DELETE FROM jobmill_result WHERE id IN (SELECT id FROM gone)),
+  failures AS (DELETE FROM jobmill_failure WHERE id IN (SELECT id FROM gone)),
   lines AS (DELETE FROM jobmill_log WHERE id IN (SELECT id FROM gone)),
   told AS (DELETE FROM jobmill_progress WHERE id IN (SELECT id FROM gone))
   DELETE FROM jobmill_job WHERE id IN (SELECT id FROM gone))sql"};
 
-// --- reading -------------------------------------------------------------------------------------
-
-// One snapshot over the three tables: a job is in exactly one of them.
-#define STATE_COLUMNS                                                                      \
-  "x.id, x.lane, x.state, x.version, x.attempt, x.failures, x.crashes, x.since, x.run_at," \
-  " j.v, j.retries, j.max_attempts, j.max_crashes, j.created_at, j.name, j.labels,"        \
-  " coalesce(j.recurring, ''), j.created_by, j.meta, j.extra, j.args,"                     \
-  " p.done, p.total, p.failed"
-#define WITH_JOB                       \
-  " JOIN jobmill_job j ON j.id = x.id" \
-  " LEFT JOIN jobmill_progress p ON p.id = x.id AND p.attempt = x.attempt"
-#define HOT_STATE                                                                \
-  "SELECT id, lane, state::integer, version, attempt, failures, crashes, since," \
-  " NULL::timestamptz AS run_at FROM jobmill_hot"
-#define DUE_STATE                                                                   \
-  "SELECT id, lane, 1 AS state, version, attempt, failures, crashes, since, run_at" \
-  " FROM jobmill_due"
-#define DONE_STATE                                                                     \
-  "SELECT id, lane, state::integer, version, attempt, failures, crashes, at AS since," \
-  " NULL::timestamptz AS run_at FROM jobmill_done"
-
-constexpr Statement kGet{
-    "get", "SELECT " STATE_COLUMNS " FROM (" HOT_STATE " WHERE id = $1 UNION ALL " DUE_STATE
-           " WHERE id = $1 UNION ALL " DONE_STATE " WHERE id = $1) x" WITH_JOB};
-
-constexpr Statement kGetMany{"get_many", "SELECT " STATE_COLUMNS " FROM (" HOT_STATE
-                                         " WHERE id = ANY($1) UNION ALL " DUE_STATE
-                                         " WHERE id = ANY($1) UNION ALL " DONE_STATE
-                                         " WHERE id = ANY($1)) x" WITH_JOB};
-
-constexpr Statement kPageAll{
-    "page_all", "SELECT " STATE_COLUMNS
-                " FROM (SELECT id, created_at FROM jobmill_job"
-                "       WHERE (created_at, id) < ($1, $2) AND ($3 = '' OR lane = ANY($4))"
-                "       ORDER BY created_at DESC, id DESC LIMIT $5) k"
-                " CROSS JOIN LATERAL (" HOT_STATE " WHERE id = k.id UNION ALL " DUE_STATE
-                " WHERE id = k.id UNION ALL " DONE_STATE " WHERE id = k.id) x" WITH_JOB
-                " ORDER BY k.created_at DESC, k.id DESC"};
-
-constexpr Statement kPageDone{
-    "page_done",
-    "SELECT " STATE_COLUMNS " FROM (" DONE_STATE
-    " WHERE state = $6 AND (at, id) < ($1, $2) AND ($3 = '' OR lane = ANY($4))"
-    " ORDER BY at DESC, id DESC LIMIT $5) x" WITH_JOB " ORDER BY x.since DESC, x.id DESC"};
-
-constexpr Statement kPageDue{"page_due",
-                             "SELECT " STATE_COLUMNS " FROM (" DUE_STATE
-                             " WHERE (since, id) < ($1, $2) AND ($3 = '' OR lane = ANY($4))"
-                             " ORDER BY since DESC, id DESC LIMIT $5) x" WITH_JOB
-                             " ORDER BY x.since DESC, x.id DESC"};
-
-constexpr Statement kPageRunning{
-    "page_running",
-    "SELECT " STATE_COLUMNS " FROM (" HOT_STATE
-    " WHERE state = 3 AND (since, id) < ($1, $2) AND ($3 = '' OR lane = ANY($4))"
-    " ORDER BY since DESC, id DESC LIMIT $5) x" WITH_JOB " ORDER BY x.since DESC, x.id DESC"};
-
-// By place, in which they came to be ready; its cursor is a place.
-constexpr Statement kPageReady{
-    "page_ready",
-    "SELECT " STATE_COLUMNS
-    ", x.place FROM (SELECT y.* FROM unnest($3::integer[]) l(lane) CROSS JOIN LATERAL ("
-    "   SELECT id, lane, state::integer, version, attempt, failures, crashes, since,"
-    "     NULL::timestamptz AS run_at, place FROM jobmill_hot h"
-    "   WHERE h.lane = l.lane AND h.state = 2 AND (h.place, h.id) < ($1, $2)"
-    "   ORDER BY h.place DESC, h.id DESC LIMIT $4) y"
-    "  ORDER BY y.place DESC, y.id DESC LIMIT $4) x" WITH_JOB " ORDER BY x.place DESC, x.id DESC"};
-
-constexpr Statement kHistory{
-    "history",
-    "SELECT n, state, at, data FROM ("
-    " SELECT 1 AS n, first_state::integer AS state, created_at AS at, first_event AS data"
-    " FROM jobmill_job WHERE id = $1"
-    " UNION ALL SELECT n, state::integer, at, data FROM jobmill_event WHERE id = $1"
-    " UNION ALL SELECT u.version, 3, u.since, " RUN_EVENT
-    " FROM jobmill_hot u JOIN jobmill_worker w ON w.number = u.worker"
-    " WHERE u.id = $1 AND u.state = 3"
-    " UNION ALL SELECT u.version - CASE u.state WHEN 7 THEN 2 ELSE 1 END, 3, u.started, " RUN_EVENT
-    " FROM jobmill_done u JOIN jobmill_worker w ON w.number = u.worker"
-    " WHERE u.id = $1 AND u.started IS NOT NULL) e ORDER BY n"};
-constexpr Statement kSucceeded{
-    "succeeded",
-    "SELECT version - CASE state WHEN 7 THEN 1 ELSE 0 END, started, ended, waited"
-    " FROM jobmill_done WHERE id = $1 AND started IS NOT NULL"};
-constexpr Statement kLastBeat{
-    "last_beat",
-    "SELECT w.last_beat FROM jobmill_hot h JOIN jobmill_worker w ON w.number = h.worker"
-    " WHERE h.id = $1 AND h.state = 3"};
-
-constexpr Statement kCounts{"counts",
-                            R"sql(
-  SELECT lane, sum(enqueued)::bigint, sum(scheduled)::bigint, sum(running)::bigint,
-         sum(succeeded)::bigint, sum(failed)::bigint, sum(deleted)::bigint
-  FROM jobmill_count GROUP BY lane)sql"};
-constexpr Statement kOldest{"oldest",
-                            R"sql(
-  SELECT l.lane, h.place, h.since, (SELECT jobmill_settled_place())
-  FROM unnest($1::integer[], $2::bigint[]) l(lane, floor)
-  CROSS JOIN LATERAL (
-    SELECT place, since FROM jobmill_hot
-    WHERE lane = l.lane AND place >= l.floor AND state = 2 ORDER BY place LIMIT 1) h)sql"};
-
-constexpr Statement kCountDue{
-    "count_due", "SELECT count(*) FROM jobmill_due WHERE run_at <= $1 AND lane = ANY($2)"};
-constexpr Statement kNextDue{
-    "next_due",
-    "SELECT run_at FROM jobmill_due WHERE run_at > $1 AND lane = ANY($2) ORDER BY run_at LIMIT 1"};
-
-constexpr Statement kCountActive{"count_active",
-                                 R"sql(
-  SELECT count(*)::integer FROM jobmill_job j
-  WHERE j.recurring = $1 AND j.id IS DISTINCT FROM $2
-    AND (EXISTS (SELECT FROM jobmill_hot h WHERE h.id = j.id)
-         OR EXISTS (SELECT FROM jobmill_due d
-                    WHERE d.id = j.id AND d.run_at <= (SELECT jobmill_now()))))sql"};
-
 constexpr Statement kNow{"now", "SELECT jobmill_now()"};
-
-Job job_of(const Rows& rows, std::size_t i, const Lanes& lanes) {
-  Job job;
-  job.id = rows.uuid(i, 0);
-  if (const Lane* lane = lanes.find(rows.int4(i, 1))) {
-    job.queue = lane->queue;
-    job.kind = lane->kind;
-    job.priority = lane->priority;
-  }
-  job.state = state_of(rows.int4(i, 2));
-  job.version = rows.int4(i, 3);
-  job.attempt = rows.int4(i, 4);
-  job.failures = rows.int4(i, 5);
-  job.crashes = rows.int4(i, 6);
-  job.updated_at = rows.timestamp(i, 7);
-  job.run_at = rows.maybe_timestamp(i, 8);
-  job.v = rows.int4(i, 9);
-  if (!rows.is_null(i, 10)) job.retries = rows.int4(i, 10);
-  job.max_attempts = rows.int4(i, 11);
-  job.max_crashes = rows.int4(i, 12);
-  job.created_at = rows.timestamp(i, 13);
-  job.name = rows.text(i, 14);
-  if (!rows.is_null(i, 15)) job.labels = rows.texts(i, 15);
-  job.recurring_id = rows.text(i, 16);
-  job.created_by = rows.text(i, 17);
-  job.meta = rows.text(i, 18);
-  if (auto extra = jobs::extra_of(rows.text(i, 19))) job.extra = *std::move(extra);
-  job.args = rows.text(i, 20);
-  if (job.state == JobState::Processing && job.extra.timeout > Duration::zero()) {
-    job.deadline = job.updated_at + job.extra.timeout;
-  }
-  if (!rows.is_null(i, 21)) {
-    job.progress = jobs::Progress{rows.int8(i, 21), rows.int8(i, 22), rows.int8(i, 23)};
-  }
-  return job;
-}
-
-// Where a page ended: an instant in µs, or a place, and an id.
-struct Cursor {
-  std::int64_t at =
-      TimePoint(std::chrono::sys_days(std::chrono::year(9000) / 1 / 1)).time_since_epoch().count();
-  std::string id = "ffffffff-ffff-ffff-ffff-ffffffffffff";
-};
-
-Result<Cursor> cursor_of(std::string_view text) {
-  Cursor cursor;
-  if (text.empty()) return cursor;
-  const auto dot = text.find('.');
-  const char* end = text.data() + std::min(dot, text.size());
-  const auto [at, error] = std::from_chars(text.data(), end, cursor.at, 16);
-  if (dot == std::string_view::npos || error != std::errc() || at != end ||
-      !is_uuid(text.substr(dot + 1))) {
-    return fail(Code::InvalidArgument, "after: is not the `next` of a page");
-  }
-  cursor.id = text.substr(dot + 1);
-  return cursor;
-}
-
-std::string text_of(std::int64_t at, std::string_view id) { return fmt::format("{:x}.{}", at, id); }
-
-Int4Array array_of(std::span<const std::int32_t> numbers) {
-  Int4Array array(numbers.size());
-  for (const std::int32_t number : numbers) array.add(number);
-  return array;
-}
-
-UuidArray array_of(std::span<const std::string> ids) {
-  UuidArray array(ids.size());
-  for (const std::string& id : ids) array.add(id);
-  return array;
-}
 
 }  // namespace
 
@@ -780,6 +674,7 @@ void Effects::merge(const Effects& other) {
   ready.insert(other.ready.begin(), other.ready.end());
   workers |= other.workers;
   states |= other.states;
+  queues |= other.queues;
   due |= other.due;
   for (const auto& [lane, tally] : other.tallies) tallies[lane].merge(tally);
 }
@@ -815,6 +710,25 @@ void Counts::write(Pipeline& pipeline, std::int64_t shard) const {
 
 // --- in bulk -------------------------------------------------------------------------------------
 
+namespace {
+
+JobState state_of(const NewJob& job) {
+  return job.run_at ? JobState::Scheduled : JobState::Enqueued;
+}
+
+// What a new job changes besides its rows.
+void note_new(const NewJob& job, Counts& counts, Effects& effects) {
+  counts.add(job.lane, state_of(job), 1);
+  if (job.run_at) {
+    effects.due = true;
+  } else {
+    effects.ready.insert(job.lane);
+    effects.tallies[job.lane].enqueued += 1;
+  }
+}
+
+}  // namespace
+
 void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
                  Effects& effects, std::int64_t before) {
   const std::size_t n = jobs.size();
@@ -827,14 +741,13 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
   Counts counts;
   for (const NewJob& job : jobs) {
     const jobs::JobSpec& spec = *job.spec;
-    const JobState state = job.run_at ? JobState::Scheduled : JobState::Enqueued;
     id.add(job.id);
     lane.add(job.lane);
     v.add(spec.v);
     spec.retries ? retries.add(*spec.retries) : retries.add_null();
     max_attempts.add(job.max_attempts);
     max_crashes.add(spec.max_crashes);
-    first_state.add(number(state));
+    first_state.add(number(state_of(job)));
     first_event.add(job.event);
     name.add(job.name);
     labels.add(joined(job.labels));
@@ -843,17 +756,14 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
     meta.add(spec.meta);
     extra.add(jobs::to_text(spec.extra));
     args.add(job.args);
-    counts.add(job.lane, state, 1);
+    note_new(job, counts, effects);
     if (job.run_at) {
       due.add(job.id);
       due_lane.add(job.lane);
       run_at.add(*job.run_at);
-      effects.due = true;
     } else {
       ready.add(job.id);
       ready_lane.add(job.lane);
-      effects.ready.insert(job.lane);
-      effects.tallies[job.lane].enqueued += 1;
     }
   }
   pipeline.add(kInsertJobs, Parameters()
@@ -882,6 +792,68 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
         Parameters().array(std::move(due)).array(std::move(due_lane)).array(std::move(run_at)));
   }
   counts.write(pipeline, shard);
+}
+
+namespace {
+
+void add_row(CopyRows& rows, const NewJob& job, TimePoint now) {
+  const jobs::JobSpec& spec = *job.spec;
+  rows.row();
+  rows.uuid(job.id);
+  rows.int4(job.lane);
+  rows.int4(spec.v);
+  spec.retries ? rows.int4(*spec.retries) : rows.null();
+  rows.int4(job.max_attempts);
+  rows.int4(spec.max_crashes);
+  rows.timestamp(now);
+  rows.int2(static_cast<std::int16_t>(number(state_of(job))));
+  rows.text(job.event);
+  rows.text(job.name);
+  rows.texts(job.labels);
+  job.recurring.empty() ? rows.null() : rows.text(job.recurring);
+  rows.text(spec.created_by);
+  rows.text(spec.meta);
+  rows.text(jobs::to_text(spec.extra));
+  rows.text(job.args);
+}
+
+// Of a job's state: version 1, and nothing has happened.
+void add_beginning(CopyRows& rows) {
+  rows.int4(1);
+  for (int i = 0; i < 3; ++i) rows.int4(0);
+}
+
+}  // namespace
+
+Status copy_jobs(Connection& connection, std::span<const NewJob> jobs, std::int64_t shard,
+                 Effects& effects, std::int64_t before) {
+  constexpr std::size_t kUsualBytes = 400;
+  TRY(const Rows begin, connection.run(kBeginning));
+  const TimePoint now = begin.timestamp(0, 0);
+  std::int64_t place = begin.int8(0, 1) + before;
+  CopyRows all(16, jobs.size() * kUsualBytes), ready(9, jobs.size() * 100), due(8);
+  bool any_ready = false, any_due = false;
+  Counts counts;
+  for (const NewJob& job : jobs) {
+    note_new(job, counts, effects);
+    add_row(all, job, now);
+    CopyRows& rows = job.run_at ? due : ready;
+    rows.row();
+    rows.uuid(job.id);
+    rows.int4(job.lane);
+    job.run_at ? rows.timestamp(*job.run_at) : rows.int8(++place);
+    rows.timestamp(now);
+    add_beginning(rows);
+    if (!job.run_at) rows.int2(static_cast<std::int16_t>(number(JobState::Enqueued)));
+    (job.run_at ? any_due : any_ready) = true;
+  }
+  TRY_VOID(connection.copy(kCopyJobs, std::move(all).take()));
+  if (any_ready) TRY_VOID(connection.copy(kCopyReady, std::move(ready).take()));
+  if (any_due) TRY_VOID(connection.copy(kCopyDue, std::move(due).take()));
+  Pipeline pipeline(connection);
+  counts.write(pipeline, shard);
+  TRY([[maybe_unused]] const auto counted, pipeline.finish());
+  return {};
 }
 
 void add_completions(Pipeline& pipeline, std::span<const Completion> completions,
@@ -1000,6 +972,11 @@ ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes, Eff
 
 // --- one by one ----------------------------------------------------------------------------------
 
+Result<bool> any_exists(Connection& connection, std::span<const std::string> ids) {
+  TRY(const Rows existing, connection.run(kExist, Parameters().array(UuidArray(ids))));
+  return !existing.empty();
+}
+
 // A job that moves from one table to another between two of the statements is in neither, so those
 // that exist are looked for again.
 Result<std::map<std::string, JobRow>> lock_jobs(Connection& connection,
@@ -1009,12 +986,12 @@ Result<std::map<std::string, JobRow>> lock_jobs(Connection& connection,
   std::vector<std::string> missing(ids.begin(), ids.end());
   for (int i = 0; i < kTries && !missing.empty(); ++i) {
     for (const Statement* statement : {&kLockDue, &kLockHot, &kLockDone}) {
-      TRY(const Rows rows, connection.run(*statement, Parameters().array(array_of(missing))));
+      TRY(const Rows rows, connection.run(*statement, Parameters().array(UuidArray(missing))));
       for (JobRow& row : rows_of(rows)) found.insert_or_assign(row.id, std::move(row));
       std::erase_if(missing, [&](const std::string& id) { return found.contains(id); });
       if (missing.empty()) return found;
     }
-    TRY(const Rows existing, connection.run(kExist, Parameters().array(array_of(missing))));
+    TRY(const Rows existing, connection.run(kExist, Parameters().array(UuidArray(missing))));
     missing.clear();
     for (std::size_t row = 0; row < existing.size(); ++row) {
       missing.push_back(existing.uuid(row, 0));
@@ -1055,6 +1032,49 @@ Status move(Connection& connection, std::span<const Move> moves, TimePoint now, 
   return {};
 }
 
+Status change_lanes(Connection& connection, std::span<const LaneChange> changes, TimePoint now,
+                    std::int64_t shard, Effects& effects) {
+  if (changes.empty()) return {};
+  struct Changed {
+    UuidArray id;
+    Int4Array lane;
+    void add(const LaneChange& change) { id.add(change.row.id), lane.add(change.lane); }
+    Parameters parameters() {
+      return std::move(Parameters().array(std::move(id)).array(std::move(lane)));
+    }
+  } hot, due, all;
+  UuidArray id;
+  Int4Array n, state;
+  TimestampArray at;
+  TextArray event;
+  Counts counts;
+  for (const LaneChange& change : changes) {
+    const JobRow& row = change.row;
+    const bool ready = row.state == JobState::Enqueued;
+    (ready ? hot : due).add(change);
+    all.add(change);
+    id.add(row.id), n.add(row.version + 1), state.add(number(row.state));
+    at.add(now), event.add(change.event);
+    counts.add(row.lane, row.state, -1);
+    counts.add(change.lane, row.state, 1);
+    if (ready) effects.ready.insert(change.lane);
+    effects.due = true;
+  }
+  Pipeline pipeline(connection);
+  if (hot.id.size() > 0) pipeline.add(kChangeHot, hot.parameters());
+  if (due.id.size() > 0) pipeline.add(kChangeDue, due.parameters());
+  pipeline.add(kChangeJob, all.parameters());
+  pipeline.add(kAddEvents, Parameters()
+                               .array(std::move(id))
+                               .array(std::move(n))
+                               .array(std::move(state))
+                               .array(std::move(at))
+                               .array(std::move(event)));
+  counts.write(pipeline, shard);
+  TRY([[maybe_unused]] const auto answers, pipeline.finish());
+  return {};
+}
+
 Result<std::int64_t> promote(Connection& connection, int page, std::int64_t shard,
                              Effects& effects) {
   TRY(const Rows rows, connection.run(kPromote, Parameters().int4(page).int8(shard)));
@@ -1080,145 +1100,6 @@ Result<std::int64_t> purge(Connection& connection, TimePoint before, int page, s
   TRY(const Rows rows,
       connection.run(kPurge, Parameters().timestamp(before).int4(page).int8(shard)));
   return rows.affected();
-}
-
-// --- reading -------------------------------------------------------------------------------------
-
-Result<std::optional<Job>> get(Connection& connection, const Lanes& lanes, std::string_view id) {
-  TRY(const Rows rows, connection.run(kGet, Parameters().uuid(id)));
-  return rows.empty() ? std::nullopt : std::optional(job_of(rows, 0, lanes));
-}
-
-Result<std::vector<Job>> get(Connection& connection, const Lanes& lanes,
-                             std::span<const std::string> ids) {
-  TRY(const Rows rows, connection.run(kGetMany, Parameters().array(array_of(ids))));
-  std::vector<Job> jobs;
-  for (std::size_t i = 0; i < rows.size(); ++i) jobs.push_back(job_of(rows, i, lanes));
-  return jobs;
-}
-
-Result<std::vector<jobs::JobEvent>> history(Connection& connection, std::string_view id) {
-  Pipeline pipeline(connection);
-  for (const Statement* statement : {&kHistory, &kSucceeded, &kLastBeat}) {
-    pipeline.add(*statement, Parameters().uuid(id));
-  }
-  TRY(const auto answers, pipeline.finish());
-  const Rows& rows = answers[0];
-  const Rows& succeeded = answers[1];
-  std::vector<jobs::JobEvent> events;
-  const auto add_success = [&](int before) {
-    if (succeeded.empty() || succeeded.int4(0, 0) != before) return;
-    const TimePoint started = succeeded.timestamp(0, 1), ended = succeeded.timestamp(0, 2);
-    events.push_back({JobState::Succeeded, ended,
-                      store::succeeded_event(Duration(succeeded.int8(0, 3)), ended - started)});
-  };
-  int last = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const int n = rows.int4(i, 0);
-    if (n == last + 2) add_success(n - 1);
-    events.push_back(
-        {state_of(rows.int4(i, 1)), rows.timestamp(i, 2), std::string(rows.text(i, 3))});
-    last = n;
-  }
-  add_success(last + 1);
-  const Rows& beat = answers[2];
-  store::add_heartbeats(events, beat.empty() ? std::nullopt : std::optional(beat.timestamp(0, 0)));
-  return events;
-}
-
-Result<Rows> page_of(Connection& connection, const Lanes& lanes, const jobs::JobQuery& query,
-                     const Cursor& after) {
-  const int rows = query.limit + 1;
-  Parameters parameters;
-  if (query.state == JobState::Enqueued) {
-    parameters.int8(after.at).uuid(after.id).array(array_of(lanes.of_queue(query.queue)));
-    return connection.run(kPageReady, parameters.int4(rows));
-  }
-  parameters.timestamp(TimePoint(Duration(after.at))).uuid(after.id).text(query.queue);
-  parameters.array(array_of(lanes.of_queue(query.queue))).int4(rows);
-  if (!query.state) return connection.run(kPageAll, parameters);
-  if (*query.state == JobState::Scheduled) return connection.run(kPageDue, parameters);
-  if (*query.state == JobState::Processing) return connection.run(kPageRunning, parameters);
-  return connection.run(kPageDone, parameters.int4(number(*query.state)));
-}
-
-// One row more than asked for tells whether there is a next page.
-Result<jobs::JobPage> list(Connection& connection, const Lanes& lanes,
-                           const jobs::JobQuery& query) {
-  TRY(const Cursor after, cursor_of(query.after));
-  TRY(const Rows rows, page_of(connection, lanes, query, after));
-  jobs::JobPage page;
-  const auto limit = static_cast<std::size_t>(query.limit);
-  for (std::size_t i = 0; i < std::min(rows.size(), limit); ++i) {
-    page.items.push_back(job_of(rows, i, lanes));
-  }
-  if (rows.size() <= limit) return page;
-  const Job& last = page.items.back();
-  const TimePoint at = query.state ? last.updated_at : last.created_at;
-  const bool by_place = query.state == JobState::Enqueued;
-  page.next = text_of(by_place ? rows.int8(limit - 1, 24) : at.time_since_epoch().count(), last.id);
-  return page;
-}
-
-Result<std::vector<jobs::QueueStats>> queue_stats(Connection& connection, Lanes& lanes) {
-  Int4Array lane;
-  Int8Array floor;
-  for (const LaneChoice& choice : lanes.choices({}, {})) {
-    lane.add(choice.lane);
-    floor.add(choice.floor);
-  }
-  Pipeline pipeline(connection);
-  pipeline.add(kCounts);
-  pipeline.add(kOldest, Parameters().array(std::move(lane)).array(std::move(floor)));
-  TRY(const auto answers, pipeline.finish());
-
-  std::map<std::string, jobs::QueueStats> queues;
-  for (std::size_t i = 0; i < answers[0].size(); ++i) {
-    const Lane* known = lanes.find(answers[0].int4(i, 0));
-    if (known == nullptr) continue;
-    auto& stats = queues[known->queue];
-    stats.enqueued += answers[0].int8(i, 1);
-    stats.scheduled += answers[0].int8(i, 2);
-    stats.processing += answers[0].int8(i, 3);
-    stats.succeeded += answers[0].int8(i, 4);
-    stats.failed += answers[0].int8(i, 5);
-    stats.deleted += answers[0].int8(i, 6);
-  }
-  for (std::size_t i = 0; i < answers[1].size(); ++i) {
-    const std::int32_t id = answers[1].int4(i, 0);
-    lanes.raise_floor(id, std::min(answers[1].int8(i, 1), answers[1].int8(i, 3)));
-    auto& oldest = queues[lanes.find(id)->queue].oldest;
-    const TimePoint since = answers[1].timestamp(i, 2);
-    if (!oldest || since < *oldest) oldest = since;
-  }
-  std::vector<jobs::QueueStats> all;
-  for (const std::string& name : lanes.queues()) {
-    jobs::QueueStats stats = queues[name];
-    stats.queue = name;
-    stats.priority = static_cast<int>(all.size());
-    all.push_back(std::move(stats));
-  }
-  return all;
-}
-
-Result<std::int64_t> count_due(Connection& connection, std::span<const std::int32_t> lanes,
-                               TimePoint until) {
-  TRY(const Rows rows,
-      connection.run(kCountDue, Parameters().timestamp(until).array(array_of(lanes))));
-  return rows.int8(0, 0);
-}
-
-Result<std::optional<TimePoint>> next_due(Connection& connection,
-                                          std::span<const std::int32_t> lanes, TimePoint after) {
-  TRY(const Rows rows,
-      connection.run(kNextDue, Parameters().timestamp(after).array(array_of(lanes))));
-  return rows.empty() ? std::nullopt : rows.maybe_timestamp(0, 0);
-}
-
-Result<int> count_active(Connection& connection, std::string_view recurring,
-                         std::string_view except) {
-  TRY(const Rows rows, connection.run(kCountActive, Parameters().text(recurring).uuid(except)));
-  return rows.int4(0, 0);
 }
 
 Result<TimePoint> storage_now(Connection& connection) {

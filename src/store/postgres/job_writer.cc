@@ -16,7 +16,8 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kFirstBackoff{100};
 constexpr std::chrono::milliseconds kMostBackoff{5000};
-constexpr int kTries = 5;  // of what ends in a deadlock
+constexpr int kTries = 5;                     // of what ends in a deadlock
+constexpr std::chrono::seconds kTryAgain{2};  // whether an outage has passed, when nobody writes
 
 // Every claim changes what a worker holds; others are told of it at most that often.
 constexpr std::chrono::milliseconds kWorkersPause{200};
@@ -27,6 +28,11 @@ constexpr std::size_t kMostLanes = 500;
 constexpr Statement kSetClock{"set_clock", "SELECT set_config('jobmill.now', $1, false)"};
 constexpr Statement kNoSync{"no_sync", "SELECT set_config('synchronous_commit', 'off', true)"};
 constexpr Statement kNotify{"notify", "SELECT jobmill_notify($1)"};
+// More than the free room that pages have even on a full disk; rolled back.
+constexpr Statement kTryToWrite{
+    "try_to_write",
+    "INSERT INTO jobmill_log SELECT gen_random_uuid(), 0, n, 0, now(), repeat('x', 1900)"
+    " FROM generate_series(1, 40) n"};
 
 }  // namespace
 
@@ -50,6 +56,11 @@ Status JobWriter::open() {
 int JobWriter::backend() const { return backend_; }
 
 Status JobWriter::insert(std::span<const NewJob> jobs) {
+  if (jobs.size() >= kWorthCopying) {
+    return run([&](Connection& connection, Effects& effects) {
+      return copy_jobs(connection, jobs, shard(), effects);
+    });
+  }
   Request request;
   request.kind = Request::Kind::Insert;
   request.jobs = jobs;
@@ -94,8 +105,8 @@ void JobWriter::serve() {
     {
       std::unique_lock lock(mutex_);
       const auto some = [this] { return stopping_ || !waiting_.empty(); };
-      if (workers_untold_) {
-        arrived_.wait_until(lock, told_workers_ + kWorkersPause, some);
+      if (const auto look = next_look()) {
+        arrived_.wait_until(lock, *look, some);
       } else {
         arrived_.wait(lock, some);
       }
@@ -104,7 +115,16 @@ void JobWriter::serve() {
     }
     if (!batch.empty()) commit(std::move(batch));
     tell_late();
+    try_again();
   }
+}
+
+// When there is something to do although nobody asks for it.
+std::optional<SteadyClock::time_point> JobWriter::next_look() const {
+  std::optional<SteadyClock::time_point> next;
+  if (workers_untold_) next = told_workers_ + kWorkersPause;
+  if (outage() && (!next || tried_ + kTryAgain < *next)) next = tried_ + kTryAgain;
+  return next;
 }
 
 void JobWriter::commit(Batch batch) {
@@ -233,8 +253,23 @@ void JobWriter::note_outcome(const Status& status) {
   const std::lock_guard lock(outage_mutex_);
   if (status) outage_.reset();
   if (down) {
-    outage_ = {outage_ ? outage_->since : SteadyClock::now(), status.error().message};
+    tried_ = SteadyClock::now();
+    outage_ = {outage_ ? outage_->since : tried_, status.error().message};
   }
+}
+
+// Nobody writes to a server that says it is not ready, so it has to find out by itself that it is.
+void JobWriter::try_again() {
+  if (!outage() || SteadyClock::now() < tried_ + kTryAgain) return;
+  tried_ = SteadyClock::now();
+  note_outcome(try_to_write());
+}
+
+Status JobWriter::try_to_write() {
+  TRY_VOID(ready());
+  TRY([[maybe_unused]] const auto transaction, Transaction::begin(*connection_));
+  TRY([[maybe_unused]] const auto written, connection_->run(kTryToWrite));
+  return {};
 }
 
 std::optional<jobs::Outage> JobWriter::outage() const {
@@ -304,6 +339,7 @@ std::string notice_text(const Effects& effects, bool workers) {
   }
   if (effects.due) text += text.empty() ? "d" : " d";
   if (effects.states) text += text.empty() ? "s" : " s";
+  if (effects.queues) text += text.empty() ? "q" : " q";
   if (workers) text += text.empty() ? "w" : " w";
   return text;
 }
@@ -317,6 +353,7 @@ Effects notice_of(std::string_view text) {
     if (word == "d") effects.due = true;
     if (word == "w") effects.workers = true;
     if (word == "s") effects.states = true;
+    if (word == "q") effects.queues = true;
     if (word == "a") effects.all = true;
     if (!word.starts_with('r')) continue;
     for (word.remove_prefix(1); !word.empty();) {

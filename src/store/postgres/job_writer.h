@@ -87,6 +87,9 @@ class JobWriter {
   void tell_late();
   void finish(const Batch& batch);
   void note_outcome(const Status& status);
+  std::optional<std::chrono::steady_clock::time_point> next_look() const;
+  void try_again();
+  Status try_to_write();
 
   const Options options_;
   Lanes& lanes_;
@@ -97,6 +100,7 @@ class JobWriter {
   std::chrono::milliseconds backoff_{0};
   std::chrono::steady_clock::time_point told_workers_{};
   bool workers_untold_ = false;
+  std::chrono::steady_clock::time_point tried_{};  // the last write of an outage
 
   mutable std::mutex outage_mutex_;  // guards outage_
   std::optional<jobs::Outage> outage_;
@@ -110,7 +114,7 @@ class JobWriter {
 };
 
 // What a notification says: "r1,2" lanes with new jobs, "a" if they are too many to tell, "d" due
-// instants, "w" workers, in words with blanks between.
+// instants, "s" states of workers, "q" pauses of queues, "w" workers, in words with blanks between.
 std::string notice_text(const Effects& effects, bool workers);
 Effects notice_of(std::string_view text);
 

@@ -7,8 +7,14 @@
 namespace jobmill::postgres {
 namespace {
 
-constexpr Statement kLanes{
-    "lanes", "SELECT id, queue, kind, priority::integer FROM jobmill_lane WHERE id > $1"};
+constexpr Statement kLanes{"lanes", "SELECT id, queue, kind, priority::integer FROM jobmill_lane"};
+
+constexpr Statement kPaused{"paused_queues", "SELECT queue FROM jobmill_pause"};
+
+constexpr Statement kPause{
+    "pause_queue",
+    "INSERT INTO jobmill_pause VALUES ($1, jobmill_now()) ON CONFLICT (queue) DO NOTHING"};
+constexpr Statement kResume{"resume_queue", "DELETE FROM jobmill_pause WHERE queue = $1"};
 
 constexpr Statement kMakeLane{"make_lane",
                               R"sql(
@@ -28,8 +34,15 @@ bool wanted(std::span<const std::string> names, const std::string& name) {
 // Numbers of lanes that were made at one time may become visible in another order, so all those
 // are asked for that are not known.
 Status Lanes::load(Connection& connection) {
-  TRY(const Rows rows, connection.run(kLanes, Parameters().int4(0)));
+  Pipeline pipeline(connection);
+  pipeline.add(kLanes);
+  pipeline.add(kPaused);
+  TRY(const auto answers, pipeline.finish());
+  const Rows& rows = answers[0];
+  const Rows& paused = answers[1];
   const std::lock_guard lock(mutex_);
+  paused_.clear();
+  for (std::size_t i = 0; i < paused.size(); ++i) paused_.emplace(paused.text(i, 0));
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (lanes_.contains(rows.int4(i, 0))) continue;
     keep({rows.int4(i, 0), std::string(rows.text(i, 1)), std::string(rows.text(i, 2)),
@@ -82,6 +95,11 @@ std::vector<std::string> Lanes::queues() const {
   return ordered();
 }
 
+bool Lanes::paused(std::string_view queue) const {
+  const std::lock_guard lock(mutex_);
+  return paused_.contains(queue);
+}
+
 std::vector<LaneChoice> Lanes::choices(std::span<const std::string> queues,
                                        std::span<const std::string> kinds) const {
   const std::lock_guard lock(mutex_);
@@ -89,15 +107,27 @@ std::vector<LaneChoice> Lanes::choices(std::span<const std::string> queues,
   constexpr std::int32_t kPriorities = 10;
   std::vector<LaneChoice> choices;
   for (std::size_t i = 0; i < order.size(); ++i) {
+    if (paused_.contains(order[i])) continue;
     for (const auto& [id, lane] : lanes_) {
       if (lane.queue != order[i] || !wanted(kinds, lane.kind)) continue;
-      const auto floor = floors_.find(id);
-      choices.push_back({id, static_cast<std::int32_t>(i + 1) * kPriorities - lane.priority,
-                         floor == floors_.end() ? 0 : floor->second});
+      choices.push_back(
+          {id, static_cast<std::int32_t>(i + 1) * kPriorities - lane.priority, floor_of(id)});
     }
   }
   std::ranges::stable_sort(choices, {}, &LaneChoice::rank);
   return choices;
+}
+
+std::vector<LaneChoice> Lanes::floors() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<LaneChoice> all;
+  for (const auto& [id, lane] : lanes_) all.push_back({id, 0, floor_of(id)});
+  return all;
+}
+
+std::int64_t Lanes::floor_of(std::int32_t lane) const {
+  const auto floor = floors_.find(lane);
+  return floor == floors_.end() ? 0 : floor->second;
 }
 
 void Lanes::raise_floor(std::int32_t lane, std::int64_t place) {
@@ -117,7 +147,7 @@ Lane& Lanes::keep(Lane lane) {
 }
 
 std::vector<std::string> Lanes::ordered() const {
-  std::set<std::string> others;
+  std::set<std::string> others(paused_.begin(), paused_.end());
   for (const auto& [id, lane] : lanes_) others.insert(lane.queue);
   std::vector<std::string> order;
   for (const std::string& name : order_) {
@@ -125,6 +155,12 @@ std::vector<std::string> Lanes::ordered() const {
   }
   order.insert(order.end(), others.begin(), others.end());
   return order;
+}
+
+Status pause_queue(Connection& connection, std::string_view queue, bool paused) {
+  TRY([[maybe_unused]] const Rows changed,
+      connection.run(paused ? kPause : kResume, Parameters().text(queue)));
+  return {};
 }
 
 }  // namespace jobmill::postgres

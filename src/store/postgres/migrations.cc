@@ -9,7 +9,8 @@ namespace jobmill::postgres {
 namespace {
 
 // Ascending, without gaps.
-const std::array<const Migration*, 2> kMigrations{&kJobsMigration, &kEnqueueMigration};
+const std::array<const Migration*, 3> kMigrations{&kJobsMigration, &kEnqueueMigration,
+                                                  &kSearchMigration};
 
 constexpr char kVersionTable[] =
     R"sql(CREATE TABLE IF NOT EXISTS jobmill_schema_version (

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/id.h"
+#include "jobs/job_explorer.h"
 #include "store/postgres/test_connection.h"
 
 namespace jobmill::postgres {
@@ -139,6 +141,72 @@ TEST_CASE("postgres migrations: grants give a server what it needs, and no more"
   const auto unknown = grant_script(owner, "nobody here");
   REQUIRE(unknown);
   CHECK(owner.script(*unknown).error().code == Code::NotFound);
+}
+
+TEST_CASE("postgres migrations: failures from before are grouped as those to come") {
+  Connection connection = connect(Postgres::shared().fresh_schema());
+  must(connection.script(
+      "CREATE TABLE jobmill_schema_version (number integer PRIMARY KEY, name text NOT NULL,"
+      " applied_at timestamptz NOT NULL DEFAULT now());"));
+  for (const Migration* migration : migrations().first(2)) {
+    must(connection.script(migration->sql + ("INSERT INTO jobmill_schema_version VALUES (" +
+                                             std::to_string(migration->number) + ", 'x')")));
+  }
+  struct Old {
+    const char* type;
+    const char* stack;
+    const char* message;
+  };
+  const Old all[] = {{"mail.Ünknown", "\r\n \t at load(0x7fA3, 0007x1)  \t\r\n at main", "m"},
+                     {"E", "", "row 17 at 0X and 00x1 is bad"},
+                     {"", " \n", ""}};
+  constexpr Statement kDone{"old_done", R"sql(
+    INSERT INTO jobmill_done (id, at, waited, lane, worker, version, attempt, failures, crashes, state)
+    VALUES ($1, now(), 0, 1, 0, 3, 1, 1, 0, 6))sql"};
+  constexpr Statement kEvent{"old_event", R"sql(
+    INSERT INTO jobmill_event (id, n, state, at, data) VALUES ($1, 3, 6, now(), json_build_object(
+      'exceptionType', $2, 'exceptionMessage', $3, 'stackTrace', $4)::text))sql"};
+  std::vector<std::string> ids;
+  for (const Old& old : all) {
+    ids.push_back(new_id(TimePoint{}));
+    REQUIRE(connection.run(kDone, Parameters().uuid(ids.back())));
+    REQUIRE(connection.run(
+        kEvent, Parameters().uuid(ids.back()).text(old.type).text(old.message).text(old.stack)));
+  }
+  must(migrate(connection));
+  constexpr Statement kNote{"old_note",
+                            "SELECT fingerprint, type, frame, message, final, quarantined"
+                            " FROM jobmill_failure WHERE id = $1"};
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto note = connection.run(kNote, Parameters().uuid(ids[i]));
+    REQUIRE(note);
+    REQUIRE(note->size() == 1);
+    CHECK(note->text(0, 0) == jobs::fingerprint_of(all[i].type, all[i].stack, all[i].message));
+    CHECK(note->text(0, 1) == all[i].type);
+    CHECK(note->text(0, 2) == jobs::top_frame(all[i].stack));
+    CHECK(note->text(0, 3) == all[i].message);
+    CHECK(note->boolean(0, 4));
+    CHECK_FALSE(note->boolean(0, 5));
+  }
+}
+
+TEST_CASE("postgres migrations: who worked with the tables works with the new ones") {
+  Connection connection = connect(Postgres::shared().fresh_schema());
+  must(
+      connection.script("CREATE TABLE jobmill_schema_version (number integer PRIMARY KEY,"
+                        " name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());"));
+  must(connection.script(migrations()[0]->sql));
+  must(connection.script(
+      "INSERT INTO jobmill_schema_version VALUES (1, 'jobs');"
+      "CREATE ROLE \"the runner\"; GRANT INSERT ON jobmill_job TO \"the runner\""));
+  must(migrate(connection));
+  constexpr Statement kMay{"may",
+                           "SELECT has_table_privilege('the runner', 'jobmill_failure', 'DELETE'),"
+                           "       has_table_privilege('the runner', 'jobmill_pause', 'INSERT')"};
+  const auto may = connection.run(kMay);
+  REQUIRE(may);
+  CHECK(may->boolean(0, 0));
+  CHECK(may->boolean(0, 1));
 }
 
 }  // namespace jobmill::postgres

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,6 +59,9 @@ class Array {
 class Int4Array : public Array {
  public:
   explicit Int4Array(std::size_t expected = 0) : Array(Type::Int4) { reserve(expected, 4); }
+  explicit Int4Array(std::span<const std::int32_t> values) : Int4Array(values.size()) {
+    for (const std::int32_t value : values) add(value);
+  }
   void add(std::int32_t value) { put_int4(value); }
 };
 class Int8Array : public Array {
@@ -73,6 +77,9 @@ class BoolArray : public Array {
 class UuidArray : public Array {
  public:
   explicit UuidArray(std::size_t expected = 0) : Array(Type::Uuid) { reserve(expected, 16); }
+  explicit UuidArray(std::span<const std::string> ids) : UuidArray(ids.size()) {
+    for (const std::string& id : ids) add(id);
+  }
   void add(std::string_view text) { put_uuid(text); }  // 36 characters, or empty: NULL
 };
 class TimestampArray : public Array {

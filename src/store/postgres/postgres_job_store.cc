@@ -19,15 +19,18 @@
 #include "jobs/job_template.h"
 #include "jobs/payload.h"
 #include "jobs/request_key.h"
+#include "store/alteration.h"
 #include "store/job_events.h"
 #include "store/postgres/job_reader.h"
 #include "store/postgres/job_records.h"
 #include "store/postgres/job_tables.h"
+#include "store/postgres/job_views.h"
 #include "store/postgres/job_writer.h"
 #include "store/postgres/lanes.h"
 #include "store/postgres/migrations.h"
 #include "store/postgres/producers.h"
 #include "store/postgres/recurring_rows.h"
+#include "store/postgres/storage_clock.h"
 #include "store/postgres/tally_book.h"
 #include "store/postgres/tally_rows.h"
 #include "store/postgres/transitions.h"
@@ -46,12 +49,10 @@ constexpr int kMaxPage = 1000;
 
 // Beats without a word of a job before its claim counts as never received.
 constexpr int kForgottenLeases = 2;
+constexpr std::chrono::seconds kSecondLook{1};  // at lost workers, after this process slept
 
 // How long the counts of producers' transactions may stand for themselves.
 constexpr Duration kFoldCounts = std::chrono::seconds(10);
-
-// Clocks of one host, read one after the other, differ by less.
-constexpr Duration kSameClock = std::chrono::milliseconds(20);
 
 Fault unknown_worker(std::string_view id) {
   return fail(Code::NotFound, "unknown worker " + std::string(id));
@@ -128,6 +129,7 @@ class PostgresJobStore final : public JobStoreOwner {
   PostgresJobStore(const Url& url, JobStoreOptions options)
       : options_(std::move(options)),
         lanes_(options_.queues),
+        times_(options_.clock),
         reader_(url, options_.connect, options_.clock),
         writer_({.url = url,
                  .connect = options_.connect,
@@ -156,7 +158,7 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY_VOID(put_settings());
     TRY(const TimePoint now,
         reader_.run([](Connection& connection) { return storage_now(connection); }));
-    measure_clock(now);
+    times_.measure(now);
     return {};
   }
 
@@ -169,7 +171,12 @@ class PostgresJobStore final : public JobStoreOwner {
     std::int64_t total = 0;
     for (const Order& order : orders) total += order.texts.count();
     const bool large = total > static_cast<std::int64_t>(kStatementRows);
-    if (large || std::ranges::any_of(orders, named)) return insert_alone(orders, now);
+    if (large) return insert_alone(orders, now);
+    const bool some_named = std::ranges::any_of(orders, named);
+    if (some_named) {
+      TRY(const bool known, any_known(orders));
+      if (known) return insert_alone(orders, now);
+    }
     std::optional<TimePoint> at;
     if (std::ranges::any_of(orders, timed)) {
       TRY(at, reader_.run([](Connection& connection) { return storage_now(connection); }));
@@ -177,7 +184,11 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY_VOID(make_lanes(orders));
     Inserting inserting;
     for (const Order& order : orders) TRY_VOID(add(inserting, order, at, now));
-    TRY_VOID(writer_.insert(inserting.jobs));
+    const Status written = writer_.insert(inserting.jobs);
+    // Somebody made the same one meanwhile, or it is named twice.
+    const bool raced = some_named && !written && written.error().code == Code::AlreadyExists;
+    if (raced) return insert_alone(orders, now);
+    TRY_VOID(written);
     return std::move(inserting.result);
   }
 
@@ -229,7 +240,7 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY_VOID(give_back_forgotten(worker_id, row, ids));
     BeatAnswer answer;
     answer.state = row.state;
-    answer.drain_until = to_caller(row.drain_until);
+    answer.drain_until = times_.to_caller(row.drain_until);
     answer.lease = options_.lease;
     for (std::size_t i = 0; i < row.jobs.size(); ++i) {
       if (const char* why = cancel_reason(row.jobs[i], row.now)) {
@@ -288,7 +299,7 @@ class PostgresJobStore final : public JobStoreOwner {
       return postgres::history(connection, canonical_id(id));
     }));
     if (events.empty()) return unknown_job(id);
-    for (JobEvent& event : events) event.at = to_caller(event.at);
+    for (JobEvent& event : events) event.at = times_.to_caller(event.at);
     return events;
   }
 
@@ -300,7 +311,7 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY(auto page, reader_.run([&](Connection& connection) {
       return postgres::list(connection, lanes_, query);
     }));
-    for (Job& job : page.items) translate(job);
+    for (Job& job : page.items) times_.translate(job);
     return page;
   }
 
@@ -339,10 +350,10 @@ class PostgresJobStore final : public JobStoreOwner {
       return live_workers(connection, options_.lease);
     }));
     for (Worker& worker : workers) {
-      worker.first_beat = to_caller(worker.first_beat);
-      worker.last_beat = to_caller(worker.last_beat);
-      worker.oldest_start = to_caller(worker.oldest_start);
-      worker.drain_until = to_caller(worker.drain_until);
+      worker.first_beat = times_.to_caller(worker.first_beat);
+      worker.last_beat = times_.to_caller(worker.last_beat);
+      worker.oldest_start = times_.to_caller(worker.oldest_start);
+      worker.drain_until = times_.to_caller(worker.drain_until);
     }
     return workers;
   }
@@ -351,14 +362,14 @@ class PostgresJobStore final : public JobStoreOwner {
     TRY_VOID(load_lanes());
     TRY(auto queues,
         reader_.run([&](Connection& connection) { return queue_stats(connection, lanes_); }));
-    for (QueueStats& stats : queues) stats.oldest = to_caller(stats.oldest);
+    for (QueueStats& stats : queues) stats.oldest = times_.to_caller(stats.oldest);
     return queues;
   }
 
   Result<std::int64_t> scheduled_until(std::string_view queue, TimePoint until) override {
     TRY_VOID(load_lanes());
     return reader_.run([&](Connection& connection) {
-      return count_due(connection, lanes_.of_queue(queue), to_storage(until));
+      return count_due(connection, lanes_.of_queue(queue), times_.to_storage(until));
     });
   }
 
@@ -370,9 +381,9 @@ class PostgresJobStore final : public JobStoreOwner {
   Result<std::vector<RecurringJob>> recurring() override {
     TRY(auto all, reader_.run([](Connection& connection) { return recurring_jobs(connection); }));
     for (RecurringJob& job : all) {
-      job.created_at = to_caller(job.created_at);
+      job.created_at = times_.to_caller(job.created_at);
       for (auto* at : {&job.next_run, &job.last_run, &job.first_skipped, &job.last_skipped}) {
-        *at = to_caller(*at);
+        *at = times_.to_caller(*at);
       }
     }
     return all;
@@ -409,7 +420,7 @@ class PostgresJobStore final : public JobStoreOwner {
                           std::optional<TimePoint> drain_until, TimePoint) override {
     return writer_.run([&](Connection& connection, Effects& effects) -> Status {
       std::optional<TimePoint> until;
-      if (drain_until) until = to_storage(*drain_until);
+      if (drain_until) until = times_.to_storage(*drain_until);
       TRY(const bool known, postgres::set_worker_state(connection, worker_id, state, until));
       if (!known) return unknown_worker(worker_id);
       effects.workers = effects.states = true;
@@ -500,9 +511,54 @@ class PostgresJobStore final : public JobStoreOwner {
   Result<std::optional<TimePoint>> next_due(std::string_view queue, TimePoint after) override {
     TRY_VOID(load_lanes());
     TRY(const auto at, reader_.run([&](Connection& connection) {
-      return postgres::next_due(connection, lanes_.of_queue(queue), to_storage(after));
+      return postgres::next_due(connection, lanes_.of_queue(queue), times_.to_storage(after));
     }));
-    return to_caller(at);
+    return times_.to_caller(at);
+  }
+
+  Result<std::vector<Status>> alter(std::span<const std::string> ids, const Alteration& alteration,
+                                    TimePoint) override {
+    TRY_VOID(store::check_alteration(alteration, ids.size()));
+    std::vector<std::string> canonical;
+    for (const std::string& id : ids) canonical.push_back(canonical_id(id));
+    std::vector<Status> outcomes;
+    const Status written = writer_.run([&](Connection& connection, Effects& effects) -> Status {
+      TRY(auto rows, lock_jobs(connection, canonical));
+      TRY(const TimePoint now, storage_now(connection));
+      std::vector<Move> moves;
+      std::vector<LaneChange> changes;
+      outcomes.clear();
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        const auto row = rows.find(canonical[i]);
+        if (row == rows.end()) {
+          outcomes.push_back(unknown_job(ids[i]));
+        } else if (changes_lane(alteration)) {
+          outcomes.push_back(change_lane(row->second, alteration, changes));
+        } else {
+          outcomes.push_back(alter(row->second, alteration, now, moves));
+        }
+      }
+      TRY_VOID(change_lanes(connection, changes, now, writer_.shard(), effects));
+      return move(connection, moves, now, writer_.shard(), effects);
+    });
+    TRY_VOID(written);
+    return outcomes;
+  }
+
+  Status pause_queue(std::string_view queue, bool paused, TimePoint) override {
+    TRY_VOID(store::check_queue(std::string(queue)));
+    const Status written = writer_.run([&](Connection& connection, Effects& effects) {
+      effects.queues = true;
+      return postgres::pause_queue(connection, queue, paused);
+    });
+    TRY_VOID(written);
+    return pauses_changed();
+  }
+
+  Status pause_recurring(std::string_view id, bool paused, TimePoint) override {
+    TRY([[maybe_unused]] const bool changed,
+        in_recurring<bool>([&](RecurringRows& rows) { return rows.pause(id, paused); }));
+    return {};
   }
 
   bool leads() const override { return watcher_.leads(); }
@@ -514,32 +570,6 @@ class PostgresJobStore final : public JobStoreOwner {
   }
 
  private:
-  // --- clocks ----------------------------------------------------------------------------------
-
-  // How far the database's clock is ahead of the host's.
-  void measure_clock(TimePoint storage) {
-    const SystemClock host;
-    const Clock& clock = options_.clock != nullptr ? *options_.clock : host;
-    const Duration ahead = storage - clock.now();
-    ahead_ = std::chrono::abs(ahead) < kSameClock ? Duration::zero() : ahead;
-  }
-  TimePoint storage_estimate() const {
-    return options_.clock != nullptr ? options_.clock->now() : to_storage(SystemClock().now());
-  }
-  TimePoint to_storage(TimePoint at) const {
-    return at < TimePoint::max() - std::chrono::hours(24 * 365) ? at + ahead_.load() : at;
-  }
-  TimePoint to_caller(TimePoint at) const { return at - ahead_.load(); }
-  std::optional<TimePoint> to_caller(std::optional<TimePoint> at) const {
-    return at ? std::optional(to_caller(*at)) : at;
-  }
-  void translate(Job& job) const {
-    job.created_at = to_caller(job.created_at);
-    job.updated_at = to_caller(job.updated_at);
-    job.run_at = to_caller(job.run_at);
-    job.deadline = to_caller(job.deadline);
-  }
-
   // --- what changed ----------------------------------------------------------------------------
 
   // On the writer's thread, after a commit of this process.
@@ -562,6 +592,7 @@ class PostgresJobStore final : public JobStoreOwner {
   void told(const Effects& effects, int sender) {
     if (sender == writer_.backend()) return;
     if (effects.all) return returned();
+    if (effects.queues && !pauses_changed()) return;  // it is lost, and will return
     const auto unknown = [this](std::int32_t lane) { return lanes_.find(lane) == nullptr; };
     if (std::ranges::any_of(effects.ready, unknown) && !load_lanes_now()) return;
     changed(effects);
@@ -575,6 +606,14 @@ class PostgresJobStore final : public JobStoreOwner {
     ahead_known_ = false;
     wake_all();
     announce(change);
+  }
+
+  // Who waits may claim from other queues now.
+  Status pauses_changed() {
+    TRY_VOID(load_lanes());
+    wake_all();
+    announce({.ready_queues = lanes_.queues(), .workers = false, .due = false});
+    return {};
   }
 
   void announce(const Change& change) {
@@ -708,7 +747,16 @@ class PostgresJobStore final : public JobStoreOwner {
 
   std::optional<TimePoint> due_of(const JobSpec& spec, std::optional<TimePoint> at) const {
     if (spec.delay) return *at + *spec.delay;
-    return spec.run_at ? std::optional(to_storage(*spec.run_at)) : std::nullopt;
+    return spec.run_at ? std::optional(times_.to_storage(*spec.run_at)) : std::nullopt;
+  }
+
+  // New names go out with all that waits, in one round trip.
+  Result<bool> any_known(const std::vector<Order>& orders) {
+    std::vector<std::string> ids;
+    for (const Order& order : orders) {
+      if (named(order)) ids.push_back(canonical_id(order.spec->id));
+    }
+    return reader_.run([&](Connection& connection) { return any_exists(connection, ids); });
   }
 
   // An id that exists names that job. Its payload must be the same: else the producer would believe
@@ -784,11 +832,14 @@ class PostgresJobStore final : public JobStoreOwner {
 
   Status write_part(Connection& connection, Inserting& part, Effects& effects) {
     if (part.jobs.empty()) return {};
+    const std::int64_t before = part.written;
     part.written += static_cast<std::int64_t>(part.jobs.size());
+    const auto jobs = std::exchange(part.jobs, {});
+    if (jobs.size() >= kWorthCopying) {
+      return copy_jobs(connection, jobs, writer_.shard(), effects, before);
+    }
     Pipeline pipeline(connection);
-    add_inserts(pipeline, part.jobs, writer_.shard(), effects,
-                part.written - static_cast<std::int64_t>(part.jobs.size()));
-    part.jobs.clear();
+    add_inserts(pipeline, jobs, writer_.shard(), effects, before);
     TRY([[maybe_unused]] const auto answers, pipeline.finish());
     return {};
   }
@@ -858,7 +909,7 @@ class PostgresJobStore final : public JobStoreOwner {
     raise_floors(claim, answer);
     TRY_VOID(limit_time(answer.jobs, claim.token));
     count_claimed(answer.jobs);
-    for (ClaimedJob& job : answer.jobs) translate(job.job);
+    for (ClaimedJob& job : answer.jobs) times_.translate(job.job);
     return answer;
   }
 
@@ -999,7 +1050,7 @@ class PostgresJobStore final : public JobStoreOwner {
     }
     moves.push_back(move_of(settlement, *row, now));
     row->state = settled.state = moves.back().steps.back().to;
-    settled.run_at = to_caller(moves.back().run_at);
+    settled.run_at = times_.to_caller(moves.back().run_at);
     return settled;
   }
 
@@ -1111,7 +1162,7 @@ class PostgresJobStore final : public JobStoreOwner {
         return postgres::get(connection, lanes_, canonical_id(id));
       }));
     }
-    if (job) translate(*job);
+    if (job) times_.translate(*job);
     return job;
   }
 
@@ -1126,6 +1177,50 @@ class PostgresJobStore final : public JobStoreOwner {
       const Move made = make(row);
       return move(connection, std::span(&made, 1), now, writer_.shard(), effects);
     });
+  }
+
+  // An id may be given twice: the second time the job is what the first one made of it.
+  static Status alter(JobRow& row, const Alteration& alteration, TimePoint at,
+                      std::vector<Move>& moves) {
+    const bool later = alteration.kind == Alteration::Kind::Reschedule;
+    const bool remove = alteration.kind == Alteration::Kind::Delete;
+    const JobState to = later    ? JobState::Scheduled
+                        : remove ? JobState::Deleted
+                                 : JobState::Enqueued;
+    const bool ended = row.state == JobState::Succeeded || row.state == JobState::Deleted;
+    if (!transition_allowed(row.state, to) || (later && ended)) return illegal(row.state, to);
+    moves.push_back(later    ? reschedule(row, alteration.run_at, alteration.reason, at)
+                    : remove ? postgres::remove(row, alteration.reason)
+                             : postgres::requeue(row, alteration.reason));
+    row.state = moves.back().steps.back().to;
+    return {};
+  }
+
+  static bool changes_lane(const Alteration& alteration) {
+    return alteration.kind == Alteration::Kind::Move ||
+           alteration.kind == Alteration::Kind::Prioritize;
+  }
+
+  // A lane is made by another connection than the one that writes: it stays, whatever comes of
+  // this.
+  Status change_lane(JobRow& row, const Alteration& alteration, std::vector<LaneChange>& changes) {
+    if (row.state != JobState::Scheduled && row.state != JobState::Enqueued) {
+      return fail(Code::Conflict,
+                  fmt::format("illegal_transition: it is {}", to_string(row.state)));
+    }
+    if (lanes_.find(row.lane) == nullptr) TRY_VOID(load_lanes());
+    const Lane* from = lanes_.find(row.lane);
+    if (from == nullptr) return fail(Code::Internal, "a job's lane is not there");
+    const bool moves = alteration.kind == Alteration::Kind::Move;
+    const std::string& queue = moves ? alteration.queue : from->queue;
+    const int priority = moves ? from->priority : alteration.priority;
+    TRY(const std::int32_t lane, reader_.run([&](Connection& connection) {
+      return lanes_.get_or_make(connection, queue, from->kind, priority);
+    }));
+    if (lane == row.lane) return {};
+    changes.push_back({row, lane, store::change_event(alteration)});
+    row.lane = lane;
+    return {};
   }
 
   using GiveBack = std::function<Move(JobRow, const RetryContext&, TimePoint)>;
@@ -1200,7 +1295,7 @@ class PostgresJobStore final : public JobStoreOwner {
     if (!watcher_.leads()) return false;
     TRY(const Ahead ahead, look_ahead());
     const auto& at = ahead.*what;
-    const bool due = at && *at + later <= storage_estimate();
+    const bool due = at && *at + later <= times_.estimate();
     if (due) ahead_known_ = false;  // it will be another one afterwards
     return due;
   }
@@ -1305,7 +1400,7 @@ class PostgresJobStore final : public JobStoreOwner {
   // How long they ran, as far as this process handed them out. What failed is told by its row.
   void count_completed(const std::vector<Completion>& completions,
                        const std::vector<std::size_t>& lost) {
-    const TimePoint now = storage_estimate();
+    const TimePoint now = times_.estimate();
     Tallies told;
     const std::lock_guard lock(tally_mutex_);
     for (std::size_t i = 0, next = 0; i < completions.size(); ++i) {
@@ -1338,8 +1433,8 @@ class PostgresJobStore final : public JobStoreOwner {
 
   const JobStoreOptions options_;
   Lanes lanes_;
+  StorageClock times_;
   JobReader reader_;
-  std::atomic<Duration> ahead_{Duration::zero()};
   std::atomic<bool> settings_due_{false};
 
   std::mutex look_mutex_;  // guards next_
@@ -1403,7 +1498,7 @@ Result<PostgresJobStore::Ahead> PostgresJobStore::look_ahead() {
     ahead_known_ = false;
     return rows.error();
   }
-  measure_clock(rows->timestamp(0, 0));
+  times_.measure(rows->timestamp(0, 0));
   int column = 1;
   for (auto* at : {&next_.due, &next_.recurring, &next_.beat, &next_.deadline, &next_.succeeded,
                    &next_.deleted, &next_.result, &next_.key}) {
@@ -1427,14 +1522,17 @@ Result<std::optional<TimePoint>> PostgresJobStore::next_chore(TimePoint) {
   };
   consider(ahead.due, Duration::zero(), false);
   consider(ahead.recurring, Duration::zero(), false);
-  consider(ahead.beat, options_.lease, false);
+  // Who slept judges nobody for one lease, though it may be time.
+  const bool asleep = ahead.beat && watcher_.slept_within(options_.lease);
+  if (asleep) consider(times_.estimate(), kSecondLook, false);
+  if (!asleep) consider(ahead.beat, options_.lease, false);
   consider(ahead.deadline, options_.stop_grace, false);
   consider(ahead.succeeded, options_.keep_succeeded, true);
   consider(ahead.deleted, options_.keep_deleted, true);
   consider(ahead.result, Duration::zero(), true);
   consider(ahead.key, Duration::zero(), true);
   consider(ahead.counts, kFoldCounts, false);
-  return to_caller(next);
+  return times_.to_caller(next);
 }
 
 }  // namespace

@@ -6,8 +6,11 @@
 #include <memory>
 #include <string>
 
+#include "conformance/job_control.h"
+#include "conformance/job_explorer.h"
 #include "conformance/job_store.h"
 #include "postgres_rig.h"
+#include "store/postgres/job_explorer.h"
 #include "store/postgres/migrations.h"
 #include "store/postgres/tally_rows.h"
 #include "store/postgres/test_connection.h"
@@ -45,7 +48,30 @@ jobs::JobStoreFixture fixture() {
   return {opened, *opened->store, *opened->store, opened->clock};
 }
 
+jobs::JobExplorerFixture explorer_fixture() {
+  struct Both {
+    std::shared_ptr<Opened> opened;
+    std::unique_ptr<jobs::JobExplorer> explorer;
+  };
+  const std::string url = fresh_store();
+  auto both = std::make_shared<Both>();
+  both->opened = open(url);
+  auto explorer = open_job_explorer(*Url::parse(url), {.clock = &both->opened->clock});
+  REQUIRE(explorer);
+  both->explorer = *std::move(explorer);
+  jobs::JobStoreOwner& store = *both->opened->store;
+  return {{both, store, store, both->opened->clock}, *both->explorer};
+}
+
 TEST_CASE("a job store in PostgreSQL keeps its contract") { jobs::exercise_job_store(fixture); }
+
+TEST_CASE("a job store in PostgreSQL does what people ask of its jobs") {
+  jobs::exercise_job_control(fixture);
+}
+
+TEST_CASE("a job explorer of PostgreSQL keeps its contract") {
+  jobs::exercise_job_explorer(explorer_fixture);
+}
 
 jobs::Tally tally_of(jobs::JobStoreOwner& store) {
   const auto tallies = store.tallies();

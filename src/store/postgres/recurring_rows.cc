@@ -59,19 +59,14 @@ Fault unknown(std::string_view id) {
 
 std::string by_recurring(const RecurringSpec& spec) { return "by recurring job '" + spec.id + "'"; }
 
-UuidArray array_of(std::span<const std::string> ids) {
-  UuidArray array(ids.size());
-  for (const std::string& id : ids) array.add(id);
-  return array;
-}
-
 }  // namespace
 
-Result<bool> RecurringRows::put(const RecurringSpec& spec) {
-  TRY(const auto times, jobs::Timetable::make(spec));
-  TRY(auto found, lock(spec.id));
+Result<bool> RecurringRows::put(const RecurringSpec& asked) {
+  TRY(auto found, lock(asked.id));
   Row row = found ? *std::move(found) : Row{};
   const bool created = row.spec.empty();
+  RecurringSpec spec = asked;
+  spec.paused |= row.job.spec.paused;
   std::string text = store::to_json(spec);
   if (row.spec == text) return false;
 
@@ -81,11 +76,32 @@ Result<bool> RecurringRows::put(const RecurringSpec& spec) {
     row.job.version += 1;
     TRY_VOID(drop_ahead(row, "replaced by a new version of its recurring job"));
   }
-  row.job.spec = spec;
+  row.job.spec = std::move(spec);
   row.spec = std::move(text);
-  TRY_VOID(make_ahead(row, times.next(row.job.created_at, in_.now)));
+  TRY(const auto next, next_run(row));
+  TRY_VOID(make_ahead(row, next));
   TRY_VOID(save(row));
   return created;
+}
+
+Result<std::optional<TimePoint>> RecurringRows::next_run(const Row& row) const {
+  if (row.job.spec.paused) return std::optional<TimePoint>();
+  TRY(const auto times, jobs::Timetable::make(row.job.spec));
+  return times.next(row.job.created_at, in_.now);
+}
+
+Result<bool> RecurringRows::pause(std::string_view id, bool paused) {
+  TRY(auto row, lock(id));
+  if (!row) return unknown(id);
+  if (row->job.spec.paused == paused) return false;
+  row->job.spec.paused = paused;
+  row->job.version += 1;
+  row->spec = store::to_json(row->job.spec);
+  TRY_VOID(drop_ahead(*row, "its recurring job was paused"));
+  TRY(const auto next, next_run(*row));
+  TRY_VOID(make_ahead(*row, next));
+  TRY_VOID(save(*row));
+  return true;
 }
 
 Status RecurringRows::remove(std::string_view id) {
@@ -119,13 +135,13 @@ Result<bool> RecurringRows::plan(std::string_view id) {
   }
   TRY(auto next, ahead(*row));
   std::erase(row->active, row->next_job);
-  TRY(const Rows active, in_.connection.run(kActive, Parameters().array(array_of(row->active))));
+  TRY(const Rows active, in_.connection.run(kActive, Parameters().array(UuidArray(row->active))));
   const jobs::DueRun due{.created = row->job.created_at,
                          .ahead = *row->job.next_run,
                          .ahead_waits = next.has_value(),
                          .active = static_cast<int>(active.size())};
   TRY(const Rows existing,
-      in_.connection.run(kExisting, Parameters().array(array_of(row->active))));
+      in_.connection.run(kExisting, Parameters().array(UuidArray(row->active))));
   row->active.clear();
   for (std::size_t i = 0; i < existing.size(); ++i) row->active.push_back(existing.uuid(i, 0));
   if (next) row->active.push_back(row->next_job);
@@ -248,7 +264,7 @@ Status RecurringRows::save(const Row& row) {
   parameters.text(job.spec.id).text(row.spec).int4(job.version).timestamp(job.created_at);
   parameters.timestamp(job.next_run).uuid(row.next_job).timestamp(job.last_run);
   parameters.int8(job.skipped_runs).timestamp(job.first_skipped).timestamp(job.last_skipped);
-  parameters.text(job.last_skip_reason).array(array_of(row.active));
+  parameters.text(job.last_skip_reason).array(UuidArray(row.active));
   parameters.int8(job.runs).int8(job.missed_runs);
   TRY([[maybe_unused]] const Rows saved, in_.connection.run(kSave, parameters));
   return {};

@@ -32,9 +32,10 @@ class RecurringRows {
   explicit RecurringRows(const Context& context) : in_(context) {}
 
   // The spec must be valid. True: it is new. The same spec again changes nothing; another one
-  // replaces the run made ahead, and the anchor stays.
+  // replaces the run made ahead, and the anchor stays. What is paused stays so.
   Result<bool> put(const jobs::RecurringSpec& spec);
   Status remove(std::string_view id);
+  Result<bool> pause(std::string_view id, bool paused);  // true: it was not so before
   Result<std::string> trigger(std::string_view id);
   // Does what is to be done now that a run of it is due. True: something was.
   Result<bool> plan(std::string_view id);
@@ -49,6 +50,7 @@ class RecurringRows {
 
   Result<std::optional<Row>> lock(std::string_view id);
   Status save(const Row& row);
+  Result<std::optional<TimePoint>> next_run(const Row& row) const;
   Status make_ahead(Row& row, std::optional<TimePoint> at);
   Status drop_ahead(Row& row, std::string_view reason);
   Result<std::optional<JobRow>> ahead(const Row& row);

@@ -12,7 +12,9 @@
 namespace jobmill::postgres {
 
 Move succeed(JobRow row, std::string result, TimePoint now);
-Move requeue(JobRow row);
+Move requeue(JobRow row, std::string_view reason = {});
+// For then; from FAILED as if it were requeued. What is in the past is ready at once.
+Move reschedule(JobRow row, TimePoint run_at, std::string_view reason, TimePoint now);
 Move remove(JobRow row, std::string_view reason);
 Move release(JobRow row, std::string_view reason);
 Move snooze(JobRow row, Duration after, TimePoint now);

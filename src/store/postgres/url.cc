@@ -39,11 +39,17 @@ std::string seconds(Duration time) {
 }
 
 // Our statements are short and prepared: compiling them or planning them anew for each value would
-// cost more than it can save.
+// cost more than it can save. They find rows by keys; the server cannot know how few a claim takes,
+// and would read all jobs that there are to join them by a hash.
 std::string session_options(const ConnectOptions& options) {
-  return "-c jit=off -c plan_cache_mode=force_generic_plan -c TimeZone=UTC -c statement_timeout=" +
-         milliseconds(options.statement_timeout) + " -c idle_in_transaction_session_timeout=" +
-         milliseconds(options.idle_in_transaction_timeout);
+  const std::string plans =
+      options.plan_for_values ? "force_custom_plan"
+                              : "force_generic_plan -c enable_hashjoin=off -c enable_mergejoin=off";
+  return "-c jit=off -c plan_cache_mode=" + plans +
+         " -c TimeZone=UTC -c statement_timeout=" + milliseconds(options.statement_timeout) +
+         " -c idle_in_transaction_session_timeout=" +
+         milliseconds(options.idle_in_transaction_timeout) +
+         (options.rows_in_order ? " -c enable_bitmapscan=off" : "");
 }
 
 void set(std::vector<Setting>& settings, std::string_view keyword, std::string value) {

@@ -20,6 +20,11 @@ struct ConnectOptions {
   // How long a server may say nothing before the connection counts as lost: for networks that
   // swallow packets. Longer than the statements' own limit, which is the kinder one.
   Duration answer_timeout = std::chrono::seconds(45);
+  // Plans each statement for its values: for searches, which differ and take longer than that.
+  bool plan_for_values = false;
+  // For pages: rows come in the order of an index. Of a table without statistics the server would
+  // believe a lane to hold few, and collect and sort all of them for the first.
+  bool rows_in_order = false;
 };
 
 // One of libpq's keywords and its value.

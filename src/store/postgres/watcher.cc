@@ -143,13 +143,15 @@ std::optional<jobs::Outage> Watcher::outage() const {
 
 void Watcher::note_time() {
   const Duration now = since_boot();
-  if (now - last_seen_ > kSlept) woke_at_ = now;
+  if (now - last_seen_.load() > kSlept) woke_at_ = now;
   last_seen_ = now;
 }
 
 bool Watcher::slept_within(Duration time) const {
+  const Duration now = since_boot();
+  if (now - last_seen_.load() > kSlept) return true;  // whoever asks woke before the thread
   const Duration woke = woke_at_;
-  return woke != Duration::zero() && since_boot() - woke < time;
+  return woke != Duration::zero() && now - woke < time;
 }
 
 void Watcher::pause(std::chrono::milliseconds time, const std::stop_token& stop) {

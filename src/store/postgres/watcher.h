@@ -64,7 +64,7 @@ class Watcher {
   mutable std::mutex mutex_;  // guards outage_
   std::optional<jobs::Outage> outage_;
   std::atomic<Duration> woke_at_{};  // of the clock that runs while the host sleeps; 0: never slept
-  Duration last_seen_{};
+  std::atomic<Duration> last_seen_{};
   std::jthread thread_;
 };
 

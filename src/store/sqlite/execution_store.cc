@@ -40,6 +40,14 @@ constexpr char kUnfinished[] = R"sql(
 constexpr char kFind[] = R"sql(
   SELECT document FROM execution WHERE name = ?1 AND grp = ?2 AND job = ?3
 )sql";
+constexpr char kFindAny[] = "SELECT document FROM execution WHERE name = ?1";
+constexpr char kPlaceOfAny[] = "SELECT created, id FROM execution WHERE name = ?1";
+// Ids are given in the order of creation.
+constexpr char kListAll[] = R"sql(
+  SELECT document FROM execution
+   WHERE created >= ?1 AND id < ?2 AND (?3 = '' OR status = ?3)
+   ORDER BY id DESC LIMIT ?4
+)sql";
 constexpr char kPlace[] = R"sql(
   SELECT created, id FROM execution WHERE name = ?1 AND grp = ?2 AND job = ?3
 )sql";
@@ -108,8 +116,9 @@ struct Place {
 
 Result<Place> place_after(Database& db, const ExecutionQuery& query) {
   if (query.after.empty()) return Place();
-  auto found = db.use(kPlace);
-  found.bind(1, query.after).bind(2, query.job.group).bind(3, query.job.name);
+  auto found = db.use(query.job.name.empty() ? kPlaceOfAny : kPlace);
+  found.bind(1, query.after);
+  if (!query.job.name.empty()) found.bind(2, query.job.group).bind(3, query.job.name);
   TRY(const bool row, found.step());
   if (!row) return fail(Code::InvalidArgument, "no execution '" + query.after + "' to go on after");
   return Place{found.instant(0), found.number(1)};
@@ -118,6 +127,12 @@ Result<Place> place_after(Database& db, const ExecutionQuery& query) {
 Result<Column> list_documents(Database& db, const ExecutionQuery& query) {
   TRY(const Place after, place_after(db, query));
   const std::string status(query.status ? to_string(*query.status) : "");
+  if (query.job.name.empty()) {
+    auto all = db.use(kListAll);
+    all.bind(1, query.since.value_or(TimePoint::min())).bind(2, after.id).bind(3, status);
+    all.bind(4, static_cast<std::int64_t>(query.limit));
+    return first_column(std::move(all));
+  }
   auto list = db.use(kList);
   list.bind(1, query.job.group).bind(2, query.job.name);
   list.bind(3, query.since.value_or(TimePoint::min()));
@@ -287,13 +302,14 @@ Result<std::vector<Execution>> ExecutionStore::list(const ExecutionQuery& query)
 
 Result<Execution> ExecutionStore::find(const JobKey& job, std::string_view name) {
   TRY(const Column documents, file_.run<Column>([&](Database& db) {
-    auto query = db.use(kFind);
-    query.bind(1, name).bind(2, job.group).bind(3, job.name);
+    auto query = db.use(job.name.empty() ? kFindAny : kFind);
+    query.bind(1, name);
+    if (!job.name.empty()) query.bind(2, job.group).bind(3, job.name);
     return first_column(std::move(query));
   }));
   if (documents.empty()) {
-    return fail(Code::NotFound,
-                "the job '" + job.name + "' has no execution '" + std::string(name) + "'");
+    const std::string whose = job.name.empty() ? "there is" : "the job '" + job.name + "' has";
+    return fail(Code::NotFound, whose + " no execution '" + std::string(name) + "'");
   }
   return parse_execution(documents.front());
 }

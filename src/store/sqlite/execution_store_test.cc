@@ -331,6 +331,19 @@ TEST_CASE("execution store: a list is the newest first, page by page") {
   CHECK(data.list({.job = {"shop", "nobody"}}).empty());
 }
 
+TEST_CASE("execution store: a list can be of all jobs, and a name is enough to find one") {
+  Data data;
+  data.save(execution_of("mail-0000001", at(1)));
+  data.save(finished(execution_of("report-000001", at(2), kOther), at(3)));
+  data.save(execution_of("mail-0000002", at(3)));
+  CHECK(data.list({}) == Names{"mail-0000002", "report-000001", "mail-0000001"});
+  CHECK(data.list({.limit = 1, .after = "mail-0000002"}) == Names{"report-000001"});
+  CHECK(data.list({.status = ExecutionStatus::Succeeded}) == Names{"report-000001"});
+  CHECK(data.list({.since = at(3)}) == Names{"mail-0000002"});
+  CHECK(data.store().find({}, "report-000001")->job == kOther);
+  CHECK(data.store().find({}, "nobody").error().code == Code::NotFound);
+}
+
 TEST_CASE("execution store: a list can be of one status, and of what is young") {
   Data data;
   data.save(finished(execution_of("mail-0000001", at(1)), at(9)));

@@ -80,6 +80,11 @@ QueueCounts& JobMemory::add_queue(QueueCounts queue) {
   return queues_.emplace(queue.id, std::move(queue)).first->second;
 }
 
+void JobMemory::set_paused(std::int64_t queue, bool paused) {
+  std::lock_guard lock(mutex_);
+  queues_.at(queue).paused = paused;
+}
+
 const Lane* JobMemory::lane(std::int64_t id) const {
   const auto it = lanes_.find(id);
   return it == lanes_.end() ? nullptr : &it->second;
@@ -214,6 +219,7 @@ std::vector<JobMemory::Choice> JobMemory::choices(std::span<const std::string> q
   std::vector<Choice> found;
   std::size_t rank = 0;
   for (const QueueCounts* queue : chosen(queues)) {
+    if (queue->paused) continue;
     int priority = -1;
     for (const std::int64_t id : queue->lanes) {
       const Lane& lane = lanes_.at(id);
@@ -348,11 +354,14 @@ std::optional<std::int64_t> JobMemory::worker_row(std::string_view id) const {
   return it->second.row;
 }
 
-std::vector<std::pair<std::string, Held>> JobMemory::held(std::string_view id) const {
+std::vector<std::int64_t> JobMemory::held(std::string_view id) const {
   std::lock_guard lock(mutex_);
   const auto it = workers_.find(id);
   if (it == workers_.end()) return {};
-  return {it->second.held.begin(), it->second.held.end()};
+  std::vector<std::int64_t> seqs;
+  seqs.reserve(it->second.held.size());
+  for (const auto& [job, held] : it->second.held) seqs.push_back(held.seq);
+  return seqs;
 }
 
 bool JobMemory::touch(std::string_view id, TimePoint now) {
@@ -446,6 +455,13 @@ std::optional<TimePoint> JobMemory::oldest_beat() const {
   return oldest;
 }
 
+JobMemory::WorkerName JobMemory::worker_name(std::int64_t row) const {
+  std::lock_guard lock(mutex_);
+  const auto it = worker_ids_.find(row);
+  if (it == worker_ids_.end()) return {};
+  return {it->second, workers_.at(it->second).worker.spec.name};
+}
+
 std::optional<TimePoint> JobMemory::last_beat(std::int64_t worker_row) const {
   std::lock_guard lock(mutex_);
   const auto it = worker_ids_.find(worker_row);
@@ -467,6 +483,7 @@ std::vector<jobs::QueueStats> JobMemory::stats() const {
     stats.succeeded = queue->succeeded;
     stats.failed = queue->failed;
     stats.deleted = queue->deleted;
+    stats.paused = queue->paused;
     for (const std::int64_t id : queue->lanes) {
       const Lane& lane = lanes_.at(id);
       stats.enqueued += lane.enqueued;
@@ -557,25 +574,10 @@ std::optional<TimePoint> JobMemory::oldest_deleted() const {
   return oldest_deleted_;
 }
 
-// --- waiting for work ----------------------------------------------------------------------------
-
-JobMemory::Look JobMemory::look(std::span<const std::string> queues,
-                                std::span<const std::string> kinds) const {
+bool JobMemory::ready(std::span<const std::string> queues,
+                      std::span<const std::string> kinds) const {
   std::lock_guard lock(mutex_);
-  return {.ready = !choices(queues, kinds).empty(), .mark = mark_};
-}
-
-void JobMemory::wake() {
-  std::lock_guard lock(mutex_);
-  ++mark_;
-  woken_.notify_all();
-}
-
-bool JobMemory::wait(std::uint64_t mark, std::chrono::steady_clock::time_point until,
-                     std::stop_token stop) const {
-  std::unique_lock lock(mutex_);
-  const auto woken = [&] { return mark_ != mark; };
-  return woken_.wait_until(lock, stop, until, woken) && !stop.stop_requested();
+  return !choices(queues, kinds).empty();
 }
 
 }  // namespace jobmill::sqlite

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <span>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -46,6 +44,7 @@ struct QueueCounts {
   std::int64_t succeeded = 0;
   std::int64_t failed = 0;
   std::int64_t deleted = 0;
+  bool paused = false;
   std::vector<std::int64_t> lanes;        // higher priority first
   std::map<std::int64_t, DueSecond> due;  // by second
   std::optional<TimePoint> next_due;      // exact
@@ -112,10 +111,13 @@ struct JobDelta {
   std::map<std::int64_t, OfQueue> queues;
   std::vector<Claim> claims;
   std::vector<Drop> drops;
+  std::set<std::int64_t> unfailed;     // that were FAILED before
+  std::set<std::int64_t> failed;       // that are now
   std::optional<TimePoint> succeeded;  // the first that came to be SUCCEEDED or DELETED
   std::optional<TimePoint> deleted;
   bool workers = false;
-  bool due = false;  // chores may have to be done earlier
+  bool resumed = false;  // a worker may take jobs again
+  bool due = false;      // chores may have to be done earlier
 };
 
 // What a job store keeps in memory of its tables, so that metrics and idle workers cost no
@@ -131,6 +133,7 @@ class JobMemory {
   void clear_counts();
   Lane& add_lane(Lane lane);
   QueueCounts& add_queue(QueueCounts queue);
+  void set_paused(std::int64_t queue, bool paused);
   const Lane* lane(std::int64_t id) const;
   const Lane* lane(std::int64_t queue, std::string_view kind, int priority) const;
   const QueueCounts* queue(std::int64_t id) const;
@@ -169,8 +172,13 @@ class JobMemory {
   // A copy without what it holds; nothing when there is none.
   std::optional<jobs::Worker> worker(std::string_view id) const;
   std::optional<std::int64_t> worker_row(std::string_view id) const;
-  std::vector<std::pair<std::string, Held>> held(std::string_view id) const;
-  bool touch(std::string_view id, TimePoint now);  // false: there is none
+  struct WorkerName {
+    std::string id;
+    std::string name;
+  };
+  WorkerName worker_name(std::int64_t row) const;             // empty texts when there is none
+  std::vector<std::int64_t> held(std::string_view id) const;  // the seqs of what it holds
+  bool touch(std::string_view id, TimePoint now);             // false: there is none
   // Renews the life of a worker; nothing when there is none. `forgotten` are jobs that it holds
   // and has not named since `unseen_since`: the answer to its claim never reached it.
   // `news` are reports that tell what is not known yet.
@@ -208,17 +216,8 @@ class JobMemory {
   std::optional<TimePoint> oldest_succeeded() const;
   std::optional<TimePoint> oldest_deleted() const;
 
-  // --- waiting for work ------------------------------------------------------------------------
-  // Whether there is work for the worker, and the mark to wait from.
-  struct Look {
-    bool ready = false;
-    std::uint64_t mark = 0;
-  };
-  Look look(std::span<const std::string> queues, std::span<const std::string> kinds) const;
-  void wake();  // after a commit that brought work or changed a worker
-  // False: the time is up, or the token fired.
-  bool wait(std::uint64_t mark, std::chrono::steady_clock::time_point until,
-            std::stop_token stop) const;
+  // Whether there is work. Empty lists: of any queue, of any kind.
+  bool ready(std::span<const std::string> queues, std::span<const std::string> kinds) const;
 
  private:
   std::vector<const QueueCounts*> ordered() const;
@@ -250,8 +249,6 @@ class JobMemory {
   std::map<std::int64_t, jobs::Tally> tallies_;  // by lane
   // Of what runs under a limit of time: when it ends, its worker's row, its id.
   std::set<std::tuple<TimePoint, std::int64_t, std::string>> ends_;
-  std::uint64_t mark_ = 0;
-  mutable std::condition_variable_any woken_;
 };
 
 }  // namespace jobmill::sqlite

@@ -106,7 +106,7 @@ TEST_CASE("job records: limits of time, lines, progress and keys outlive a resta
   CHECK(shop.store->get(held.job_id)->progress == held.progress);
   CHECK(shop.store->log(held.job_id, 0, 0)->lines == held.logs);
 
-  shop.clock.advance(60s);
+  shop.clock.advance(61s);  // a claim is as late as it took
   const jobs::Report lease{.job_id = held.job_id, .lock_token = held.lock_token};
   const auto beat = shop.store->beat(worker, std::span(&lease, 1), shop.clock.now());
   REQUIRE(beat);

@@ -7,24 +7,13 @@
 #include <charconv>
 #include <limits>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "store/job_events.h"
 #include "store/sqlite/batch.h"
 #include "store/sqlite/lock_token.h"
 
-// The columns that row_of and job_of read, in their order.
-#define JOB_ROW                                                                           \
-  "j.seq, j.id, j.lane, j.state, j.version, j.run_at, j.place, j.attempt, j.failures, "   \
-  "j.crashes, j.max_attempts, j.max_crashes, j.token, j.worker, j.waited, j.updated_at, " \
-  "j.retries, j.extra"
-#define JOB_ALL \
-  JOB_ROW ", j.v, j.name, j.labels, j.recurring, j.created_by, j.created_at, p.args, p.meta"
-#define SHOWN_JOBS                                                                 \
-  "SELECT " JOB_ALL                                                                \
-  ", g.done, g.total, g.failed FROM job j "                                        \
-  "JOIN job_payload p ON p.seq = j.seq LEFT JOIN job_progress g ON g.seq = j.seq " \
-  "AND g.attempt = j.attempt "
+#define SHOWN_JOBS "SELECT " JOB_SHOWN " FROM job j " JOB_SHOWN_JOINS
 
 namespace jobmill::sqlite {
 
@@ -51,14 +40,15 @@ constexpr char kInsertJobs[] = R"sql(
 )sql";
 constexpr char kInsertPayloads[] =
     "INSERT INTO job_payload (seq, args, meta) SELECT c0, c1, c2 FROM batch";
-constexpr char kInsertEvents[] =
-    "INSERT INTO job_event (seq, n, state, at, data) SELECT c0, c1, ?1, ?2, c2 FROM batch";
+constexpr char kInsertScheduled[] =
+    "INSERT INTO job_event (seq, n, state, at, data) SELECT c0, 1, 1, ?1, c1 FROM batch";
 constexpr char kInsertManyReady[] =
     "INSERT INTO job_ready (lane, place, seq, at) SELECT c0, c1, c2, ?1 FROM batch";
 constexpr char kInsertManyDue[] =
     "INSERT INTO job_due (queue, run_at, seq, lane) SELECT c0, c1, c2, c3 FROM batch";
 constexpr char kInsertEvent[] =
-    "INSERT INTO job_event (seq, n, state, at, data) VALUES (?1, ?2, ?3, ?4, ?5)";
+    "INSERT INTO job_event (seq, n, state, at, data, began, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+    "?7)";
 constexpr char kInsertReady[] =
     "INSERT INTO job_ready (lane, place, seq, at) VALUES (?1, ?2, ?3, ?4)";
 constexpr char kInsertDue[] =
@@ -69,15 +59,53 @@ constexpr char kDeleteDue[] = "DELETE FROM job_due WHERE queue = ?1 AND run_at =
 constexpr char kUpdateJob[] = R"sql(
   UPDATE job SET state = ?2, version = ?3, run_at = ?4, place = ?5, attempt = ?6, failures = ?7,
                  crashes = ?8, token = ?9, worker = ?10, waited = ?11, updated_at = ?12,
-                 max_attempts = ?13
+                 max_attempts = ?13, ran = CASE WHEN ?2 < 5 THEN NULL ELSE ran END
    WHERE seq = ?1
 )sql";
+
+constexpr char kShiftJob[] = "UPDATE job SET lane = ?2, version = ?3 WHERE seq = ?1";
+constexpr char kPause[] = "UPDATE queue SET paused = ?2 WHERE id = ?1";
+constexpr char kInsertLabels[] =
+    "INSERT OR IGNORE INTO job_label (label, seq) SELECT c0, c1 FROM batch";
+constexpr char kDeleteLabels[] =
+    "DELETE FROM job_label WHERE (label, seq) IN (SELECT c0, c1 FROM batch)";
+
+// Jobs that came to be FAILED, and those that are so no more. Groups are of what is FAILED now.
+constexpr char kInsertFailures[] = R"sql(
+  INSERT INTO job_failure (seq, fingerprint, at, lane, quarantined, type, frame, message)
+  SELECT j.seq, job_fingerprint(e.data), j.updated_at, j.lane,
+         coalesce(json_extract(e.data, '$.exceptionType') = 'jobmill.CrashLimit', 0),
+         coalesce(json_extract(e.data, '$.exceptionType'), ''), job_frame(e.data),
+         coalesce(json_extract(e.data, '$.exceptionMessage'), '')
+    FROM batch b CROSS JOIN job j ON j.seq = b.c0
+         CROSS JOIN job_event e ON e.seq = j.seq AND e.n = j.version
+)sql";
+constexpr char kGroupFailures[] = R"sql(
+  INSERT INTO failure_group (fingerprint, count, quarantined, last_at)
+  SELECT f.fingerprint, count(*), sum(f.quarantined), max(f.at)
+    FROM batch b CROSS JOIN job_failure f ON f.seq = b.c0 GROUP BY f.fingerprint
+  ON CONFLICT (fingerprint) DO UPDATE
+     SET count = count + excluded.count, quarantined = quarantined + excluded.quarantined,
+         last_at = max(last_at, excluded.last_at)
+)sql";
+constexpr char kLeavingGroups[] = R"sql(
+  SELECT f.fingerprint, count(*), sum(f.quarantined)
+    FROM batch b CROSS JOIN job_failure f ON f.seq = b.c0 GROUP BY f.fingerprint
+)sql";
+constexpr char kDeleteFailures[] = "DELETE FROM job_failure WHERE seq IN (SELECT c0 FROM batch)";
+constexpr char kShrinkGroup[] = R"sql(
+  UPDATE failure_group
+     SET count = count - ?2, quarantined = quarantined - ?3,
+         last_at = coalesce((SELECT max(at) FROM job_failure WHERE fingerprint = ?1), 0)
+   WHERE fingerprint = ?1
+)sql";
+constexpr char kDropGroup[] = "DELETE FROM failure_group WHERE fingerprint = ?1 AND count <= 0";
 
 constexpr char kFindById[] = "SELECT " JOB_ROW " FROM job j WHERE j.id = ?1";
 constexpr char kFindBySeq[] = "SELECT " JOB_ROW " FROM job j WHERE j.seq = ?1";
 constexpr char kFindMany[] = "SELECT " JOB_ROW " FROM batch b CROSS JOIN job j ON j.seq = b.c0";
 constexpr char kAllById[] = SHOWN_JOBS "WHERE j.id = ?1";
-constexpr char kHistory[] = "SELECT state, at, data FROM job_event WHERE seq = ?1 ORDER BY n";
+constexpr char kHistory[] = "SELECT state, at, data FROM job_history WHERE seq = ?1 ORDER BY n";
 
 constexpr char kPageBySeq[] = SHOWN_JOBS R"sql(
    WHERE j.seq < ?1
@@ -85,12 +113,14 @@ constexpr char kPageBySeq[] = SHOWN_JOBS R"sql(
                                  WHERE q.name = ?2))
    ORDER BY j.seq DESC LIMIT ?3
 )sql";
-constexpr char kPageByState[] = SHOWN_JOBS R"sql(
-   WHERE j.state = ?4 AND (j.updated_at, j.seq) < (?5, ?1)
-     AND (?2 = '' OR j.lane IN (SELECT l.id FROM lane l JOIN queue q ON q.id = l.queue
-                                 WHERE q.name = ?2))
-   ORDER BY j.updated_at DESC, j.seq DESC LIMIT ?3
-)sql";
+#define STATE_PAGE                                                                     \
+  " AND (j.updated_at, j.lane, j.seq) < (?5, ?6, ?1) "                                 \
+  "AND (?2 = '' OR j.lane IN (SELECT l.id FROM lane l JOIN queue q ON q.id = l.queue " \
+  "WHERE q.name = ?2)) ORDER BY j.updated_at DESC, j.lane DESC, j.seq DESC LIMIT ?3"
+constexpr char kPageByState[] = SHOWN_JOBS "WHERE j.state <> 3 AND j.state = ?4" STATE_PAGE;
+constexpr char kPageOfRunning[] =
+    "SELECT " JOB_SHOWN " FROM job_running r CROSS JOIN job j ON j.seq = r.seq " JOB_SHOWN_JOINS
+    "WHERE j.state = ?4" STATE_PAGE;
 
 // Claims take a lane from its front, so what is taken is all up to the last place. The front is
 // deleted last: until then all statements of a claim mean the same jobs.
@@ -104,21 +134,21 @@ constexpr char kFront[] = "SELECT " JOB_ALL R"sql(, r.place
     FROM job_ready r CROSS JOIN job j ON j.seq = r.seq CROSS JOIN job_payload p ON p.seq = r.seq
    WHERE r.lane = ?1 AND r.place <= ?2 ORDER BY r.place
 )sql";
-constexpr char kClaimEvents[] = R"sql(
-  INSERT INTO job_event (seq, n, state, at, data)
-  SELECT j.seq, j.version + 1, 3, ?3, ?4 || ',"attempt":' || (j.failures + 1) || '}'
-    FROM job_ready r CROSS JOIN job j ON j.seq = r.seq
-   WHERE r.lane = ?1 AND r.place <= ?2
-)sql";
 constexpr char kClaimJobs[] = R"sql(
   UPDATE job SET state = 3, version = version + 1, attempt = failures + 1, place = NULL,
                  token = ?4, worker = ?5, waited = max(0, ?3 - updated_at), updated_at = ?3
    WHERE seq IN (SELECT seq FROM job_ready WHERE lane = ?1 AND place <= ?2)
 )sql";
+constexpr char kSetHolds[] = "UPDATE worker SET holds = ?2 WHERE id = ?1";
 constexpr char kTakeFront[] = "DELETE FROM job_ready WHERE lane = ?1 AND place <= ?2";
 constexpr char kCompleteJobs[] = R"sql(
-  UPDATE job SET state = 5, version = version + 1, token = NULL, worker = NULL, updated_at = ?1
+  UPDATE job SET state = 5, version = version + 1, token = NULL, worker = NULL,
+                 ran = max(0, ?1 - updated_at), updated_at = ?1
    WHERE seq IN (SELECT c0 FROM batch)
+)sql";
+constexpr char kCompletions[] = R"sql(
+  INSERT INTO job_event (seq, n, state, at, data, began, run)
+  SELECT c0, c1, 5, ?1, c2, c3, c4 FROM batch
 )sql";
 constexpr char kLastSeq[] = "SELECT coalesce(max(seq), 0) FROM job";
 constexpr char kOldest[] = "SELECT at FROM job_ready WHERE lane = ?1 ORDER BY place LIMIT 1";
@@ -161,11 +191,12 @@ constexpr char kPromoted[] =
     "DELETE FROM job_due WHERE queue = ?1 AND (run_at, seq) IN (SELECT run_at, seq FROM " DUE_PAGE
     ")";
 
-constexpr char kRetirable[] =
-    "SELECT " JOB_ROW
-    " FROM job j WHERE j.state = 5 AND j.updated_at <= ?1 ORDER BY j.updated_at LIMIT ?2";
+constexpr char kRetirable[] = "SELECT " JOB_ROW
+                              " FROM job j WHERE j.state <> 3 AND j.state = 5 AND j.updated_at <= "
+                              "?1 ORDER BY j.updated_at LIMIT ?2";
 constexpr char kPurgeable[] =
-    "SELECT seq, lane FROM job WHERE state = 7 AND updated_at <= ?1 ORDER BY updated_at LIMIT ?2";
+    "SELECT seq, lane, labels FROM job WHERE state <> 3 AND state = 7 AND updated_at <= ?1 "
+    "ORDER BY updated_at LIMIT ?2";
 // All that belongs to a job. Its own row is the last one.
 constexpr std::array kPurge{"DELETE FROM job_payload WHERE seq IN (SELECT c0 FROM batch)",
                             "DELETE FROM job_event WHERE seq IN (SELECT c0 FROM batch)",
@@ -175,74 +206,31 @@ constexpr std::array kPurge{"DELETE FROM job_payload WHERE seq IN (SELECT c0 FRO
                             "DELETE FROM job_log_size WHERE seq IN (SELECT c0 FROM batch)",
                             "DELETE FROM job WHERE seq IN (SELECT c0 FROM batch)"};
 constexpr char kOldestIn[] =
-    "SELECT updated_at FROM job WHERE state = ?1 ORDER BY updated_at LIMIT 1";
+    "SELECT updated_at FROM job WHERE state <> 3 AND state = ?1 ORDER BY updated_at LIMIT 1";
 
 constexpr char kQueues[] =
-    "SELECT id, name, scheduled, processing, succeeded, failed, deleted FROM queue";
+    "SELECT id, name, scheduled, processing, succeeded, failed, deleted, paused FROM queue";
 constexpr char kLanes[] = "SELECT id, queue, kind, priority, enqueued FROM lane";
 constexpr char kDueSeconds[] = R"sql(
   SELECT queue, run_at / 1000000 AS second, count(*), min(run_at), max(run_at)
     FROM job_due GROUP BY queue, second ORDER BY queue, second
 )sql";
-constexpr char kRunning[] = "SELECT " JOB_ROW " FROM job j WHERE j.state = 3";
-
-constexpr char kLabelSeparator = '\x1f';
+constexpr char kRunning[] =
+    "SELECT " JOB_ROW " FROM job_running r CROSS JOIN job j ON j.seq = r.seq";
 
 int small(std::int64_t number) { return static_cast<int>(number); }
 
 std::string_view view(const UuidBytes& id) { return {id.data(), id.size()}; }
 
-std::string join(const std::vector<std::string>& labels) {
-  std::string text;
-  for (const std::string& label : labels) {
-    if (!text.empty()) text += kLabelSeparator;
-    text += label;
-  }
-  return text;
-}
-
-std::vector<std::string> split(std::string_view text) {
-  std::vector<std::string> labels;
-  while (!text.empty()) {
-    const auto end = std::min(text.find(kLabelSeparator), text.size());
-    labels.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return labels;
-}
-
-JobRow row_of(const Statement& row) {
-  JobRow job;
-  job.seq = row.number(0);
-  const auto id = row.blob(1);
-  std::copy_n(id.begin(), std::min(id.size(), job.id.size()), job.id.begin());
-  job.lane = row.number(2);
-  job.state = static_cast<JobState>(row.number(3));
-  job.version = small(row.number(4));
-  job.run_at = row.maybe_instant(5);
-  job.place = row.number(6);
-  job.attempt = small(row.number(7));
-  job.failures = small(row.number(8));
-  job.crashes = small(row.number(9));
-  job.max_attempts = small(row.number(10));
-  job.max_crashes = small(row.number(11));
-  job.token = row.number(12);
-  job.worker = row.number(13);
-  job.waited = Duration(row.number(14));
-  job.updated_at = row.instant(15);
-  if (!row.null(16)) job.retries = small(row.number(16));
-  job.extra = row.text(17);
-  return job;
-}
-
 // A list is continued after the last row of its page.
 std::string cursor_of(const Statement& row, bool by_state) {
   const std::string seq = std::to_string(row.number(0));
-  return by_state ? fmt::format("{}.{}", row.number(15), seq) : seq;
+  return by_state ? fmt::format("{}.{}.{}", row.number(15), row.number(2), seq) : seq;
 }
 
 struct Cursor {
   std::int64_t updated_at = std::numeric_limits<std::int64_t>::max();
+  std::int64_t lane = std::numeric_limits<std::int64_t>::max();
   std::int64_t seq = std::numeric_limits<std::int64_t>::max();
 };
 
@@ -255,13 +243,18 @@ std::optional<std::int64_t> whole(std::string_view text) {
 
 Result<Cursor> cursor(std::string_view text, bool by_state) {
   if (text.empty()) return Cursor{};
-  const auto dot = text.find('.');
-  const auto seq = whole(by_state && dot != text.npos ? text.substr(dot + 1) : text);
-  const auto at = by_state ? whole(text.substr(0, dot)) : 0;
-  if (!seq || !at || by_state != (dot != text.npos)) {
-    return fail(Code::InvalidArgument, "after: not of this list");
+  std::vector<std::int64_t> parts;
+  for (;;) {
+    const auto end = std::min(text.find('.'), text.size());
+    const auto part = whole(text.substr(0, end));
+    if (!part) break;
+    parts.push_back(*part);
+    if (end == text.size()) break;
+    text.remove_prefix(end + 1);
   }
-  return Cursor{*at, *seq};
+  if (by_state && parts.size() == 3) return Cursor{parts[0], parts[1], parts[2]};
+  if (!by_state && parts.size() == 1) return Cursor{.seq = parts[0]};
+  return fail(Code::InvalidArgument, "after: not of this list");
 }
 
 }  // namespace
@@ -296,6 +289,7 @@ Status JobTables::load_queues() {
     queue.succeeded = query.number(4);
     queue.failed = query.number(5);
     queue.deleted = query.number(6);
+    queue.paused = query.number(7) != 0;
     memory_.add_queue(std::move(queue));
   }
 }
@@ -371,6 +365,8 @@ Status JobTables::refresh_retention() {
 
 Status JobTables::finish(JobDelta& delta) {
   TRY_VOID(write_counters(delta));
+  TRY_VOID(forget_failures(delta));
+  TRY_VOID(note_failures(delta));
   TRY_VOID(look_up(delta));
   memory_.apply(delta);
   return {};
@@ -386,6 +382,43 @@ Status JobTables::write_counters(const JobDelta& delta) {
     auto add = db_.use(kAddCounts);
     add.bind(1, id).bind(2, queue.scheduled).bind(3, queue.processing);
     TRY_VOID(add.bind(4, queue.succeeded).bind(5, queue.failed).bind(6, queue.deleted).run());
+  }
+  return {};
+}
+
+// At the end of the item: most failures are followed by a retry at once, and are none then.
+Status JobTables::note_failures(const JobDelta& delta) {
+  if (delta.failed.empty()) return {};
+  Batch seqs(1);
+  for (const std::int64_t seq : delta.failed) seqs.add(seq);
+  TRY_VOID(db_.use(kInsertFailures, seqs).run());
+  return db_.use(kGroupFailures, seqs).run();
+}
+
+Status JobTables::forget_failures(const JobDelta& delta) {
+  if (delta.unfailed.empty()) return {};
+  struct Leaving {
+    std::string fingerprint;
+    std::int64_t count;
+    std::int64_t quarantined;
+  };
+  Batch seqs(1);
+  for (const std::int64_t seq : delta.unfailed) seqs.add(seq);
+  std::vector<Leaving> groups;
+  {
+    auto query = db_.use(kLeavingGroups, seqs);
+    for (;;) {
+      TRY(const bool some, query.step());
+      if (!some) break;
+      groups.push_back({query.text(0), query.number(1), query.number(2)});
+    }
+  }
+  TRY_VOID(db_.use(kDeleteFailures, seqs).run());
+  for (const Leaving& group : groups) {
+    auto shrink = db_.use(kShrinkGroup);
+    shrink.bind(1, std::string_view(group.fingerprint)).bind(2, group.count);
+    TRY_VOID(shrink.bind(3, group.quarantined).run());
+    TRY_VOID(db_.use(kDropGroup).bind(1, std::string_view(group.fingerprint)).run());
   }
   return {};
 }
@@ -429,6 +462,19 @@ Result<std::int64_t> JobTables::lane(std::string_view name, std::string_view kin
   return memory_.add_lane(std::move(lane)).id;
 }
 
+Result<bool> JobTables::pause(JobDelta& delta, std::string_view name, bool paused) {
+  const QueueCounts* known = memory_.queue(name);
+  if ((known != nullptr && known->paused) == paused) return false;
+  TRY(const std::int64_t id, queue(name));
+  TRY_VOID(db_.use(kPause).bind(1, id).bind(2, paused ? 1 : 0).run());
+  memory_.set_paused(id, paused);
+  if (paused) return true;
+  for (const std::int64_t lane : memory_.queue(id)->lanes) {  // as if they had just come
+    if (memory_.lane(lane)->enqueued > 0) delta.lanes[lane].added = memory_.lane(lane)->oldest;
+  }
+  return true;
+}
+
 // --- one job -------------------------------------------------------------------------------------
 
 namespace {
@@ -466,13 +512,14 @@ Result<std::int64_t> JobTables::insert(JobDelta& delta, std::span<const NewJob> 
   const std::int64_t first = last_seq_ + 1;
   std::vector<NewRow> rows;
   rows.reserve(jobs.size());
-  Batch payloads(3), enqueued(3), scheduled(3), ready(3), due(4);
+  Batch payloads(3), scheduled(2), ready(3), due(4), labels(2);
   for (const NewJob& job : jobs) {
     const std::int64_t place = job.run_at ? 0 : ++last_place_;
-    rows.push_back({++last_seq_, uuid_bytes(job.id), place, join(job.labels)});
+    rows.push_back({++last_seq_, uuid_bytes(job.id), place, join_labels(job.labels)});
     payloads.add(last_seq_).add(job.args).add(job.spec->meta);
-    (job.run_at ? scheduled : enqueued).add(last_seq_).add(1).add(job.event);
+    for (const std::string& label : job.labels) labels.add(std::string_view(label)).add(last_seq_);
     if (job.run_at) {
+      scheduled.add(last_seq_).add(job.event);
       const std::int64_t queue = memory_.lane(job.lane)->queue;
       due.add(queue).add(*job.run_at).add(last_seq_).add(job.lane);
       count_scheduled(delta, queue, *job.run_at);
@@ -483,10 +530,10 @@ Result<std::int64_t> JobTables::insert(JobDelta& delta, std::span<const NewJob> 
   }
   TRY_VOID(db_.use(kInsertJobs, job_batch(jobs, rows)).bind(1, now).run());
   TRY_VOID(db_.use(kInsertPayloads, payloads).run());
-  TRY_VOID(add_events(enqueued, JobState::Enqueued, now));
-  TRY_VOID(add_events(scheduled, JobState::Scheduled, now));
+  if (!scheduled.empty()) TRY_VOID(db_.use(kInsertScheduled, scheduled).bind(1, now).run());
   if (!ready.empty()) TRY_VOID(db_.use(kInsertManyReady, ready).bind(1, now).run());
   if (!due.empty()) TRY_VOID(db_.use(kInsertManyDue, due).run());
+  if (!labels.empty()) TRY_VOID(db_.use(kInsertLabels, labels).run());
   return first;
 }
 
@@ -519,8 +566,8 @@ Result<std::vector<JobRow>> JobTables::find(std::span<const std::int64_t> seqs) 
 // From the memory, which knows what each worker holds, so that no index over it is needed.
 Result<std::vector<JobRow>> JobTables::running(std::int64_t worker, std::string_view worker_id) {
   std::vector<JobRow> rows;
-  for (const auto& [id, held] : memory_.held(worker_id)) {
-    TRY(const auto row, find(held.seq));
+  for (const std::int64_t seq : memory_.held(worker_id)) {
+    TRY(const auto row, find(seq));
     if (row && row->worker == worker) rows.push_back(*row);
   }
   return rows;
@@ -530,14 +577,34 @@ Status JobTables::move(JobDelta& delta, JobRow& row, JobState to, TimePoint now,
                        std::string_view event, std::optional<TimePoint> run_at,
                        std::string_view cancel) {
   TRY_VOID(leave(delta, row, to == JobState::Deleted ? "deleted" : cancel));
+  const std::optional<Run> run = run_of(row);
   row.state = to;
   row.version += 1;
   row.run_at = run_at;
   row.place = to == JobState::Enqueued ? ++last_place_ : 0;
   row.updated_at = now;
   TRY_VOID(update(row));
-  TRY_VOID(add_event(row, now, event));
+  TRY_VOID(add_event(row, now, event, run));
   return enter(delta, row, now);
+}
+
+Status JobTables::shift(JobDelta& delta, JobRow& row, std::int64_t lane, TimePoint now,
+                        std::string_view event) {
+  TRY_VOID(leave(delta, row, {}));
+  row.lane = lane;
+  row.version += 1;
+  auto update = db_.use(kShiftJob);
+  TRY_VOID(update.bind(1, row.seq).bind(2, lane).bind(3, row.version).run());
+  TRY_VOID(add_event(row, now, event, std::nullopt));
+  if (row.state == JobState::Scheduled) return put_due(delta, row);
+  // With its place and its time it may be the oldest of its new lane, which must be looked up.
+  auto& to = delta.lanes[lane];
+  to.enqueued += 1;
+  to.taken = true;
+  if (!to.added) to.added = row.updated_at;
+  auto insert = db_.use(kInsertReady);
+  insert.bind(1, lane).bind(2, row.place).bind(3, row.seq);
+  return insert.bind(4, row.updated_at).run();
 }
 
 Status JobTables::leave(JobDelta& delta, const JobRow& row, std::string_view cancel) {
@@ -558,6 +625,10 @@ Status JobTables::leave(JobDelta& delta, const JobRow& row, std::string_view can
       delta.lanes[row.lane].tally.in_progress -= 1;
       delta.drops.push_back({row.worker, row.id_text(), cancel});
       return {};
+    case JobState::Failed:
+      if (delta.failed.erase(row.seq) == 0) delta.unfailed.insert(row.seq);
+      delta.queues[queue].failed -= 1;
+      return {};
     default:
       if (std::int64_t* ended = delta.queues[queue].ended(row.state)) *ended -= 1;
       return {};
@@ -572,6 +643,9 @@ Status JobTables::enter(JobDelta& delta, JobRow& row, TimePoint now) {
       return put_ready(delta, row, now);
     case JobState::Scheduled:
       return put_due(delta, row);
+    case JobState::Failed:
+      delta.failed.insert(row.seq);
+      return {};
     case JobState::Succeeded:
       if (!delta.succeeded) delta.succeeded = now;
       return {};
@@ -621,33 +695,45 @@ Status JobTables::update(const JobRow& row) {
   return update.run();
 }
 
-Status JobTables::add_event(const JobRow& row, TimePoint at, std::string_view data) {
-  auto insert = db_.use(kInsertEvent);
-  insert.bind(1, row.seq).bind(2, row.version).bind(3, static_cast<int>(row.state));
-  return insert.bind(4, at).bind(5, data).run();
+// A job that runs now: how its run began.
+std::optional<JobTables::Run> JobTables::run_of(const JobRow& row) const {
+  if (row.state != JobState::Processing) return std::nullopt;
+  const auto [id, name] = memory_.worker_name(row.worker);
+  return Run{row.updated_at, processing_event(processing_event_start(id, name), row.attempt)};
 }
 
-Status JobTables::add_events(const Batch& events, JobState state, TimePoint at) {
-  if (events.empty()) return {};
-  return db_.use(kInsertEvents, events).bind(1, static_cast<int>(state)).bind(2, at).run();
+Status JobTables::add_event(const JobRow& row, TimePoint at, std::string_view data,
+                            const std::optional<Run>& run) {
+  auto insert = db_.use(kInsertEvent);
+  insert.bind(1, row.seq).bind(2, row.version).bind(3, static_cast<int>(row.state));
+  insert.bind(4, at).bind(5, data);
+  if (run) insert.bind(6, run->began).bind(7, std::string_view(run->event));
+  return insert.run();
 }
 
 Status JobTables::complete(JobDelta& delta, std::span<const JobRow> rows, TimePoint now) {
   if (rows.empty()) return {};
-  std::vector<std::string> texts;
-  texts.reserve(rows.size());
-  Batch events(3);
+  std::vector<std::string> texts;  // which the batch refers to
+  texts.reserve(2 * rows.size());
+  std::map<std::int64_t, std::string> workers;
+  Batch events(5);
   for (const JobRow& row : rows) {
     TRY_VOID(leave(delta, row, {}));
     delta.queues[memory_.lane(row.lane)->queue].succeeded += 1;
     jobs::Tally& tally = delta.lanes[row.lane].tally;
     tally.succeeded += 1;
     tally.run.add(now - row.updated_at);
-    texts.push_back(succeeded_event(row.waited, now - row.updated_at));
-    events.add(row.seq).add(row.version + 1).add(std::string_view(texts.back()));
+    std::string& worker = workers[row.worker];
+    if (worker.empty()) {
+      const auto [id, name] = memory_.worker_name(row.worker);
+      worker = processing_event_start(id, name);
+    }
+    events.add(row.seq).add(row.version + 1);
+    events.add(texts.emplace_back(succeeded_event(row.waited, now - row.updated_at)));
+    events.add(row.updated_at).add(texts.emplace_back(processing_event(worker, row.attempt)));
   }
   delta.succeeded = now;
-  TRY_VOID(add_events(events, JobState::Succeeded, now));
+  TRY_VOID(db_.use(kCompletions, events).bind(1, now).run());
   return db_.use(kCompleteJobs, events).bind(1, now).run();
 }
 
@@ -667,6 +753,14 @@ Status JobTables::claim(JobDelta& delta, std::vector<std::int64_t> lanes, int li
   }
   for (Taken& job : taken) claimed.push_back(std::move(job.claimed));
   return {};
+}
+
+// All that the worker may hold now: what it held, and the claims of this item.
+Status JobTables::write_holds(const JobDelta& delta, const Claimer& claimer) {
+  std::vector<std::int64_t> seqs = memory_.held(claimer.id);
+  for (const auto& claim : delta.claims) seqs.push_back(claim.held.seq);
+  const std::string list = fmt::format("[{}]", fmt::join(seqs, ","));
+  return db_.use(kSetHolds).bind(1, claimer.row).bind(2, std::string_view(list)).run();
 }
 
 // How far into each lane the first `limit` places of all of them reach.
@@ -700,8 +794,6 @@ Result<JobTables::Fronts> JobTables::fronts(const std::vector<std::int64_t>& lan
 Status JobTables::take(JobDelta& delta, std::int64_t id, const Front& front, const Claimer& claimer,
                        TimePoint now, std::vector<Taken>& taken) {
   TRY_VOID(read_front(delta, id, front, claimer, now, taken));
-  auto events = db_.use(kClaimEvents);
-  TRY_VOID(events.bind(1, id).bind(2, front.last).bind(3, now).bind(4, claimer.event).run());
   auto update = db_.use(kClaimJobs);
   update.bind(1, id).bind(2, front.last).bind(3, now);
   TRY_VOID(update.bind(4, claimer.token).bind(5, claimer.row).run());
@@ -727,7 +819,7 @@ Status JobTables::read_front(JobDelta& delta, std::int64_t lane, const Front& fr
     TRY(const bool some, query.step());
     if (!some) return {};
     const std::int64_t seq = query.number(0);
-    TRY(Job job, job_of(query));
+    TRY(Job job, job_of(query, names_of(lane)));
     wait.add(now - job.updated_at);
     job.state = JobState::Processing;
     job.version += 1;
@@ -798,7 +890,8 @@ Result<std::int64_t> JobTables::retire(JobDelta& delta, TimePoint before, TimePo
 }
 
 Result<std::int64_t> JobTables::purge(JobDelta& delta, TimePoint before, int page) {
-  Batch rows(1);
+  Batch rows(1), labels(2);
+  std::vector<std::pair<std::int64_t, std::vector<std::string>>> labelled;
   {
     auto query = db_.use(kPurgeable);
     query.bind(1, before).bind(2, page);
@@ -807,52 +900,25 @@ Result<std::int64_t> JobTables::purge(JobDelta& delta, TimePoint before, int pag
       if (!some) break;
       rows.add(query.number(0));
       delta.queues[memory_.lane(query.number(1))->queue].deleted -= 1;
+      if (!query.view(2).empty()) {
+        labelled.emplace_back(query.number(0), split_labels(query.view(2)));
+      }
     }
   }
   if (rows.empty()) return 0;
+  for (const auto& [seq, texts] : labelled) {
+    for (const std::string& label : texts) labels.add(std::string_view(label)).add(seq);
+  }
+  if (!labels.empty()) TRY_VOID(db_.use(kDeleteLabels, labels).run());
   for (const char* sql : kPurge) TRY_VOID(db_.use(sql, rows).run());
   return static_cast<std::int64_t>(rows.rows());
 }
 
 // --- reading -------------------------------------------------------------------------------------
 
-Result<Job> JobTables::job_of(const Statement& row) const {
-  const JobRow core = row_of(row);
-  const Lane& lane = *memory_.lane(core.lane);
-  Job job;
-  job.id = core.id_text();
-  job.kind = lane.kind;
-  job.queue = memory_.queue(lane.queue)->name;
-  job.priority = lane.priority;
-  job.state = core.state;
-  job.version = core.version;
-  job.run_at = core.run_at;
-  job.attempt = core.attempt;
-  job.failures = core.failures;
-  job.crashes = core.crashes;
-  job.max_attempts = core.max_attempts;
-  job.max_crashes = core.max_crashes;
-  job.updated_at = core.updated_at;
-  job.retries = core.retries;
-  TRY(job.extra, jobs::extra_of(core.extra));
-  job.v = small(row.number(18));
-  job.name = row.text(19);
-  job.labels = split(row.view(20));
-  job.recurring_id = row.text(21);
-  job.created_by = row.text(22);
-  job.created_at = row.instant(23);
-  job.args = row.text(24);
-  job.meta = row.text(25);
-  return job;
-}
-
-// With what only people ask for.
-Result<Job> JobTables::shown_job_of(const Statement& row) const {
-  TRY(Job job, job_of(row));
-  if (!row.null(26)) job.progress = {row.number(26), row.number(27), row.number(28)};
-  if (job.state == JobState::Processing && job.extra.timeout > Duration::zero())
-    job.deadline = job.updated_at + job.extra.timeout;
-  return job;
+LaneNames JobTables::names_of(std::int64_t id) const {
+  const Lane& lane = *memory_.lane(id);
+  return {memory_.queue(lane.queue)->name, lane.kind, lane.priority};
 }
 
 Result<std::optional<Job>> JobTables::get(std::string_view id) {
@@ -860,27 +926,24 @@ Result<std::optional<Job>> JobTables::get(std::string_view id) {
   auto query = db_.use(kAllById);
   TRY(const bool some, query.bind_blob(1, view(bytes)).step());
   if (!some) return std::optional<Job>();
-  TRY(Job job, shown_job_of(query));
+  TRY(Job job, shown_job_of(query, names_of(query.number(2))));
   return std::optional(std::move(job));
 }
 
 Result<std::vector<jobs::JobEvent>> JobTables::history(std::int64_t seq) {
   auto query = db_.use(kHistory);
-  query.bind(1, seq);
-  std::vector<jobs::JobEvent> events;
-  for (;;) {
-    TRY(const bool some, query.step());
-    if (!some) return events;
-    events.push_back({static_cast<JobState>(query.number(0)), query.instant(1), query.text(2)});
-  }
+  return history_of(query.bind(1, seq));
 }
 
 Result<jobs::JobPage> JobTables::list(const jobs::JobQuery& query) {
   const bool by_state = query.state.has_value();
   TRY(const Cursor after, cursor(query.after, by_state));
-  auto page = db_.use(by_state ? kPageByState : kPageBySeq);
+  const bool running = query.state == JobState::Processing;
+  auto page = db_.use(running ? kPageOfRunning : by_state ? kPageByState : kPageBySeq);
   page.bind(1, after.seq).bind(2, query.queue).bind(3, query.limit + 1);
-  if (by_state) page.bind(4, static_cast<int>(*query.state)).bind(5, after.updated_at);
+  if (by_state) {
+    page.bind(4, static_cast<int>(*query.state)).bind(5, after.updated_at).bind(6, after.lane);
+  }
   return read_page(page, query.limit, by_state);
 }
 
@@ -895,7 +958,7 @@ Result<jobs::JobPage> JobTables::read_page(Statement& query, int limit, bool by_
       page.next = last;
       return page;
     }
-    TRY(Job job, shown_job_of(query));
+    TRY(Job job, shown_job_of(query, names_of(query.number(2))));
     page.items.push_back(std::move(job));
     last = cursor_of(query, by_state);
   }

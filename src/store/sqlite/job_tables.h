@@ -15,34 +15,10 @@
 #include "jobs/job.h"
 #include "jobs/job_store.h"
 #include "store/sqlite/job_memory.h"
+#include "store/sqlite/job_rows.h"
 #include "store/sqlite/sqlite.h"
-#include "store/uuid.h"
 
 namespace jobmill::sqlite {
-
-// What the engine decides by and changes of a job; the rest of its row never changes.
-struct JobRow {
-  std::int64_t seq = 0;
-  store::UuidBytes id{};
-  std::int64_t lane = 0;
-  jobs::JobState state = jobs::JobState::Enqueued;
-  int version = 0;
-  std::optional<TimePoint> run_at;
-  std::int64_t place = 0;
-  int attempt = 0;
-  int failures = 0;
-  int crashes = 0;
-  int max_attempts = 0;
-  int max_crashes = 0;
-  std::int64_t token = 0;
-  std::int64_t worker = 0;
-  Duration waited{};
-  TimePoint updated_at{};
-  std::optional<int> retries;
-  std::string extra;  // the text of jobs::Extra
-
-  std::string id_text() const { return store::uuid_text({id.data(), id.size()}); }
-};
 
 // A job about to be written.
 struct NewJob {
@@ -89,7 +65,6 @@ class JobTables {
   struct Claimer {
     std::int64_t row = 0;
     std::string id;
-    std::string event;  // of the claim, up to the attempt's number
     std::int64_t token = 0;
   };
   std::int64_t new_token();
@@ -99,6 +74,15 @@ class JobTables {
   // The first jobs of lanes of equal rank, in the order of enqueueing.
   Status claim(JobDelta& delta, std::vector<std::int64_t> lanes, int limit, const Claimer& claimer,
                TimePoint now, std::vector<jobs::ClaimedJob>& claimed);
+  // At the end of a claim that took some.
+  Status write_holds(const JobDelta& delta, const Claimer& claimer);
+
+  // SCHEDULED or ENQUEUED jobs go to another lane, and keep their state and their place in time.
+  Status shift(JobDelta& delta, JobRow& row, std::int64_t lane, TimePoint now,
+               std::string_view event);
+
+  // From lanes of a paused queue nothing is handed out. False: it is so already.
+  Result<bool> pause(JobDelta& delta, std::string_view queue, bool paused);
 
   // PROCESSING -> SUCCEEDED, all of them.
   Status complete(JobDelta& delta, std::span<const JobRow> rows, TimePoint now);
@@ -139,6 +123,8 @@ class JobTables {
   Status load_running();
   Status look_up(JobDelta& delta);
   Status write_counters(const JobDelta& delta);
+  Status forget_failures(const JobDelta& delta);
+  Status note_failures(const JobDelta& delta);
   Result<std::int64_t> queue(std::string_view name);
   Status leave(JobDelta& delta, const JobRow& row, std::string_view cancel);
   Status enter(JobDelta& delta, JobRow& row, TimePoint now);
@@ -147,15 +133,20 @@ class JobTables {
   Status update(const JobRow& row);
   static void count_ready(JobDelta& delta, std::int64_t id, TimePoint now);
   static void count_scheduled(JobDelta& delta, std::int64_t queue, TimePoint at);
-  Status add_events(const Batch& events, jobs::JobState state, TimePoint at);
-  Status add_event(const JobRow& row, TimePoint at, std::string_view data);
+  // The PROCESSING event of a run, which is written with the event that ends it.
+  struct Run {
+    TimePoint began;
+    std::string event;
+  };
+  std::optional<Run> run_of(const JobRow& row) const;
+  Status add_event(const JobRow& row, TimePoint at, std::string_view data,
+                   const std::optional<Run>& run);
   Result<Fronts> fronts(const std::vector<std::int64_t>& lanes, int limit);
   Status take(JobDelta& delta, std::int64_t id, const Front& front, const Claimer& claimer,
               TimePoint now, std::vector<Taken>& taken);
   Status read_front(JobDelta& delta, std::int64_t lane, const Front& front, const Claimer& claimer,
                     TimePoint now, std::vector<Taken>& taken);
-  Result<jobs::Job> job_of(const Statement& row) const;
-  Result<jobs::Job> shown_job_of(const Statement& row) const;
+  LaneNames names_of(std::int64_t lane) const;
   Result<jobs::JobPage> read_page(Statement& query, int limit, bool by_state) const;
 
   Database& db_;

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "conformance/job_control.h"
 #include "conformance/job_store.h"
 #include "store/sqlite/sqlite_job_store.h"
 
@@ -49,12 +50,14 @@ WorkerSpec worker_spec() {
 }  // namespace
 
 TEST_CASE("metered store: keeps the contract of JobStore") {
-  exercise_job_store([] {
+  const auto make = [] {
     auto metered = open();
     auto& store = *metered->store;
     auto& clock = metered->clock;
     return JobStoreFixture{std::move(metered), store, store, clock};
-  });
+  };
+  exercise_job_store(make);
+  exercise_job_control(make);
 }
 
 TEST_CASE(

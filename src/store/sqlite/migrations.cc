@@ -8,9 +8,11 @@
 namespace jobmill::sqlite {
 namespace {
 
-// Ascending, without gaps.
+// Ascending.
 const std::array kMigrations{&kJobsMigration,       &kObjectsMigration,       &kMessagesMigration,
-                             &kExecutionsMigration, &kJobOperationsMigration, &kJobCountsMigration};
+                             &kExecutionsMigration, &kJobOperationsMigration, &kJobCountsMigration,
+                             &kSearchMigration,     &kAccessMigration,        &kInsightMigration,
+                             &kMetadataMigration,   &kJobRunsMigration};
 
 constexpr char kVersionTable[] = R"sql(
   CREATE TABLE IF NOT EXISTS schema_version (
@@ -29,7 +31,7 @@ Status apply(Database& db, const Migration& migration) {
 
 }  // namespace
 
-int known_schema() { return static_cast<int>(kMigrations.size()); }
+int known_schema() { return kMigrations.back()->number; }
 
 Result<int> schema_version(Database& db) {
   TRY(const bool there, db.use(kHasVersions).step());

@@ -49,11 +49,13 @@ Status RecurringTable::load() {
   }
 }
 
-Result<bool> RecurringTable::put(JobDelta& delta, const RecurringSpec& spec, TimePoint now) {
-  TRY(const auto times, jobs::Timetable::make(spec));
-  TRY(auto found, find(spec.id));
+Result<bool> RecurringTable::put(JobDelta& delta, const RecurringSpec& wanted, TimePoint now) {
+  TRY(const auto times, jobs::Timetable::make(wanted));
+  TRY(auto found, find(wanted.id));
   Row row = found ? *std::move(found) : Row{};
   const bool created = row.spec.empty();
+  RecurringSpec spec = wanted;
+  spec.paused |= row.job.spec.paused;
   std::string text = to_json(spec);
   if (row.spec == text) return false;
 
@@ -63,11 +65,24 @@ Result<bool> RecurringTable::put(JobDelta& delta, const RecurringSpec& spec, Tim
     row.job.version += 1;
     TRY_VOID(drop_ahead(delta, row, now, "replaced by a new version of its recurring job"));
   }
-  row.job.spec = spec;
+  row.job.spec = std::move(spec);
   row.spec = std::move(text);
-  TRY_VOID(make_ahead(delta, row, times.next(row.job.created_at, now), now));
+  TRY_VOID(make_next(delta, row, times, now));
   TRY_VOID(save(row));
   return created;
+}
+
+Status RecurringTable::pause(JobDelta& delta, std::string_view id, bool paused, TimePoint now) {
+  TRY(auto row, find(id));
+  if (!row) return unknown(id);
+  if (row->job.spec.paused == paused) return {};
+  TRY(const auto times, jobs::Timetable::make(row->job.spec));
+  row->job.version += 1;
+  row->job.spec.paused = paused;
+  row->spec = to_json(row->job.spec);
+  TRY_VOID(drop_ahead(delta, *row, now, "recurring job paused"));
+  TRY_VOID(make_next(delta, *row, times, now));
+  return save(*row);
 }
 
 Result<std::vector<RecurringJob>> RecurringTable::list() {
@@ -145,6 +160,12 @@ Status RecurringTable::carry_out(JobDelta& delta, Row& row, const jobs::Recurrin
   if (plan.last_run) row.job.last_run = plan.last_run;
   TRY_VOID(make_ahead(delta, row, plan.next, now));
   return save(row);
+}
+
+Status RecurringTable::make_next(JobDelta& delta, Row& row, const jobs::Timetable& times,
+                                 TimePoint now) {
+  const bool paused = row.job.spec.paused;
+  return make_ahead(delta, row, paused ? std::nullopt : times.next(row.job.created_at, now), now);
 }
 
 Status RecurringTable::make_ahead(JobDelta& delta, Row& row, std::optional<TimePoint> at,

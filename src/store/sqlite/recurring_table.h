@@ -26,11 +26,13 @@ class RecurringTable {
   Status load();
 
   // The spec must be valid. True: it is new. The same spec again changes nothing; another one
-  // replaces the run made ahead, and the anchor stays.
+  // replaces the run made ahead, and the anchor stays. What is paused remains so.
   Result<bool> put(JobDelta& delta, const jobs::RecurringSpec& spec, TimePoint now);
   Result<std::vector<jobs::RecurringJob>> list();
   Status remove(JobDelta& delta, std::string_view id, TimePoint now);
   Result<std::string> trigger(JobDelta& delta, std::string_view id, TimePoint now);
+
+  Status pause(JobDelta& delta, std::string_view id, bool paused, TimePoint now);
 
   // Does what is to be done now that a run of it is due. True: something was.
   Result<bool> plan(JobDelta& delta, std::string_view id, TimePoint now);
@@ -49,6 +51,7 @@ class RecurringTable {
   Result<std::optional<Row>> find(std::string_view id);
   static Result<Row> row_of(const Statement& query);
   Status save(const Row& row);
+  Status make_next(JobDelta& delta, Row& row, const jobs::Timetable& times, TimePoint now);
   Status make_ahead(JobDelta& delta, Row& row, std::optional<TimePoint> at, TimePoint now);
   Status drop_ahead(JobDelta& delta, Row& row, TimePoint now, std::string_view reason);
   Status carry_out(JobDelta& delta, Row& row, const jobs::RecurringPlan& plan,

@@ -7,6 +7,8 @@
 
 #include <cassert>
 
+#include "store/sqlite/sql_functions.h"
+
 namespace jobmill::sqlite {
 namespace {
 
@@ -20,6 +22,8 @@ Code code_of(int rc) {
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
       return Code::Unavailable;
+    case SQLITE_INTERRUPT:
+      return Code::Timeout;
     default:
       return Code::Internal;
   }
@@ -47,6 +51,10 @@ void make_private(const std::string& path) {
 
 Statement::~Statement() {
   if (stmt_ == nullptr) return;
+  if (!kept_) {
+    sqlite3_finalize(stmt_);
+    return;
+  }
   sqlite3_reset(stmt_);
   sqlite3_clear_bindings(stmt_);  // they point to texts that are about to go
 }
@@ -65,6 +73,11 @@ Statement& Statement::bind(int index, std::int64_t number) {
 
 Statement& Statement::bind(int index, std::optional<TimePoint> at) {
   return at ? bind(index, *at) : bind_null(index);
+}
+
+Statement& Statement::bind_real(int index, double number) {
+  if (stmt_ != nullptr) sqlite3_bind_double(stmt_, index, number);
+  return *this;
 }
 
 Statement& Statement::bind_blob(int index, std::string_view bytes) {
@@ -108,6 +121,8 @@ std::string_view Statement::blob(int column) const {
 
 std::int64_t Statement::number(int column) const { return sqlite3_column_int64(stmt_, column); }
 
+double Statement::real(int column) const { return sqlite3_column_double(stmt_, column); }
+
 bool Statement::null(int column) const { return sqlite3_column_type(stmt_, column) == SQLITE_NULL; }
 
 std::optional<TimePoint> Statement::maybe_instant(int column) const {
@@ -118,7 +133,10 @@ std::optional<TimePoint> Statement::maybe_instant(int column) const {
 void Database::Close::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
 void Database::Finalize::operator()(sqlite3_stmt* stmt) const { sqlite3_finalize(stmt); }
 
-Database::Database(sqlite3* db) : batch_(std::make_unique<const Batch*>(nullptr)), db_(db) {}
+Database::Database(sqlite3* db)
+    : batch_(std::make_unique<const Batch*>(nullptr)),
+      limit_(std::make_unique<Limit>(Limit::max())),
+      db_(db) {}
 Database::Database(Database&&) noexcept = default;
 Database::~Database() = default;
 
@@ -136,6 +154,7 @@ Result<Database> Database::open(const std::string& path) {
     return fail(Code::Unavailable, "cannot open " + path + ": " + sqlite3_errmsg(raw));
   }
   if (register_batch(raw, db.batch_.get()) != SQLITE_OK) return error_of(raw);
+  if (register_functions(raw) != SQLITE_OK) return error_of(raw);
   return db;
 }
 
@@ -162,6 +181,23 @@ Statement Database::use(const char* sql) {
 Statement Database::use(const char* sql, const Batch& batch) {
   *batch_ = &batch;
   return use(sql);
+}
+
+Statement Database::once(const std::string& sql) {
+  sqlite3_stmt* stmt = nullptr;
+  if (sqlite3_prepare_v3(db_.get(), sql.c_str(), -1, 0, &stmt, nullptr) != SQLITE_OK) {
+    return Statement(nullptr, error_of(db_.get()).message + " in: " + sql);
+  }
+  return Statement(stmt, {}, false);
+}
+
+void Database::limit(std::optional<std::chrono::steady_clock::time_point> until) {
+  constexpr int kInstructions = 10'000;  // between two looks at the clock
+  *limit_ = until.value_or(Limit::max());
+  const auto over = [](void* at) -> int {
+    return std::chrono::steady_clock::now() >= *static_cast<const Limit*>(at) ? 1 : 0;
+  };
+  sqlite3_progress_handler(db_.get(), until ? kInstructions : 0, over, limit_.get());
 }
 
 std::int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(db_.get()); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,10 +29,12 @@ namespace jobmill::sqlite {
 // Bound texts are not copied: they must live until the statement has been stepped or is gone.
 class Statement {
  public:
-  explicit Statement(sqlite3_stmt* stmt, std::string error = {})
-      : stmt_(stmt), error_(std::move(error)) {}
+  explicit Statement(sqlite3_stmt* stmt, std::string error = {}, bool kept = true)
+      : stmt_(stmt), error_(std::move(error)), kept_(kept) {}
   Statement(Statement&& other) noexcept
-      : stmt_(std::exchange(other.stmt_, nullptr)), error_(std::move(other.error_)) {}
+      : stmt_(std::exchange(other.stmt_, nullptr)),
+        error_(std::move(other.error_)),
+        kept_(other.kept_) {}
   Statement& operator=(Statement&&) = delete;
   ~Statement();
 
@@ -40,6 +43,7 @@ class Statement {
   Statement& bind(int index, int number) { return bind(index, static_cast<std::int64_t>(number)); }
   Statement& bind(int index, TimePoint at) { return bind(index, at.time_since_epoch().count()); }
   Statement& bind(int index, std::optional<TimePoint> at);
+  Statement& bind_real(int index, double number);
   Statement& bind_blob(int index, std::string_view bytes);
   Statement& bind_null(int index);
 
@@ -50,6 +54,7 @@ class Statement {
   std::string_view view(int column) const;  // valid until the next step
   std::string_view blob(int column) const;
   std::int64_t number(int column) const;
+  double real(int column) const;
   bool null(int column) const;
   TimePoint instant(int column) const { return TimePoint(Duration(number(column))); }
   std::optional<TimePoint> maybe_instant(int column) const;
@@ -57,6 +62,7 @@ class Statement {
  private:
   sqlite3_stmt* stmt_;
   std::string error_;  // why there is no statement; the first step says it
+  bool kept_;          // by its Database
 };
 
 // One connection. Not for two threads at a time.
@@ -74,6 +80,11 @@ class Database {
   Statement use(const char* sql);
   // The same for a statement that reads `batch`.
   Statement use(const char* sql, const Batch& batch);
+  // Prepared for this once: for texts that are put together.
+  Statement once(const std::string& sql);
+
+  // Statements end with Timeout from then on; none: they may take as long as they like.
+  void limit(std::optional<std::chrono::steady_clock::time_point> until);
 
   std::int64_t last_insert_rowid() const;
   std::int64_t changes() const;  // rows that the last INSERT, UPDATE or DELETE touched
@@ -89,7 +100,10 @@ class Database {
   };
   explicit Database(sqlite3* db);
 
+  using Limit = std::chrono::steady_clock::time_point;
+
   std::unique_ptr<const Batch*> batch_;  // what statements that begin read; a fixed address
+  std::unique_ptr<Limit> limit_;
   std::unique_ptr<sqlite3, Close> db_;
   std::unordered_map<const char*, std::unique_ptr<sqlite3_stmt, Finalize>> statements_;
 };

@@ -13,13 +13,15 @@
 namespace jobmill::sqlite {
 namespace {
 
-// The locking mode keeps the index of the log in our memory and other processes out; nobody else
-// may open the file anyway. The larger log makes for fewer checkpoints, each of which syncs twice.
-// The cache is small because a commit may walk through all of it; behind it is the kernel's. Of a
-// page of 4 KiB, messages of 1 KiB leave a quarter unused, and each page is a write of its own.
+// The lock keeps other processes out; in this one, people's searches have connections of their own
+// (job_explorer.h), so the locking mode is not EXCLUSIVE. The larger log makes for fewer
+// checkpoints, each of which syncs twice. The cache is small because a commit may walk through all
+// of it; behind it is the kernel's. Of a page of 4 KiB, messages of 1 KiB leave a quarter unused,
+// and each page is a write of its own.
 constexpr char kPragmas[] = R"sql(
   PRAGMA page_size = 8192;
-  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA locking_mode = NORMAL;
+  PRAGMA busy_timeout = 1000;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA wal_autocheckpoint = 4000;
@@ -68,8 +70,9 @@ class SqliteFile::Lock {
   int fd_;
 };
 
-SqliteFile::SqliteFile(std::unique_ptr<Lock> lock, Database db, Syncs syncs)
-    : lock_(std::move(lock)),
+SqliteFile::SqliteFile(std::string path, std::unique_ptr<Lock> lock, Database db, Syncs syncs)
+    : path_(std::move(path)),
+      lock_(std::move(lock)),
       db_(std::move(db)),
       syncs_(syncs),
       queue_(std::make_unique<CommitQueue>(transaction())) {}
@@ -131,7 +134,7 @@ Result<std::unique_ptr<SqliteFile>> SqliteFile::open(const std::string& path, Sy
   TRY_VOID(db.exec(kPragmas));
   if (syncs == Syncs::Never) TRY_VOID(db.exec("PRAGMA synchronous = OFF"));
   TRY_VOID(migrate(db));
-  return std::unique_ptr<SqliteFile>(new SqliteFile(std::move(lock), std::move(db), syncs));
+  return std::unique_ptr<SqliteFile>(new SqliteFile(path, std::move(lock), std::move(db), syncs));
 }
 
 Result<int> SqliteFile::schema_of(const std::string& path) {

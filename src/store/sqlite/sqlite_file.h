@@ -23,7 +23,7 @@ namespace jobmill::sqlite {
 //
 //   return file.run<std::int64_t>([&](Database& db) -> Result<std::int64_t> { … });
 //
-// Reads go the same way as writes, so that each sees what was confirmed before it.
+// The stores read the same way as they write, so that each sees what was confirmed before it.
 class SqliteFile {
  public:
   // Never: for simulations, in which only the program's memory is lost.
@@ -40,6 +40,10 @@ class SqliteFile {
   static Result<int> schema_of(const std::string& path);
 
   CommitQueue& queue() { return *queue_; }
+
+  // Others may read it over connections of their own, which see what was committed.
+  const std::string& path() const { return path_; }
+  bool in_memory() const { return path_ == ":memory:"; }  // nobody else can
 
   // Only inside a work of the queue, or before the first one.
   Database& db() { return db_; }
@@ -72,10 +76,11 @@ class SqliteFile {
 
  private:
   class Lock;
-  SqliteFile(std::unique_ptr<Lock> lock, Database db, Syncs syncs);
+  SqliteFile(std::string path, std::unique_ptr<Lock> lock, Database db, Syncs syncs);
 
   Status set_durability(CommitQueue::Durability durability);
 
+  const std::string path_;
   std::unique_ptr<Lock> lock_;  // gone last
   Database db_;
   std::map<const void*, std::function<void()>> rolled_back_;  // of the queue's thread

@@ -13,7 +13,9 @@
 #include "jobs/job_template.h"
 #include "jobs/payload.h"
 #include "jobs/request_key.h"
+#include "store/alteration.h"
 #include "store/job_events.h"
+#include "store/sqlite/claim_line.h"
 #include "store/sqlite/job_memory.h"
 #include "store/sqlite/job_records.h"
 #include "store/sqlite/job_tables.h"
@@ -148,20 +150,19 @@ class SqliteJobStore final : public JobStoreOwner {
 
   Result<Claimed> claim(const ClaimRequest& request, TimePoint now) override {
     const auto begin = std::chrono::steady_clock::now();
-    for (;;) {
-      const auto waited = std::chrono::steady_clock::now() - begin;
-      const TimePoint at = now + std::chrono::duration_cast<Duration>(waited);
+    const auto until = begin + request.wait;
+    for (TimePoint at = now;;) {
       if (!memory_.touch(request.worker_id, at)) return unknown_worker(request.worker_id);
-      const auto worker = memory_.worker(request.worker_id);
-      if (!worker) return unknown_worker(request.worker_id);
-      const auto look = memory_.look(wanted(request.queues, worker->spec.queues),
-                                     wanted(request.kinds, worker->spec.kinds));
-      if (look.ready && worker->state == WorkerState::Run && request.limit > 0) {
+      if (may_take(request)) {
         TRY(auto claimed, take(request, at));
         if (!claimed.jobs.empty()) return claimed;
       }
-      if (!memory_.wait(look.mark, begin + request.wait, request.stop))
-        return Claimed{{}, worker->state};
+      ClaimLine::Place place(line_, request);
+      // What became ready before it stood in line, nobody handed to it.
+      if (auto answer = may_take(request) ? place.leave() : place.wait(until)) return *answer;
+      const auto waited = std::chrono::steady_clock::now();
+      if (waited >= until || request.stop.stop_requested()) return nothing_for(request.worker_id);
+      at = now + std::chrono::duration_cast<Duration>(waited - begin);
     }
   }
 
@@ -276,27 +277,12 @@ class SqliteJobStore final : public JobStoreOwner {
   }
 
   Status requeue(std::string_view id, TimePoint now) override {
-    return run<void>(now, [&](JobDelta& delta) -> Status {
-      TRY(auto row, tables_.find(canonical_id(id)));
-      if (!row) return unknown_job(id);
-      if (!transition_allowed(row->state, JobState::Enqueued)) {
-        return illegal(row->state, JobState::Enqueued);
-      }
-      row->attempt = row->failures = row->crashes = 0;
-      return tables_.move(delta, *row, JobState::Enqueued, now, reason_event("requeued"));
-    });
+    return run<void>(now, [&](JobDelta& delta) { return alter(delta, id, {}, now); });
   }
 
   Status remove(std::string_view id, std::string_view reason, TimePoint now) override {
-    return run<void>(now, [&](JobDelta& delta) -> Status {
-      TRY(auto row, tables_.find(canonical_id(id)));
-      if (!row) return unknown_job(id);
-      if (!transition_allowed(row->state, JobState::Deleted)) {
-        return illegal(row->state, JobState::Deleted);
-      }
-      const std::string event = reason_event(reason.empty() ? "deleted by request" : reason);
-      return tables_.move(delta, *row, JobState::Deleted, now, event);
-    });
+    const Alteration deletion{.kind = Alteration::Kind::Delete, .reason = std::string(reason)};
+    return run<void>(now, [&](JobDelta& delta) { return alter(delta, id, deletion, now); });
   }
 
   Result<std::vector<Worker>> workers(TimePoint now) override {
@@ -344,13 +330,12 @@ class SqliteJobStore final : public JobStoreOwner {
 
   Status set_worker_state(std::string_view worker_id, WorkerState state,
                           std::optional<TimePoint> drain_until, TimePoint now) override {
-    TRY_VOID(run<void>(now, [&](JobDelta& delta) -> Status {
+    return run<void>(now, [&](JobDelta& delta) -> Status {
       if (!memory_.worker_row(worker_id)) return unknown_worker(worker_id);
       delta.workers = true;
+      delta.resumed = state == WorkerState::Run;
       return workers_.set_state(worker_id, state, drain_until);
-    }));
-    memory_.wake();  // its claim may be waiting
-    return {};
+    });
   }
 
   Status worker_died(std::string_view worker_id, const Crash& crash, TimePoint now) override {
@@ -452,6 +437,35 @@ class SqliteJobStore final : public JobStoreOwner {
     });
   }
 
+  Result<std::vector<Status>> alter(std::span<const std::string> ids, const Alteration& alteration,
+                                    TimePoint now) override {
+    TRY_VOID(check_alteration(alteration, ids.size()));
+    return run<std::vector<Status>>(now, [&](JobDelta& delta) -> Result<std::vector<Status>> {
+      std::vector<Status> outcomes;
+      outcomes.reserve(ids.size());
+      for (const std::string& id : ids) {
+        outcomes.push_back(alter(delta, id, alteration, now));
+        if (!outcomes.back() && !is_answer(outcomes.back().error().code)) {
+          return outcomes.back().error();
+        }
+      }
+      return outcomes;
+    });
+  }
+
+  Status pause_queue(std::string_view queue, bool paused, TimePoint now) override {
+    TRY_VOID(check_queue(std::string(queue)));
+    return run<void>(now, [&](JobDelta& delta) -> Status {
+      TRY([[maybe_unused]] const bool changed, tables_.pause(delta, queue, paused));
+      return {};
+    });
+  }
+
+  Status pause_recurring(std::string_view id, bool paused, TimePoint now) override {
+    return run<void>(now,
+                     [&](JobDelta& delta) { return recurring_.pause(delta, id, paused, now); });
+  }
+
   bool leads() const override { return true; }  // nobody else has the file
 
   Result<std::vector<Tally>> tallies() override { return memory_.tallies(); }
@@ -466,6 +480,7 @@ class SqliteJobStore final : public JobStoreOwner {
                 CommitQueue::Durability durability = CommitQueue::Durability::Synced) {
     std::optional<Result<T>> result;
     Change change;
+    ClaimLine::Served served;
     const Status status = file_.queue().run(
         [&]() -> Status {
           TRY_VOID(refresh(now));
@@ -474,9 +489,14 @@ class SqliteJobStore final : public JobStoreOwner {
           if (!*result) return result->error();
           TRY_VOID(tables_.finish(delta));
           change = change_of(delta);
+          if (change.ready_queues.empty() && !delta.resumed) return {};
+          const auto hand_out = [&](const ClaimRequest& claim) { return turn(claim, now); };
+          TRY_VOID(line_.serve(served, hand_out));
+          change.workers |= !served.empty();
           return {};
         },
         [&](const Status& done) {
+          line_.end(served, bool(done));
           if (done) announce(change);
         },
         CommitQueue::Mode::ChecksFirst, durability);
@@ -521,7 +541,6 @@ class SqliteJobStore final : public JobStoreOwner {
 
   void announce(const Change& change) {
     const bool ready = !change.ready_queues.empty();
-    if (ready) memory_.wake();
     if (listener_ && (ready || change.workers || change.due)) listener_(change);
   }
 
@@ -632,6 +651,70 @@ class SqliteJobStore final : public JobStoreOwner {
     return records_.put_key(key, {payload, answer_text(result)}, first, now + options_.keep_keys);
   }
 
+  // What people are told of one job; all else is a failure of the whole.
+  static bool is_answer(Code code) { return code == Code::NotFound || code == Code::Conflict; }
+
+  // It judges before it writes.
+  Status alter(JobDelta& delta, std::string_view id, const Alteration& alteration, TimePoint now) {
+    TRY(auto row, tables_.find(canonical_id(id)));
+    if (!row) return unknown_job(id);
+    const auto because = [&](std::string_view otherwise) {
+      return alteration.reason.empty() ? std::string(otherwise) : alteration.reason;
+    };
+    switch (alteration.kind) {
+      case Alteration::Kind::Requeue:
+        return requeue(delta, *row, because("requeued"), now);
+      case Alteration::Kind::Delete:
+        TRY_VOID(may_go(*row, JobState::Deleted));
+        return tables_.move(delta, *row, JobState::Deleted, now,
+                            reason_event(because("deleted by request")));
+      case Alteration::Kind::Reschedule:
+        return reschedule(delta, *row, alteration.run_at, because("rescheduled"), now);
+      case Alteration::Kind::Move:
+      case Alteration::Kind::Prioritize:
+        break;
+    }
+    return shift(delta, *row, alteration, now);
+  }
+
+  static Status may_go(const JobRow& row, JobState to) {
+    if (!transition_allowed(row.state, to)) return illegal(row.state, to);
+    return {};
+  }
+
+  Status requeue(JobDelta& delta, JobRow& row, std::string_view reason, TimePoint now) {
+    TRY_VOID(may_go(row, JobState::Enqueued));
+    row.attempt = row.failures = row.crashes = 0;
+    return tables_.move(delta, row, JobState::Enqueued, now, reason_event(reason));
+  }
+
+  Status reschedule(JobDelta& delta, JobRow& row, TimePoint at, std::string_view reason,
+                    TimePoint now) {
+    const bool failed = row.state == JobState::Failed;
+    const bool waits = row.state == JobState::Scheduled || row.state == JobState::Enqueued;
+    if (!failed && !waits) return illegal(row.state, JobState::Scheduled);
+    if (failed) row.attempt = row.failures = row.crashes = 0;
+    if (at > now) {
+      return tables_.move(delta, row, JobState::Scheduled, now, scheduled_event(at, reason), at);
+    }
+    if (row.state == JobState::Enqueued) return {};
+    return tables_.move(delta, row, JobState::Enqueued, now, reason_event(reason));
+  }
+
+  Status shift(JobDelta& delta, JobRow& row, const Alteration& alteration, TimePoint now) {
+    if (row.state != JobState::Scheduled && row.state != JobState::Enqueued) {
+      return fail(Code::Conflict, fmt::format("illegal_transition: {} jobs stay where they are",
+                                              to_string(row.state)));
+    }
+    const Lane& from = tables_.lane_of(row);
+    const bool moves = alteration.kind == Alteration::Kind::Move;
+    const std::string& queue = moves ? alteration.queue : memory_.queue(from.queue)->name;
+    TRY(const std::int64_t lane,
+        tables_.lane(queue, from.kind, moves ? from.priority : alteration.priority));
+    if (lane == row.lane) return {};
+    return tables_.shift(delta, row, lane, now, change_event(alteration));
+  }
+
   static const std::vector<std::string>& wanted(const std::vector<std::string>& asked,
                                                 const std::vector<std::string>& registered) {
     return asked.empty() ? registered : asked;
@@ -645,6 +728,31 @@ class SqliteJobStore final : public JobStoreOwner {
         CommitQueue::Durability::Relaxed);
   }
 
+  bool may_take(const ClaimRequest& request) const {
+    const auto worker = memory_.worker(request.worker_id);
+    return worker && worker->state == WorkerState::Run && request.limit > 0 &&
+           memory_.ready(wanted(request.queues, worker->spec.queues),
+                         wanted(request.kinds, worker->spec.kinds));
+  }
+
+  Result<Claimed> nothing_for(std::string_view worker_id) const {
+    const auto worker = memory_.worker(worker_id);
+    if (!worker) return unknown_worker(worker_id);
+    return Claimed{{}, worker->state};
+  }
+
+  // Of a claim that waits, in the transaction of what made a job ready.
+  Result<ClaimLine::Turn> turn(const ClaimRequest& claim, TimePoint now) {
+    if (!memory_.worker_row(claim.worker_id)) {
+      return ClaimLine::Turn{.answer = unknown_worker(claim.worker_id)};
+    }
+    if (!memory_.ready({}, {})) return ClaimLine::Turn{.left = false};
+    JobDelta delta;
+    TRY(auto claimed, take(delta, claim, now));
+    TRY_VOID(tables_.finish(delta));
+    return ClaimLine::Turn{.answer = std::move(claimed)};
+  }
+
   Result<Claimed> take(JobDelta& delta, const ClaimRequest& request, TimePoint now) {
     const auto worker = memory_.worker(request.worker_id);
     const auto row = memory_.worker_row(request.worker_id);
@@ -653,9 +761,7 @@ class SqliteJobStore final : public JobStoreOwner {
     if (worker->state != WorkerState::Run) return claimed;
     const auto choices = memory_.choices(wanted(request.queues, worker->spec.queues),
                                          wanted(request.kinds, worker->spec.kinds));
-    const JobTables::Claimer claimer{*row, worker->id,
-                                     processing_event_start(worker->id, worker->spec.name),
-                                     tables_.new_token()};
+    const JobTables::Claimer claimer{*row, worker->id, tables_.new_token()};
     const int most = std::min(kMaxClaim, worker->spec.concurrency + worker->spec.prefetch);
     const auto limit = static_cast<std::size_t>(std::min(request.limit, most));
     for (auto at = choices.begin(); at != choices.end() && claimed.jobs.size() < limit;) {
@@ -665,6 +771,7 @@ class SqliteJobStore final : public JobStoreOwner {
       const int left = static_cast<int>(limit - claimed.jobs.size());
       TRY_VOID(tables_.claim(delta, std::move(lanes), left, claimer, now, claimed.jobs));
     }
+    if (!claimed.jobs.empty()) TRY_VOID(tables_.write_holds(delta, claimer));
     return claimed;
   }
 
@@ -911,6 +1018,7 @@ class SqliteJobStore final : public JobStoreOwner {
   WorkerTable workers_;
   RecurringTable recurring_;
   JobRecords records_;
+  ClaimLine line_;
   TimePoint latest_ = TimePoint::min();
   bool stale_ = false;
   Listener listener_;

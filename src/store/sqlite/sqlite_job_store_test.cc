@@ -16,6 +16,7 @@
 #include <doctest/doctest.h>
 
 #include "base/id.h"
+#include "conformance/job_control.h"
 #include "conformance/job_store.h"
 #include "jobs/chores.h"
 #include "jobs/metrics.h"
@@ -99,11 +100,42 @@ jobs::JobState state(Opened& opened, const std::string& id) {
 
 }  // namespace
 
+jobs::JobStoreFixture in_memory() {
+  auto opened = open(":memory:");
+  return {opened, *opened->store, *opened->store, opened->clock};
+}
+
 TEST_CASE("sqlite job store: keeps the contract of JobStore") {
-  jobs::exercise_job_store([] {
-    auto opened = open(":memory:");
-    return jobs::JobStoreFixture{opened, *opened->store, *opened->store, opened->clock};
-  });
+  jobs::exercise_job_store(in_memory);
+}
+
+TEST_CASE("sqlite job store: does what people ask for") { jobs::exercise_job_control(in_memory); }
+
+TEST_CASE("sqlite job store: pauses outlive a restart of the server") {
+  testing::TemporaryFolder folder;
+  const std::string path = folder.path() + "/jobmill.db";
+  jobs::RecurringSpec recurring;
+  recurring.id = "r";
+  recurring.schedule = "PT1M";
+  recurring.job = spec("k");
+  {
+    const auto opened = open(path);
+    enqueue(*opened, spec("k"));
+    REQUIRE(opened->store->pause_queue("default", true, opened->clock.now()));
+    REQUIRE(opened->store->put_recurring(recurring, opened->clock.now()));
+    REQUIRE(opened->store->pause_recurring("r", true, opened->clock.now()));
+  }
+  const auto opened = open(path);
+  CHECK(stats(*opened).paused);
+  const auto worker = announce(*opened);
+  CHECK(claim(*opened, worker).empty());
+  const auto all = opened->store->recurring();
+  REQUIRE(all);
+  REQUIRE(all->size() == 1);
+  CHECK(all->front().spec.paused);
+  CHECK_FALSE(all->front().next_run);
+  REQUIRE(opened->store->pause_queue("default", false, opened->clock.now()));
+  CHECK(claim(*opened, worker).size() == 1);
 }
 
 TEST_CASE("sqlite job store: running jobs outlive a restart of the server") {

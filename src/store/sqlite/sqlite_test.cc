@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -94,6 +95,18 @@ TEST_CASE("sqlite: a statement that cannot be prepared says so when it is steppe
   const auto result = db.use("SELECT nonsense FROM nowhere").step();
   REQUIRE_FALSE(result);
   CHECK(result.error().message.find("nowhere") != std::string::npos);
+}
+
+TEST_CASE("sqlite: a statement that takes too long is ended, and the next one is not") {
+  constexpr char kEndless[] =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+  Database db = open();
+  db.limit(std::chrono::steady_clock::now());
+  const auto ended = db.once(kEndless).step();
+  REQUIRE_FALSE(ended);
+  CHECK(ended.error().code == Code::Timeout);
+  db.limit(std::nullopt);
+  CHECK(db.once("SELECT count(*) FROM t").step());
 }
 
 TEST_CASE("sqlite: a transaction that is not committed is rolled back") {

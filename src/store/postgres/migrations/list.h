@@ -8,5 +8,6 @@ namespace jobmill::postgres {
 // One line per file of this folder; migrations.cc has them in order.
 extern const Migration kJobsMigration;
 extern const Migration kEnqueueMigration;
+extern const Migration kSearchMigration;
 
 }  // namespace jobmill::postgres

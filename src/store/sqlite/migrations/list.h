@@ -12,5 +12,10 @@ extern const Migration kMessagesMigration;
 extern const Migration kExecutionsMigration;
 extern const Migration kJobOperationsMigration;
 extern const Migration kJobCountsMigration;
+extern const Migration kSearchMigration;
+extern const Migration kAccessMigration;
+extern const Migration kInsightMigration;
+extern const Migration kMetadataMigration;
+extern const Migration kJobRunsMigration;
 
 }  // namespace jobmill::sqlite
