@@ -2,6 +2,7 @@
 #include "scale/auth.h"
 
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "manifest/core_kinds.h"
@@ -19,6 +20,7 @@ struct Owner {
   std::string ns;
   std::string target;  // what has the containers, for messages
   Duration interval;
+  std::optional<ScaleTargetRef> scales;
   // The variables of a container; of envSourceContainerName for "".
   std::function<Result<Texts>(std::string_view container)> environment;
 };
@@ -32,7 +34,8 @@ Owner owner_of(const Catalog& catalog, const ScaledObjectSpec& object) {
     return resolve_environment(catalog, manifest::decode_deployment(*target, unused),
                                container.empty() ? object.target.env_source_container : container);
   };
-  return {object.key.ns, to_string(object.target_key()), object.interval(), environment};
+  return {object.key.ns, to_string(object.target_key()), object.interval(), object.target,
+          environment};
 }
 
 Owner owner_of(const Catalog& catalog, const ScaledJobSpec& job) {
@@ -43,7 +46,7 @@ Owner owner_of(const Catalog& catalog, const ScaledJobSpec& job) {
     if (!container) return fail(Code::NotFound, target + " has no container " + std::string(name));
     return resolve_environment(catalog, job.key.ns, *container, target);
   };
-  return {job.key.ns, target, job.interval(), environment};
+  return {job.key.ns, target, job.interval(), std::nullopt, environment};
 }
 
 // Fills auth parameters in KEDA's order: env, ConfigMaps, Secrets, a later one replacing an
@@ -105,6 +108,8 @@ Result<ResolvedTrigger> resolve(const Catalog& catalog, const Owner& owner, cons
   out.spec.metadata = trigger.metadata;
   out.spec.index = static_cast<int>(index);
   out.spec.polling_interval = owner.interval;
+  out.spec.ns = owner.ns;
+  out.spec.target = owner.scales;
   TRY(out.spec.env, owner.environment(""));
   if (trigger.authentication)
     Authenticator(catalog, owner, out).resolve(*trigger.authentication, cluster_ns);

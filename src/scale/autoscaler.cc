@@ -65,6 +65,13 @@ void Autoscaler::replicas(const Key& key, Result<Replicas> replicas, TimePoint n
   told(*it);
 }
 
+void Autoscaler::set(const Key& key, int replicas) {
+  const auto it = objects_.find(key);
+  if (it == objects_.end()) return;
+  it->second.loop->set(replicas);
+  told(*it);
+}
+
 Autoscaler::Actions Autoscaler::tick(TimePoint now) {
   for (const auto& [at, key] : due_) {
     if (at > now) break;

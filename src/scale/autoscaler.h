@@ -46,7 +46,9 @@ class Autoscaler {
   struct Origin {
     std::int64_t generation = 1;
     TimePoint created{};
-    std::optional<TimePoint> last_active;  // from before a restart
+    std::optional<TimePoint> last_active;  // from before a restart, as the next two
+    std::optional<Decision> latest{};
+    std::optional<Decision> change{};  // the last one that changed the number
   };
 
   // One entry of `triggers:`, after its scaler was built or could not be.
@@ -82,6 +84,7 @@ class Autoscaler {
     std::vector<ScaleTo> scale_to;
     std::vector<Key> statuses;                        // whose status() changed
     std::vector<std::pair<Key, Decision>> decisions;  // new records for the ledger
+    std::vector<Key> repeats;                         // whose latest() repeats its record
   };
 
   Autoscaler() : Autoscaler(Options{}) {}
@@ -101,6 +104,10 @@ class Autoscaler {
   void built(const Read& read, const MetricSpec& metric);
   // The state of the target, after each change; an error if there is no such target.
   void replicas(const Key& key, Result<Replicas> replicas, TimePoint now);
+
+  // Somebody wants this number, once: a decision of its own, after which the rules go on. The
+  // caller keeps to the bounds.
+  void set(const Key& key, int replicas);
 
   // What is to be done now. Never asks for the same read or size twice.
   Actions tick(TimePoint now);

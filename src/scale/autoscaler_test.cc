@@ -17,6 +17,12 @@ void start(Rig& rig, int replicas, double value, std::int64_t target = 1) {
   rig.answer(0, value);
 }
 
+std::vector<Trigger> triggers_of(const std::vector<std::string>& types) {
+  std::vector<Trigger> triggers;
+  for (const std::string& type : types) triggers.emplace_back().type = type;
+  return triggers;
+}
+
 }  // namespace
 
 TEST_CASE("autoscaler: 40 jobs scheduled at zero workers are answered by one write of 5") {
@@ -163,6 +169,44 @@ TEST_CASE("autoscaler: without an idle size an inactive object is raised to its 
   start(rig, 0, 0);
   CHECK(rig.wanted == 2);
   CHECK(rig.latest().limiting_rule == Rule::Min);
+}
+
+TEST_CASE("autoscaler: an object that only measures its own pods is active") {
+  AutoscalerRig rig;
+  rig.spec.min_replicas = 2;
+  rig.spec.triggers = triggers_of({"cpu", "memory"});
+  rig.put({rig.metric("s0-cpu", MetricType::Value, 50'000),
+           rig.metric("s1-memory", MetricType::Value, 50'000)});
+  rig.ready(2);
+  rig.answer(0, Sample{.value = 90});
+  rig.answer(1, Sample{.value = 20});
+  CHECK(rig.sizes == std::vector{4});
+  CHECK(rig.records.back().input.activate.active);
+}
+
+TEST_CASE("autoscaler: one that measures its own pods and more is as active as the rest") {
+  AutoscalerRig rig;
+  rig.spec.cooldown_period = 0s;
+  rig.spec.triggers = triggers_of({"cpu", "cron"});
+  rig.put({rig.metric("s0-cpu", MetricType::Value, 50'000),
+           rig.metric("s1-cron", MetricType::AverageValue, 1'000)});
+  rig.ready(2);
+  rig.answer(0, Sample{.value = 90});
+  rig.clock.advance(1s);
+  rig.answer(1, Sample{.value = 0});
+  CHECK_FALSE(rig.records.back().input.activate.active);
+  CHECK(rig.sizes == std::vector{0});
+}
+
+TEST_CASE("autoscaler: one that cannot measure its own pods is not active, and keeps its size") {
+  AutoscalerRig rig;
+  rig.spec.min_replicas = 1;
+  rig.spec.triggers = triggers_of({"cpu"});
+  rig.put({rig.metric("s0-cpu", MetricType::Value, 50'000)});
+  rig.ready(3);
+  rig.fail_twice(0, "metrics.k8s.io is not there");
+  CHECK(rig.sizes.empty());
+  CHECK_FALSE(rig.records.back().input.activate.active);
 }
 
 TEST_CASE("autoscaler: a paused object is neither read nor changed") {

@@ -85,7 +85,14 @@ Outcome paused(const DecisionInput& in) {
   return {in.pause_at.value_or(in.activate.current), Rule::Paused, activate(in.activate)};
 }
 
+Outcome by_hand(int replicas) {
+  Outcome out{replicas, Rule::Manual, {}};
+  if (replicas > 0) out.recommendation = replicas;  // so that the windows keep it for a while
+  return out;
+}
+
 Outcome run(const DecisionInput& in, Rule without) {
+  if (in.set_to) return by_hand(*in.set_to);
   if (in.activate.paused) return paused(in);
   const Activation activation = in.run_activate ? activate(in.activate) : Activation{};
   switch (activation.step) {
@@ -131,7 +138,7 @@ DecisionInput lift(DecisionInput in, Rule rule) {
 }
 
 std::optional<Decision::Counterfactual> counterfactual(const DecisionInput& in, Rule rule) {
-  if (rule == Rule::None || rule == Rule::Paused) return std::nullopt;
+  if (rule == Rule::None || rule == Rule::Paused || rule == Rule::Manual) return std::nullopt;
   return Decision::Counterfactual{rule, run(lift(in, rule), rule).replicas};
 }
 
@@ -147,6 +154,7 @@ DecisionKind kind_of_change(const Decision& d) {
 }
 
 DecisionKind kind_of(const Decision& d) {
+  if (d.input.set_to) return DecisionKind::Manual;
   if (d.input.activate.paused) return DecisionKind::Paused;
   if (d.from != d.to) return kind_of_change(d);
   switch (d.limiting_rule) {
@@ -209,6 +217,8 @@ std::string_view to_string(DecisionKind kind) {
       return "blocked";
     case DecisionKind::Paused:
       return "paused";
+    case DecisionKind::Manual:
+      return "manual";
     case DecisionKind::Error:
       break;
   }
@@ -235,7 +245,7 @@ Decision decide(const DecisionInput& input) {
 }
 
 bool same_record(const Decision& last, const Decision& next) {
-  if (next.from != next.to || last.to != next.to) return false;
+  if (next.kind == DecisionKind::Manual || next.from != next.to || last.to != next.to) return false;
   if (next.kind == last.kind && next.limiting_rule == last.limiting_rule) return true;
   return next.kind == DecisionKind::Steady && last.limiting_rule == next.limiting_rule;
 }

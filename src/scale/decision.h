@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/document.h"
+#include "base/result.h"
 #include "scale/activate.h"
 #include "scale/desired.h"
 
@@ -16,7 +17,7 @@ namespace jobmill::scale {
 
 // What a decision did. Steady: the number stayed and nothing held it back; Blocked: it stayed
 // because a rule held it.
-enum class DecisionKind { Activate, Up, Down, Zero, Steady, Blocked, Paused, Error };
+enum class DecisionKind { Activate, Up, Down, Zero, Steady, Blocked, Paused, Error, Manual };
 
 std::string_view to_string(DecisionKind kind);
 
@@ -31,6 +32,7 @@ struct DecisionInput {
   ActivateInput activate;       // bounds, cooldowns, annotations, activity
   DesiredInput desired;         // readings, rules, memory
   std::optional<int> pause_at;  // paused-replicas that are still to be set
+  std::optional<int> set_to;    // what somebody set by hand, once
   int draining = 0;
   int busy = 0;  // replicas that run a job
 };
@@ -74,6 +76,11 @@ Decision decide(const DecisionInput& input);
 // The record as the HTTP API and `scale explain -o json` give it.
 Node to_document(const Decision& decision);
 Node to_document(const DecisionInput& input);
+
+// What was written by to_document(DecisionInput). Deciding it again gives what was decided then.
+Result<DecisionInput> decision_input_from(const Node& document);
+// The whole record again, from its `inputs`.
+Result<Decision> decision_from(const Node& document);
 
 // Whether the ledger needs a record of its own for `next`, or only raises `repeated` of `last`.
 bool same_record(const Decision& last, const Decision& next);

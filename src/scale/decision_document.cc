@@ -58,8 +58,9 @@ Node rules_document(const std::optional<ScalingRules>& rules) {
   Node policies = Node::array();
   for (const ScalingPolicy& policy : rules->policies) policies.push(policy_document(policy));
   Node out = Node::object();
-  out.set("windowMs", milliseconds(rules->stabilization_window.value_or(Duration{})));
-  out.set("select", Node::string(name_of(rules->select.value_or(SelectPolicy::Max))));
+  const auto& window = rules->stabilization_window;
+  out.set("windowMs", window ? milliseconds(*window) : Node{});
+  out.set("select", rules->select ? Node::string(name_of(*rules->select)) : Node{});
   out.set("tolerance", number(rules->tolerance));
   out.set("policies", std::move(policies));
   return out;
@@ -129,7 +130,11 @@ Node activate_document(const ActivateInput& in) {
 
 Node desired_document(const DesiredInput& in) {
   Node readings = Node::array();
-  for (const Reading& reading : in.readings) readings.push(reading_document(reading));
+  for (const Reading& reading : in.readings) {
+    readings.push(reading_document(reading));
+    // The arithmetic's own number: what was seen may be too large, or no number at all.
+    readings.items.back().set("valueMilli", Node::integer(reading.value_milli));
+  }
   Node out = Node::object();
   out.set("current", Node::integer(in.current));
   out.set("status", Node::integer(in.status));
@@ -202,6 +207,7 @@ Node to_document(const DecisionInput& input) {
   out.set("activate", activate_document(input.activate));
   out.set("desired", desired_document(input.desired));
   out.set("pauseAt", integer(input.pause_at));
+  out.set("setTo", integer(input.set_to));
   out.set("busy", Node::integer(input.busy));
   out.set("draining", Node::integer(input.draining));
   return out;

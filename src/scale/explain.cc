@@ -255,6 +255,8 @@ std::string because(const Decision& d) {
       return "scaling out is paused by annotation; " + highest_proposal(d);
     case Rule::Fallback:
       return "the fallback holds";
+    case Rule::Manual:
+      return "set by hand";
     case Rule::TriggerFailed:
       break;
   }

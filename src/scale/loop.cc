@@ -111,14 +111,24 @@ bool Loop::known_since(TimePoint since) const {
 }
 
 void Loop::tick(TimePoint now, std::uint64_t& tickets, Autoscaler::Actions& actions) {
-  if (spec_.pause.paused) {
+  for (Poll& poll : polls_)
+    if (!spec_.pause.paused) changed_ |= poll.expire(now);
+  if (set_to_ && replicas_)
+    decide_by_hand(now, actions);
+  else if (spec_.pause.paused)
     decide_paused(now, actions);
-  } else {
-    for (Poll& poll : polls_) changed_ |= poll.expire(now);
-    keda() ? decide_keda(now, actions) : decide_direct(now, actions);
-    start_reads(now, tickets, actions);
-  }
+  else if (keda())
+    decide_keda(now, actions);
+  else
+    decide_direct(now, actions);
+  if (!spec_.pause.paused) start_reads(now, tickets, actions);
   if (std::exchange(status_changed_, false)) actions.statuses.push_back(key_);
+}
+
+// The rules go on when the target has told what has become of it.
+void Loop::decide_by_hand(TimePoint now, Autoscaler::Actions& actions) {
+  evaluate(Part::Both, now, actions);
+  changed_ = true;
 }
 
 void Loop::decide_paused(TimePoint now, Autoscaler::Actions& actions) {
@@ -179,6 +189,7 @@ ActivateInput Loop::look_for_activation(const std::vector<Reading>& readings, Ti
     in.active |= reading.active;
     in.error |= !reading.error.empty();
   }
+  in.active |= !in.error && only_resources(spec_.triggers);
   in.paused = spec_.pause.paused;
   in.paused_scale_in = spec_.pause.in;
   in.paused_scale_out = spec_.pause.out;
@@ -228,7 +239,8 @@ DecisionInput Loop::look(Part part, TimePoint now) {
   in.activate = look_for_activation(readings, now);
   in.desired = look_for_arithmetic(readings, now);
   if (in.run_desired) memory_.recall(in.desired, !keda());
-  if (set_pause_) in.pause_at = spec_.pause.replicas;
+  in.set_to = std::exchange(set_to_, std::nullopt);
+  if (set_pause_ && !in.set_to) in.pause_at = spec_.pause.replicas;
   in.draining = replicas_->counts.draining;
   in.busy = replicas_->busy;
   return in;
@@ -242,9 +254,10 @@ void Loop::evaluate(Part part, TimePoint now, Autoscaler::Actions& actions) {
   // Whatever ends before, it is looked at when one of the clocks ticks.
   if (keda()) decision.next_check = std::min(activation_.due, arithmetic_.due);
   next_check_ = decision.next_check;
-  if (decision.activation.touch_last_active) last_active_ = now;
+  // What was set by hand counts as active, or the next look would end it.
+  if (decision.activation.touch_last_active || input.set_to) last_active_ = now;
   memory_.learn(decision);
-  if (input.run_activate && !spec_.pause.replicas_error)
+  if (input.run_activate && !input.set_to && !spec_.pause.replicas_error)
     status_changed_ |= set_decided(status_, decision);
   resize(decision, actions);
   describe_triggers();
@@ -265,12 +278,20 @@ void Loop::resize(const Decision& decision, Autoscaler::Actions& actions) {
   pace_reads();
 }
 
+// The first decision after a restart may say what the last one before it said.
+const Decision* Loop::to_continue() const {
+  if (latest_) return &*latest_;
+  return origin_.latest ? &*origin_.latest : nullptr;
+}
+
 void Loop::record(Decision decision, Autoscaler::Actions& actions) {
-  if (latest_ && same_record(*latest_, decision)) {
-    decision.id = latest_->id;
-    decision.at = latest_->at;
-    decision.repeated = latest_->repeated + 1;
+  if (const Decision* last = to_continue(); last && same_record(*last, decision)) {
+    if (!latest_) change_ = origin_.change;
+    decision.id = last->id;
+    decision.at = last->at;
+    decision.repeated = last->repeated + 1;
     latest_ = std::move(decision);
+    actions.repeats.push_back(key_);
     return;
   }
   const auto at = std::chrono::floor<std::chrono::milliseconds>(decision.at.time_since_epoch());

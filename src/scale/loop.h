@@ -26,6 +26,7 @@ class Loop {
   void sample(const Autoscaler::Read& read, Result<Sample> sample, TimePoint now);
   void built(const Autoscaler::Read& read, const MetricSpec& metric);
   void replicas(Result<Autoscaler::Replicas> replicas, TimePoint now);
+  void set(int replicas) { set_to_ = replicas; }
 
   void tick(TimePoint now, std::uint64_t& tickets, Autoscaler::Actions& actions);
   std::optional<TimePoint> next() const;
@@ -52,6 +53,7 @@ class Loop {
   bool known() const;
   bool known_since(TimePoint since) const;
 
+  void decide_by_hand(TimePoint now, Autoscaler::Actions& actions);
   void decide_paused(TimePoint now, Autoscaler::Actions& actions);
   void decide_direct(TimePoint now, Autoscaler::Actions& actions);
   void decide_keda(TimePoint now, Autoscaler::Actions& actions);
@@ -65,6 +67,7 @@ class Loop {
   DesiredInput look_for_arithmetic(const std::vector<Reading>& readings, TimePoint now) const;
   void resize(const Decision& decision, Autoscaler::Actions& actions);
   void record(Decision decision, Autoscaler::Actions& actions);
+  const Decision* to_continue() const;
   void describe_triggers();
 
   Key key_;
@@ -79,10 +82,11 @@ class Loop {
   std::optional<Autoscaler::Replicas> replicas_;
   std::optional<TimePoint> last_active_;
   Memory memory_;
-  bool active_ = false;      // as of the last evaluation
-  bool changed_ = true;      // something that a decision looks at
-  bool set_pause_ = false;   // paused-replicas are still to be set
-  bool undecidable_ = true;  // at the last tick not everything was known
+  bool active_ = false;        // as of the last evaluation
+  bool changed_ = true;        // something that a decision looks at
+  bool set_pause_ = false;     // paused-replicas are still to be set
+  std::optional<int> set_to_;  // by hand, and not done yet
+  bool undecidable_ = true;    // at the last tick not everything was known
   std::optional<TimePoint> next_check_;
 
   std::optional<Decision> latest_;  // with `repeated` and `until` of its record

@@ -7,7 +7,7 @@
 namespace jobmill::scale {
 namespace {
 
-constexpr std::array<std::pair<Rule, std::string_view>, 17> kRules{{
+constexpr std::array<std::pair<Rule, std::string_view>, 18> kRules{{
     {Rule::None, "none"},
     {Rule::NotActive, "not-active"},
     {Rule::Tolerance, "tolerance"},
@@ -25,6 +25,7 @@ constexpr std::array<std::pair<Rule, std::string_view>, 17> kRules{{
     {Rule::PausedScaleOut, "paused-scale-out"},
     {Rule::Fallback, "fallback"},
     {Rule::TriggerFailed, "trigger-failed"},
+    {Rule::Manual, "manual"},
 }};
 
 }  // namespace

@@ -24,6 +24,7 @@ enum class Rule {
   PausedScaleOut,
   Fallback,
   TriggerFailed,
+  Manual,  // somebody set the number by hand
 };
 
 std::string_view to_string(Rule rule);  // "scale-down-window"

@@ -14,7 +14,8 @@ using manifest::Problems;
 // In the order of the enums.
 constexpr std::array<std::string_view, 4> kStrategies{"default", "custom", "accurate", "eager"};
 constexpr std::array<std::string_view, 4> kCombinations{"max", "min", "avg", "sum"};
-constexpr std::array<std::string_view, 2> kRollouts{"immediate", "gradual"};
+constexpr std::array<std::string_view, 2> kOldRollouts{"immediate", "gradual"};
+constexpr std::array<std::string_view, 3> kRollouts{"immediate", "gradual", "default"};
 constexpr std::array<std::string_view, 2> kPropagations{"background", "foreground"};
 
 // Some fields may be written, and empty.
@@ -33,11 +34,12 @@ void decode_job(Fields& fields, ScaledJobSpec& spec) {
 
 void decode_rollout(Fields& fields, ScaledJobSpec& spec) {
   fields.object("rollout", [&](Fields& rollout) {
-    spec.rollout = Rollout(word_or_empty(rollout, "strategy", kRollouts).value_or(0));
-    word_or_empty(rollout, "propagationPolicy", kPropagations);
+    const bool gradual = word_or_empty(rollout, "strategy", kRollouts) == 1;
+    spec.rollout = gradual ? Rollout::Gradual : Rollout::Immediate;
+    spec.foreground = word_or_empty(rollout, "propagationPolicy", kPropagations) == 1;
   });
   // The older name wins, as with KEDA.
-  if (const auto old = word_or_empty(fields, "rolloutStrategy", kRollouts))
+  if (const auto old = word_or_empty(fields, "rolloutStrategy", kOldRollouts))
     spec.rollout = Rollout(*old);
 }
 
@@ -48,7 +50,8 @@ void decode_strategy(Fields& fields, ScaledJobSpec& spec) {
   spec.percentage = fields.text("customScalingRunningJobPercentage");
   spec.combination = JobCombination(
       word_or_empty(fields, "multipleScalersCalculation", kCombinations).value_or(0));
-  if (fields.text_list("pendingPodConditions").empty()) return;
+  spec.pending_conditions = fields.text_list("pendingPodConditions");
+  if (spec.pending_conditions.empty()) return;
   fields.problems().note(*fields.node().find("pendingPodConditions"),
                          fields.path_to("pendingPodConditions") +
                              ": no effect; without pods a job is pending until its process runs");

@@ -25,12 +25,14 @@ struct ScaledJobSpec {
   int successful_history = 100;
   int failed_history = 100;
   Rollout rollout = Rollout::Immediate;
+  bool foreground = false;           // rollout.propagationPolicy: a Job goes after its pods
   std::string env_source_container;  // empty: the first one
   std::optional<int> min_replicas;
   std::optional<int> max_replicas;
   std::optional<JobStrategy> strategy;
-  std::optional<int> deduction;  // custom
-  std::string percentage;        // custom, as written
+  std::optional<int> deduction;                 // custom
+  std::string percentage;                       // custom, as written
+  std::vector<std::string> pending_conditions;  // of pods
   JobCombination combination = JobCombination::Max;
   std::vector<Trigger> triggers;
 

@@ -102,6 +102,7 @@ spec:
     customScalingQueueLengthDeduction: 1
     customScalingRunningJobPercentage: "0.5"
     multipleScalersCalculation: avg
+    pendingPodConditions: [Ready]
   triggers:
   - type: azure-servicebus
     name: orders
@@ -125,6 +126,8 @@ spec:
   CHECK(spec.min_replicas == 1);
   CHECK(spec.max_replicas == 20);
   CHECK(spec.rollout == Rollout::Gradual);
+  CHECK(spec.foreground);
+  CHECK(spec.pending_conditions == std::vector<std::string>{"Ready"});
   CHECK(spec.strategy == JobStrategy::Custom);
   CHECK(spec.deduction == 1);
   CHECK(spec.percentage == "0.5");
@@ -149,6 +152,7 @@ TEST_CASE("scaled job: the defaults") {
   CHECK_FALSE(spec.min_replicas);
   CHECK_FALSE(spec.max_replicas);
   CHECK(spec.rollout == Rollout::Immediate);
+  CHECK_FALSE(spec.foreground);
   CHECK_FALSE(spec.strategy);
   CHECK_FALSE(spec.deduction);
   CHECK(spec.combination == JobCombination::Max);
@@ -162,6 +166,7 @@ TEST_CASE("scaled job: words, written or empty") {
   CHECK(
       decoded(with_trigger("  rolloutStrategy: \"\"\n  rollout: {strategy: gradual}\n")).rollout ==
       Rollout::Gradual);
+  CHECK(decoded(with_trigger("  rollout: {strategy: default}\n")).rollout == Rollout::Immediate);
   CHECK_FALSE(decoded(with_trigger("  scalingStrategy: {strategy: \"\"}\n")).strategy);
   const std::pair<const char*, JobStrategy> strategies[] = {{"default", JobStrategy::Default},
                                                             {"custom", JobStrategy::Custom},

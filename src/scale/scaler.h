@@ -5,11 +5,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "scale/spec.h"
 
 namespace jobmill::scale {
 
@@ -47,6 +49,8 @@ struct TriggerSpec {
   std::string pod_identity{};
   std::string identity{};   // of azure-workload: its resource id or client id; empty: any
   std::string principal{};  // of that identity, when its roles on this server are to be looked at
+  std::string ns{};         // of the object that it belongs to
+  std::optional<ScaleTargetRef> target{};  // what that object scales; a ScaledJob has none
   int index = 0;
   Duration polling_interval = std::chrono::seconds(30);
   bool feeds_formula = false;  // only a source for scalingModifiers: no target needed

@@ -82,9 +82,6 @@ ScaleTargetRef decode_target(Fields& fields) {
   if (const auto version = fields.text("apiVersion"); !version.empty())
     target.api_version = version;
   target.env_source_container = fields.text("envSourceContainerName");
-  if (target.api_version != "apps/v1" || target.kind != "Deployment")
-    fields.error("kind", target.api_version + " " + target.kind +
-                             ": not supported yet; on this machine Deployments of apps/v1 scale");
   return target;
 }
 
@@ -261,6 +258,24 @@ Status check_names(const ScaledObjectSpec& spec) {
   return {};
 }
 
+bool is_resource(std::string_view trigger_type) {
+  return trigger_type == "cpu" || trigger_type == "memory";
+}
+
+bool only_resources(std::span<const Trigger> triggers) {
+  return !triggers.empty() && std::all_of(triggers.begin(), triggers.end(),
+                                          [](const Trigger& t) { return is_resource(t.type); });
+}
+
+// Of kinds that are not Kubernetes' own KEDA does not ask it.
+Status check_resources(const ScaledObjectSpec& spec) {
+  const bool own = spec.target.kind == "Deployment" || spec.target.kind == "StatefulSet";
+  if (!own || spec.min() > 0 || !only_resources(spec.triggers)) return {};
+  return refused("minReplicaCount must be at least 1, since there are only triggers of type " +
+                 trigger_types(spec.triggers) +
+                 ": without pods they measure nothing, so they cannot scale from zero");
+}
+
 Status check_no_rival(const ScaledObjectSpec& spec, std::span<const ScaledObjectSpec> others) {
   for (const ScaledObjectSpec& other : others) {
     if (other.key == spec.key || other.key.ns != spec.key.ns) continue;
@@ -279,6 +294,7 @@ Status check_scaled_object(const ScaledObjectSpec& spec, std::span<const ScaledO
   TRY_VOID(check_triggers(spec.triggers));
   TRY_VOID(check_trigger_types(spec.triggers, known_types));
   TRY_VOID(check_names(spec));
+  TRY_VOID(check_resources(spec));
   return check_no_rival(spec, others);
 }
 

@@ -133,6 +133,12 @@ Status check_triggers(std::span<const Trigger> triggers);
 Status check_trigger_types(std::span<const Trigger> triggers,
                            std::span<const std::string_view> known_types);
 Status check_names(const ScaledObjectSpec& spec);
+// Whether triggers of this type measure what the target's own pods use: cpu and memory. Without
+// pods there is nothing to measure, so they can neither wake their object nor let it sleep.
+bool is_resource(std::string_view trigger_type);
+// An object that has no other triggers is always active.
+bool only_resources(std::span<const Trigger> triggers);
+Status check_resources(const ScaledObjectSpec& spec);
 // Another ScaledObject must not have the same target or the same HPA name.
 Status check_no_rival(const ScaledObjectSpec& spec, std::span<const ScaledObjectSpec> others);
 Status check_scaled_object(const ScaledObjectSpec& spec, std::span<const ScaledObjectSpec> others,

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -182,11 +183,6 @@ TEST_CASE("spec: what is not built yet is refused by name, never ignored") {
         "m.yaml:7: spec.fallback: not supported yet\n");
   CHECK(contains(errors_of(scaled_object("  advanced: {scalingModifiers: {formula: a}}\n")),
                  "spec.advanced.scalingModifiers: not supported yet"));
-  CHECK(
-      contains(errors_of("{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: a}, "
-                         "spec: {scaleTargetRef: {name: a, kind: StatefulSet}, triggers: [{type: "
-                         "cron, metadata: {}}]}}"),
-               "apps/v1 StatefulSet: not supported yet"));
   const std::string authentication =
       "{apiVersion: keda.sh/v1alpha1, kind: TriggerAuthentication, metadata: {name: a}, spec: {";
   for (const char* block : {"hashiCorpVault", "azureKeyVault", "gcpSecretManager", "oauth2",
@@ -215,6 +211,28 @@ spec:
   CHECK(spec.config_maps.at(0).parameter == "host");
   CHECK(spec.env.at(0).container == "main");
   CHECK(spec.env.at(1).name == "X");
+}
+
+TEST_CASE("spec: an object that only measures its own pods must keep one") {
+  using Types = std::vector<std::string>;
+  struct Case {
+    std::optional<int> min;
+    Types types;
+    bool good;
+    const char* kind = "Deployment";
+  };
+  for (const Case& one :
+       {Case{{}, {"cpu"}, false}, Case{0, {"cpu", "memory"}, false}, Case{1, {"cpu"}, true},
+        Case{{}, {"cpu", "cron"}, true}, Case{{}, {"cron"}, true},
+        Case{{}, {"memory"}, false, "StatefulSet"}, Case{{}, {"cpu"}, true, "Rollout"}}) {
+    ScaledObjectSpec spec = named("a", "web");
+    spec.min_replicas = one.min;
+    for (const std::string& type : one.types) spec.triggers.emplace_back().type = type;
+    spec.target.kind = one.kind;
+    CAPTURE(one.kind);
+    CAPTURE(trigger_types(spec.triggers));
+    CHECK(static_cast<bool>(check_resources(spec)) == one.good);
+  }
 }
 
 TEST_CASE("spec: bounds, names and triggers are checked when a manifest is read") {

@@ -114,9 +114,9 @@ std::optional<scale::MetricType> metric_type(std::string_view text) {
 }  // namespace
 
 std::string_view to_string(Flaw flaw) {
-  constexpr std::array<std::string_view, 10> kNames{
-      "auth-incomplete", "boolean", "conflict", "duration", "enum",
-      "missing",         "number",  "range",    "syntax",   "unsupported"};
+  constexpr std::array<std::string_view, 11> kNames{
+      "auth-incomplete", "boolean", "conflict",          "duration", "enum",       "missing",
+      "number",          "range",   "removed-parameter", "syntax",   "unsupported"};
   return kNames[static_cast<std::size_t>(flaw)];
 }
 

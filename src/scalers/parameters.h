@@ -53,6 +53,7 @@ enum class Flaw {
   Missing,
   Number,
   Range,
+  RemovedParameter,
   Syntax,
   Unsupported,
 };

@@ -8,7 +8,9 @@
 #include "http/message.h"
 #include "scalers/azure_servicebus.h"
 #include "scalers/cron.h"
+#include "scalers/kubernetes_workload.h"
 #include "scalers/metrics_api.h"
+#include "scalers/resource.h"
 #include "vectors.h"
 
 namespace jobmill::scalers {
@@ -36,6 +38,7 @@ scale::TriggerSpec spec_of(const Node& in) {
           .auth = texts(in, "authParams"),
           .env = texts(in, "env"),
           .pod_identity = testing::text_or(in, "podIdentity", ""),
+          .ns = "ns",
           .index = static_cast<int>(number(in, "triggerIndex")),
           .feeds_formula = flag(in, "asMetricSource")};
 }
@@ -119,6 +122,26 @@ void check_cron(const scale::TriggerSpec& spec, const Node& expect) {
   CHECK(trigger.desired_replicas == member(expect, "desiredReplicas").as_int());
 }
 
+void check_kubernetes_workload(const scale::TriggerSpec& spec, const Node& expect) {
+  Parameters parameters(spec, kubernetes_workload_parameters());
+  const WorkloadTrigger trigger = decode_kubernetes_workload(parameters);
+  if (!check_error(parameters, expect)) return;
+  check_metric(trigger.metric, expect);
+  CHECK(trigger.activation == number(expect, "activation"));
+}
+
+void check_resource(const scale::TriggerSpec& spec, const Node& expect) {
+  Parameters parameters(spec, resource_parameters());
+  const ResourceTrigger trigger = decode_resource(parameters);
+  if (!check_error(parameters, expect)) return;
+  CHECK(trigger.resource ==
+        text(expect, has(expect, "container") ? "containerResource" : "resource"));
+  CHECK(trigger.container == testing::text_or(expect, "container", ""));
+  const bool share = text(expect, "targetType") == "Utilization";
+  CHECK(trigger.utilization == (share ? number(expect, "utilization") : 0));
+  if (!share) CHECK(trigger.average.canonical() == text(expect, "averageValue"));
+}
+
 void check_file(std::string_view file,
                 void (*check)(const scale::TriggerSpec& spec, const Node& expect)) {
   for (const Node& vector : testing::vectors(file)) {
@@ -139,6 +162,15 @@ TEST_CASE("azure-servicebus: the vectors of its metadata") {
 
 TEST_CASE("cron: the vectors of its metadata") {
   check_file("autoscaler/parse_cron.json", check_cron);
+}
+
+TEST_CASE("kubernetes-workload: the vectors of its metadata") {
+  check_file("autoscaler/parse_kubernetes_workload.json", check_kubernetes_workload);
+}
+
+TEST_CASE("cpu, memory: the vectors of their metadata") {
+  check_file("autoscaler/parse_cpu.json", check_resource);
+  check_file("autoscaler/parse_memory.json", check_resource);
 }
 
 }  // namespace jobmill::scalers

@@ -10,7 +10,9 @@
 #include "scalers/azure_servicebus.h"
 #include "scalers/cron.h"
 #include "scalers/jobs.h"
+#include "scalers/kubernetes_workload.h"
 #include "scalers/metrics_api.h"
+#include "scalers/resource.h"
 
 namespace jobmill::scalers {
 namespace {
@@ -20,6 +22,7 @@ struct ScalerType {
   std::span<const Parameter> (*parameters)();
   Status (*check)(const scale::TriggerSpec&);
   Result<std::unique_ptr<scale::Scaler>> (*make)(const scale::TriggerSpec&, const ScalerContext&);
+  bool needs_cluster = false;
 };
 
 template <auto kParse>
@@ -33,8 +36,12 @@ Status check(const scale::TriggerSpec& spec) {
 constexpr std::array kScalers{
     ScalerType{"azure-servicebus", azure_servicebus_parameters, check<parse_azure_servicebus>,
                make_azure_servicebus},
+    ScalerType{"cpu", resource_parameters, check<parse_resource>, make_resource, true},
     ScalerType{"cron", cron_parameters, check<parse_cron>, make_cron},
     ScalerType{"jobs", jobs_parameters, check<parse_jobs>, make_jobs},
+    ScalerType{"kubernetes-workload", kubernetes_workload_parameters,
+               check<parse_kubernetes_workload>, make_kubernetes_workload, true},
+    ScalerType{"memory", resource_parameters, check<parse_resource>, make_resource, true},
     ScalerType{"metrics-api", metrics_api_parameters, check<parse_metrics_api>, make_metrics_api},
 };
 
@@ -66,6 +73,12 @@ Result<std::unique_ptr<scale::Scaler>> make_scaler(const scale::TriggerSpec& spe
 Status check_scaler(const scale::TriggerSpec& spec) {
   if (const ScalerType* type = find(spec.type)) return type->check(spec);
   return unknown(spec);
+}
+
+Status check_without_cluster(std::string_view type) {
+  const ScalerType* found = find(type);
+  if (found != nullptr && found->needs_cluster) return needs_cluster(type);
+  return {};
 }
 
 std::span<const std::string_view> scaler_types() { return kNames; }

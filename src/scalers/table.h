@@ -12,6 +12,7 @@
 #include "http/client.h"
 #include "scale/scaler.h"
 #include "scalers/azure_servicebus.h"
+#include "scalers/cluster_pods.h"
 #include "scalers/jobs.h"
 #include "scalers/parameters.h"
 
@@ -26,6 +27,7 @@ struct ScalerContext {
 
   JobsSource jobs;
   ServiceBusSource service_bus{};  // without functions: all namespaces are elsewhere
+  ClusterSource cluster{};         // without functions: there is no cluster
 
   // Calls `fn` once, later, from any thread; dropping the handle cancels it.
   std::function<std::shared_ptr<void>(Duration, std::function<void()> fn)> run_after;
@@ -41,6 +43,9 @@ Result<std::unique_ptr<scale::Scaler>> make_scaler(const scale::TriggerSpec& spe
 
 // Whether make_scaler could build it; nothing is built and nothing is asked.
 Status check_scaler(const scale::TriggerSpec& spec);
+
+// Unsupported: triggers of this type look at a cluster, and work there only.
+Status check_without_cluster(std::string_view type);
 
 // The types that make_scaler knows, sorted.
 std::span<const std::string_view> scaler_types();

@@ -107,4 +107,25 @@ TEST_CASE("table: what needs a cluster is refused by name") {
   CHECK(scaler.error().message.find("aggregateFromKubeServiceEndpoints") != std::string::npos);
 }
 
+TEST_CASE("table: triggers that look at pods are refused where there is no cluster") {
+  ManualClock clock;
+  const ScalerContext context{.fetch = {}, .jobs = {}, .run_after = {}, .clock = clock};
+  for (const char* type : {"cpu", "memory", "kubernetes-workload"}) {
+    CAPTURE(type);
+    scale::TriggerSpec spec;
+    spec.type = type;
+    spec.metric_type = "AverageValue";
+    spec.metadata = {{"value", "5"}, {"podSelector", "app=web"}};
+    CHECK(check_scaler(spec));
+    const Status local = check_without_cluster(type);
+    const auto scaler = make_scaler(spec, context);
+    REQUIRE_FALSE(local);
+    REQUIRE_FALSE(scaler);
+    CHECK(local.error().code == Code::Unsupported);
+    CHECK(local.error().message.find("--target kubernetes") != std::string::npos);
+    CHECK(scaler.error().message == local.error().message);
+  }
+  CHECK(check_without_cluster("cron"));
+}
+
 }  // namespace jobmill::scalers
