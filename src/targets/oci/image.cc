@@ -92,7 +92,7 @@ std::string_view tag_of(std::string_view name) {
 
 // How well a name in the file fits the one that is asked for. In image layouts many are tags alone.
 int fit(std::string_view named, std::string_view wanted) {
-  if (named == wanted) return 3;
+  if (named == wanted || full_image_name(named) == full_image_name(wanted)) return 3;
   if (!named.empty() && wanted.ends_with(named) && wanted[wanted.size() - named.size() - 1] == '/')
     return 2;
   return !named.empty() && named == tag_of(wanted) ? 1 : 0;
@@ -395,6 +395,14 @@ ImageConfig decode_image_config(const Node& config) {
       image.environment[variable.substr(0, equals)] = variable.substr(equals + 1);
   }
   return image;
+}
+
+std::string full_image_name(std::string_view name) {
+  const auto slash = name.find('/');
+  if (slash == std::string_view::npos) return fmt::format("docker.io/library/{}", name);
+  const std::string_view first = name.substr(0, slash);
+  const bool host = first == "localhost" || first.find_first_of(".:") != std::string_view::npos;
+  return host ? std::string(name) : fmt::format("docker.io/{}", name);
 }
 
 Result<ImageUser> find_user(std::string_view user, const std::string& rootfs) {

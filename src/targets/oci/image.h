@@ -30,6 +30,9 @@ struct UnpackedImage {
   ImageConfig config;
 };
 
+// "shop/worker:2" -> "docker.io/shop/worker:2", as engines and clusters complete names.
+std::string full_image_name(std::string_view name);
+
 // Who the processes of a container are.
 struct ImageUser {
   std::uint32_t uid = 0;

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "manifest/core_kinds.h"
-#include "targets/process/fd.h"
 
 namespace jobmill::targets {
 

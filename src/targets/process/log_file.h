@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/fd.h"
 #include "base/result.h"
-#include "targets/process/fd.h"
 #include "targets/process/output_sink.h"
 
 namespace jobmill::targets {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
-#include "targets/process/fd.h"
 
 namespace jobmill::targets {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "targets/process/fd.h"
+#include "base/fd.h"
 #include "targets/process/process_watcher.h"
 
 namespace jobmill::targets {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
-#include "targets/process/fd.h"
 #include "targets/process/replica_set.h"
 
 namespace jobmill::targets {

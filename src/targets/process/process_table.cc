@@ -14,7 +14,7 @@
 
 #include <fmt/format.h>
 
-#include "targets/process/fd.h"
+#include "base/fd.h"
 
 namespace jobmill::targets {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "targets/process/fd.h"
+#include "base/fd.h"
 #include "targets/process/log_file.h"
 #include "targets/process/output_sink.h"
 #include "targets/process/process.h"

@@ -46,6 +46,7 @@ struct LeaseView {
   std::string worker_id = {};
   std::int64_t pid = 0;
   bool quiet = false;                          // claims nothing more
+  bool by_hand = false;                        // quiet since somebody said so: no autoscaler
   int occupied = 0;                            // jobs it holds
   std::optional<TimePoint> oldest_start = {};  // of the jobs it holds
 };

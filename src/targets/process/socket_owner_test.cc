@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "targets/process/fd.h"
+#include "base/fd.h"
 #include "targets/process/process.h"
 
 namespace jobmill::targets {
