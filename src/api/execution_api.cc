@@ -66,6 +66,8 @@ std::span<const Route> execution_routes() {
     routes.insert(routes.end(), images.begin(), images.end());
     const auto secrets = vault_routes();
     routes.insert(routes.end(), secrets.begin(), secrets.end());
+    const auto pages = execution_page_routes();
+    routes.insert(routes.end(), pages.begin(), pages.end());
     return routes;
   }();
   return all;

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "executions/container_job.h"
 #include "executions/execution.h"
+#include "executions/execution_store.h"
 #include "executions/resources.h"
 
 namespace jobmill::api {
@@ -60,6 +61,19 @@ class ExecutionPlane {
   };
   virtual void list_executions(JobKey key, List query, Done<Node> done) = 0;  // array
   virtual void get_execution(JobKey key, std::string execution, Done<Node> done) = 0;
+
+  // For pages: executions of one job or of all, newest first; one of them by its name alone; and
+  // how many of a job are unfinished.
+  virtual void find_executions(executions::ExecutionQuery query,
+                               Done<std::vector<executions::Execution>> done) = 0;
+  virtual void find_execution(std::string name, Done<executions::Execution> done) = 0;
+  struct JobFacts {
+    JobKey key{};
+    Node document{};
+    std::size_t unfinished = 0;
+    bool suspended = false;
+  };
+  virtual void job_facts(Done<std::vector<JobFacts>> done) = 0;
 
   // The log of a replica; empty names: the latest execution, its first replica. Answers at once
   // unless there is nothing after `offset` and the replica still runs: then when there is, or after

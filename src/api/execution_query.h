@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "api/execution_plane.h"
+#include "api/route.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "http/message.h"
@@ -21,5 +23,8 @@ Result<ExecutionPlane::Log> log_query(const http::Request& request);
 
 // wait=<seconds>, half a minute at most; nothing: none.
 Result<Duration> wait_in(const http::Request& request);
+
+// Pages about executions: /api/executions, /api/container-jobs.
+std::span<const Route> execution_page_routes();
 
 }  // namespace jobmill::api

@@ -165,6 +165,11 @@ void read_spec(ObjectReader in, jobs::JobSpec& spec, std::vector<FieldError>& er
 
 void write_job(JsonWriter& json, const jobs::Job& job) {
   json.object();
+  write_job_members(json, job);
+  json.end();
+}
+
+void write_job_members(JsonWriter& json, const jobs::Job& job) {
   write_core(json, job);
   json.member("priority", job.priority)
       .member("state", to_string(job.state))
@@ -175,8 +180,7 @@ void write_job(JsonWriter& json, const jobs::Job& job) {
   if (job.progress) write_progress(json, *job.progress);
   write_text(json, "created_by", job.created_by);
   json.member("created_at", format_instant(job.created_at))
-      .member("updated_at", format_instant(job.updated_at))
-      .end();
+      .member("updated_at", format_instant(job.updated_at));
 }
 
 void write_claimed(JsonWriter& json, const jobs::ClaimedJob& claimed,
@@ -242,7 +246,9 @@ void write_worker(JsonWriter& json, const jobs::Worker& worker) {
       .member("lastHeartbeat", format_instant(worker.last_beat));
   write_members(json, spec);
   write_instant(json, "oldestStart", worker.oldest_start);
-  write_instant(json, "drainDeadline", worker.drain_until);
+  // While it is quiet it has no end that would mean something to a reader.
+  if (worker.state == jobs::WorkerState::Stop)
+    write_instant(json, "drainDeadline", worker.drain_until);
   json.end();
 }
 

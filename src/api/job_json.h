@@ -11,7 +11,8 @@ namespace jobmill::api {
 // Closes the reader, whose errors are `errors`.
 void read_spec(ObjectReader in, jobs::JobSpec& spec, std::vector<FieldError>& errors);
 
-void write_job(JsonWriter& json, const jobs::Job& job);  // an object
+void write_job(JsonWriter& json, const jobs::Job& job);          // an object
+void write_job_members(JsonWriter& json, const jobs::Job& job);  // of one that may hold more
 void write_claimed(JsonWriter& json, const jobs::ClaimedJob& claimed,
                    const std::string& lease_until);
 void write_log(JsonWriter& json, const jobs::JobLog& log);

@@ -4,7 +4,12 @@
 #include <array>
 #include <charconv>
 
+#include "api/audit_record.h"
+#include "api/auth.h"
+#include "api/job_change.h"
+#include "api/job_filter.h"
 #include "api/job_json.h"
+#include "api/job_page.h"
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/waiting_read.h"
@@ -100,14 +105,20 @@ http::Response insert_jobs(ApiContext& context, const Call& call) {
   JsonBody body(call.request, kInsertLimits);
   Insert insert = read_insert(body);
   if (auto problem = body.problem()) return to_response(*problem);
+  for (const jobs::JobSpec& spec : insert.specs)
+    if (auto refused = outside_of_token(call.identity, {spec.queue})) return *std::move(refused);
   fill_in(call, insert.specs);
   auto result = context.store.insert(insert.specs, context.clock.now(), key.value_or(""));
   return result ? inserted_response(insert, *result) : insert_error(insert, result.error());
 }
 
+}  // namespace
+
 void post_jobs(ApiContext& context, Call call) {
   answer(context, call.responder, [&context, call] { return insert_jobs(context, call); });
 }
+
+namespace {
 
 // --- list and get -------------------------------------------------------------------------------
 
@@ -124,13 +135,6 @@ std::optional<http::Response> unknown_parameter(const http::Request& request,
   return std::nullopt;
 }
 
-std::optional<int> limit_of(std::string_view text) {
-  int limit = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return limit >= 1 && limit <= 1000 ? std::optional(limit) : std::nullopt;
-}
-
 http::Response page_response(const jobs::JobPage& page) {
   JsonWriter json;
   json.object().key("items").array();
@@ -141,22 +145,36 @@ http::Response page_response(const jobs::JobPage& page) {
   return json_response(200, std::move(json).text());
 }
 
-http::Response list_jobs(ApiContext& context, const http::Request& request) {
-  if (auto unknown = unknown_parameter(request, {"state", "queue", "limit", "after"}))
-    return *std::move(unknown);
+// What the store lists by itself, wherever it is; the rest is a search.
+bool is_plain(const jobs::JobFilter& filter) {
+  return filter.states.size() <= 1 &&
+         filter == jobs::JobFilter{.states = filter.states, .queue = filter.queue};
+}
+
+Result<jobs::JobPage> listed(ApiContext& context, const JobPageRequest& request) {
+  const jobs::JobFilter& filter = request.filter;
   jobs::JobQuery query;
-  query.queue = request.parameter("queue").value_or("");
-  query.after = request.parameter("after").value_or("");
-  if (const auto state = request.parameter("state")) {
-    query.state = jobs::job_state(*state);
-    if (!query.state) return to_response(wrong_parameter("state", "no such state"));
-  }
-  if (const auto limit = request.parameter("limit")) {
-    const auto number = limit_of(*limit);
-    if (!number) return to_response(wrong_parameter("limit", "expected an integer from 1 to 1000"));
-    query.limit = *number;
-  }
-  auto page = context.store.list(query);
+  query.queue = filter.queue;
+  query.limit = request.limit;
+  query.after = request.after;
+  if (!filter.states.empty()) query.state = filter.states.front();
+  return context.store.list(query);
+}
+
+Result<jobs::JobPage> searched(ApiContext& context, const JobPageRequest& request) {
+  TRY(auto* explorer, explorer_of(context));
+  TRY(auto found, find_jobs(*explorer, request));
+  return jobs::JobPage{.items = std::move(found.items), .next = std::move(found.next)};
+}
+
+http::Response list_jobs(ApiContext& context, const http::Request& http_request) {
+  JobPageRequest request{.order = "updatedAt:DESC", .counted = false};
+  QueryReader in(http_request);
+  read_filter(in, request.filter);
+  in.integer("limit", request.limit, 1, 1000);
+  in.text("after", request.after);
+  if (auto problem = in.close()) return to_response(*problem);
+  auto page = is_plain(request.filter) ? listed(context, request) : searched(context, request);
   return page ? page_response(*page) : to_response(page.error());
 }
 
@@ -166,15 +184,12 @@ void get_jobs(ApiContext& context, Call call) {
 }
 
 std::string with_history(const jobs::Job& job, const std::vector<jobs::JobEvent>& history) {
-  JsonWriter job_json;
-  write_job(job_json, job);
-  std::string text = std::move(job_json).text();
-  text.pop_back();  // its object gets one more member
-  JsonWriter events;
-  events.array();
-  for (const jobs::JobEvent& event : history) write_event(events, event);
-  events.end();
-  return text + ",\"history\":" + std::move(events).text() + "}";
+  JsonWriter json;
+  json.object();
+  write_job_members(json, job);
+  json.key("history").array();
+  for (const jobs::JobEvent& event : history) write_event(json, event);
+  return std::move(json.end().end()).text();
 }
 
 // A job is another one with each event.
@@ -244,18 +259,32 @@ void get_result(ApiContext& context, Call call) {
                  });
 }
 
+// The least grave lines that are wanted.
+jobs::LineLevel level_in(const http::Request& request, std::optional<http::Response>& problem) {
+  const auto text = request.parameter("level");
+  if (!text) return jobs::LineLevel::Info;
+  const auto level = jobs::line_level(*text);
+  if (!level && !problem)
+    problem = to_response(wrong_parameter("level", "expected INFO, WARN or ERROR"));
+  return level.value_or(jobs::LineLevel::Info);
+}
+
 http::Response log_response(ApiContext& context, const Call& call) {
   constexpr std::int64_t kMost = 1'000'000'000;
-  auto problem = unknown_parameter(call.request, {"attempt", "after"});
+  auto problem = unknown_parameter(call.request, {"attempt", "after", "level"});
+  const auto least = level_in(call.request, problem);
   const auto attempt = static_cast<int>(number_in(call.request, "attempt", kMost, problem));
   const std::int64_t after = number_in(call.request, "after", kMost, problem);
   if (problem) return *std::move(problem);
-  const auto log = context.store.log(call.parameter("id"), attempt, after);
+  auto log = context.store.log(call.parameter("id"), attempt, after);
   if (!log) return to_response(log.error());
+  std::erase_if(log->lines, [&](const jobs::LogLine& line) { return line.level < least; });
   JsonWriter json;
   write_log(json, *log);
   return json_response(200, std::move(json).text());
 }
+
+}  // namespace
 
 void get_logs(ApiContext& context, Call call) {
   answer(context, call.responder, [&context, call] { return log_response(context, call); });
@@ -271,6 +300,8 @@ http::Response changed(const Status& status, const std::string& job_id) {
   return to_response(problem);
 }
 
+namespace {
+
 void delete_job(ApiContext& context, Call call) {
   answer(context, call.responder, [&context, call] {
     JsonBody body(call.request);
@@ -280,9 +311,13 @@ void delete_job(ApiContext& context, Call call) {
     in.close();
     if (auto problem = body.problem()) return to_response(*problem);
     const std::string& id = call.parameter("id");
-    return changed(context.store.remove(id, reason, context.clock.now()), id);
+    const Status status = context.store.remove(id, reason, context.clock.now());
+    if (status) record(context, call, "job.delete", id);
+    return changed(status, id);
   });
 }
+
+}  // namespace
 
 void post_requeue(ApiContext& context, Call call) {
   answer(context, call.responder, [&context, call] {
@@ -290,9 +325,13 @@ void post_requeue(ApiContext& context, Call call) {
     body.reader().close();
     if (auto problem = body.problem()) return to_response(*problem);
     const std::string& id = call.parameter("id");
-    return changed(context.store.requeue(id, context.clock.now()), id);
+    const Status status = context.store.requeue(id, context.clock.now());
+    if (status) record(context, call, "job.requeue", id);
+    return changed(status, id);
   });
 }
+
+namespace {
 
 constexpr std::array kRoutes{
     Route{"POST", "/v1/jobs", Scope::Produce, post_jobs},

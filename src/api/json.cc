@@ -113,6 +113,14 @@ void ObjectReader::number(std::string_view name, std::optional<double>& out) {
   out = *value;
 }
 
+void ObjectReader::flag(std::string_view name, bool& out) {
+  const Node* member = find(name);
+  if (member == nullptr) return;
+  const auto value = member->as_bool();
+  if (!value) return wrong(name, "expected true or false");
+  out = *value;
+}
+
 std::optional<std::int64_t> ObjectReader::integer_in(std::string_view name, std::int64_t least,
                                                      std::int64_t most) {
   const Node* member = find(name);

@@ -32,6 +32,7 @@ class ObjectReader {
   void instant(std::string_view name, std::optional<TimePoint>& out);
   void duration(std::string_view name, std::optional<Duration>& out);  // ISO 8601, not negative
   void number(std::string_view name, std::optional<double>& out);      // not negative
+  void flag(std::string_view name, bool& out);
 
   template <class Int>
   void integer(std::string_view name, Int& out, std::int64_t least = 0,

@@ -61,10 +61,10 @@ bool wants_dead_letters(const Call& call) { return call.request.parameter("sub")
 
 using Messages = std::vector<std::shared_ptr<const broker::Message>>;
 
-std::string as_json(const Messages& messages) {
+std::string as_json(const Messages& messages, Bodies bodies = Bodies::Shown) {
   JsonWriter json;
   json.array();
-  for (const auto& message : messages) write_message(json, *message);
+  for (const auto& message : messages) write_message(json, *message, bodies);
   return std::move(json.end()).text();
 }
 
@@ -83,9 +83,9 @@ void peek(ApiContext& context, Call call) {
   scan_messages(
       context.bus->broker, *address, std::move(filter),
       [found](Messages::value_type message) { found->push_back(std::move(message)); },
-      [call, found](const Status& status) {
+      [call, found, bodies = bodies_for(context, call)](const Status& status) {
         if (!status) return call.responder.send(to_response(status.error()));
-        call.responder.send(json_response(200, as_json(*found)));
+        call.responder.send(json_response(200, as_json(*found, bodies)));
       });
 }
 
@@ -238,12 +238,17 @@ constexpr std::array kRoutes{
     Route{"GET", "/v1/messages/{ns}/{entity}/peek", Scope::Read, with_broker<peek>},
     Route{"POST", "/v1/messages/{ns}/{entity}/send", Scope::Operate, with_broker<send>},
     Route{"POST", "/v1/messages/{ns}/{entity}/receive", Scope::Operate, with_broker<receive>},
-    Route{"POST", "/v1/messages/{ns}/{entity}/purge", Scope::Operate, with_broker<purge>},
+    Route{"POST", "/v1/messages/{ns}/{entity}/purge", Scope::Admin, with_broker<purge>},
     Route{"POST", "/v1/messages/{ns}/{entity}/redrive", Scope::Operate, with_broker<redrive>},
 };
 
 }  // namespace
 
 std::span<const Route> message_routes() { return kRoutes; }
+
+Bodies bodies_for(const ApiContext& context, const Call& call) {
+  const bool may = context.viewers_read_bodies || call.identity.may(Scope::Operate);
+  return may ? Bodies::Shown : Bodies::Hidden;
+}
 
 }  // namespace jobmill::api

@@ -56,9 +56,10 @@ void write_application_properties(JsonWriter& json, std::string_view section) {
   json.end();
 }
 
-void write_body(JsonWriter& json, std::string_view sections) {
+void write_body(JsonWriter& json, std::string_view sections, Bodies bodies) {
   const std::string bytes = body_bytes(sections);
   json.member("size", bytes.size());
+  if (bodies == Bodies::Hidden) return;
   if (is_utf8(bytes))
     json.member("body", bytes);
   else
@@ -187,7 +188,7 @@ void write_value(JsonWriter& json, const amqp::Value& value) {
   }
 }
 
-void write_message(JsonWriter& json, const broker::Message& message) {
+void write_message(JsonWriter& json, const broker::Message& message, Bodies bodies) {
   json.object()
       .member("sequenceNumber", message.sequence)
       .member("state", name_of(message.state))
@@ -210,7 +211,7 @@ void write_message(JsonWriter& json, const broker::Message& message) {
       put(json, "replyTo", properties->reply_to);
     }
     write_application_properties(json, sections->application_properties);
-    write_body(json, sections->body);
+    write_body(json, sections->body, bodies);
   }
   json.end();
 }

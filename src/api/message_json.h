@@ -13,9 +13,11 @@
 
 namespace jobmill::api {
 
+enum class Bodies { Shown, Hidden };  // hidden: only their size is told
+
 // A message for people: broker properties, application properties, and the body as text where it is
 // valid UTF-8, else in base64.
-void write_message(JsonWriter& json, const broker::Message& message);
+void write_message(JsonWriter& json, const broker::Message& message, Bodies bodies = Bodies::Shown);
 
 // A value of an application property as JSON has it: numbers, booleans and texts as such, the rest
 // as a text.

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "amqp/message.h"
+#include "api/message_json.h"
+#include "base/text.h"
 
 namespace jobmill::api {
 namespace {
@@ -13,6 +15,24 @@ namespace {
 constexpr std::size_t kPage = 256;
 
 using MessagePtr = std::shared_ptr<const broker::Message>;
+
+std::optional<amqp::Value> find_property(const broker::Message& message, std::string_view name) {
+  const auto sections = amqp::split(*message.bytes);
+  if (!sections) return std::nullopt;
+  const auto properties = amqp::decode_map_section(sections->application_properties);
+  if (!properties) return std::nullopt;
+  for (const amqp::MapEntry& entry : *properties)
+    if (entry.key.text() == name) return entry.value;
+  return std::nullopt;
+}
+
+// A value as people write it: a text without quotes.
+std::string text_of(const amqp::Value& value) {
+  if (const auto text = value.text()) return std::string(*text);
+  JsonWriter json;
+  write_value(json, value);
+  return std::move(json).text();
+}
 
 // Lives in the broker's answers, until it is done.
 class Scan : public std::enable_shared_from_this<Scan> {
@@ -54,7 +74,29 @@ class Scan : public std::enable_shared_from_this<Scan> {
 
   bool fits(const broker::Message& message) const {
     if (!filter_.sequences.empty() && !filter_.sequences.contains(message.sequence)) return false;
-    return filter_.reason.empty() || dead_letter_reason(message) == filter_.reason;
+    if (filter_.before && message.enqueued_at >= *filter_.before) return false;
+    if (filter_.after && message.enqueued_at < *filter_.after) return false;
+    return fits_cause(message) && fits_property(message) && fits_text(message);
+  }
+
+  bool fits_cause(const broker::Message& message) const {
+    if (filter_.reason.empty() && filter_.description.empty()) return true;
+    const DeadLetterCause cause = dead_letter_cause(message);
+    return (filter_.reason.empty() || cause.reason == filter_.reason) &&
+           (filter_.description.empty() || cause.description == filter_.description);
+  }
+
+  bool fits_property(const broker::Message& message) const {
+    if (filter_.property.empty()) return true;
+    const auto value = find_property(message, filter_.property);
+    return value && (!filter_.value || text_of(*value) == *filter_.value);
+  }
+
+  bool fits_text(const broker::Message& message) const {
+    if (filter_.text.empty()) return true;
+    const auto sections = amqp::split(*message.bytes);
+    return sections &&
+           lower(body_bytes(sections->body)).find(lower(filter_.text)) != std::string::npos;
   }
 
   broker::Broker& broker_;
@@ -66,14 +108,17 @@ class Scan : public std::enable_shared_from_this<Scan> {
 
 }  // namespace
 
-std::string dead_letter_reason(const broker::Message& message) {
-  const auto sections = amqp::split(*message.bytes);
-  if (!sections) return "";
-  const auto properties = amqp::decode_map_section(sections->application_properties);
-  if (!properties) return "";
-  for (const amqp::MapEntry& entry : *properties)
-    if (entry.key.text() == "DeadLetterReason") return std::string(entry.value.text().value_or(""));
-  return "";
+bool MessageFilter::everything() const {
+  return reason.empty() && description.empty() && sequences.empty() && !before && !after &&
+         property.empty() && text.empty();
+}
+
+DeadLetterCause dead_letter_cause(const broker::Message& message) {
+  const auto text = [&message](std::string_view name) {
+    const auto value = find_property(message, name);
+    return std::string(value ? value->text().value_or("") : "");
+  };
+  return {text("DeadLetterReason"), text("DeadLetterErrorDescription")};
 }
 
 void scan_messages(broker::Broker& broker, broker::Address at, MessageFilter filter,

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <array>
 
+#include "api/job_page.h"
 #include "api/metrics_text.h"
 #include "api/problem.h"
 #include "api/route.h"
@@ -16,6 +17,8 @@ namespace jobmill::api {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr std::int64_t kMostCounted = 1'000'000;
 
 // --- values -------------------------------------------------------------------------------------
 
@@ -135,6 +138,44 @@ void get_metric(ApiContext& context, Call call) {
   });
 }
 
+// --- more numbers -------------------------------------------------------------------------------
+
+constexpr std::string_view kQuarantined = "jobmill.CrashLimit";  // what such jobs failed with
+
+Result<std::string> failed(ApiContext& context) {
+  const TimePoint now = context.clock.now();
+  TRY(const auto queues, context.store.queues(now));
+  TRY(auto* explorer, explorer_of(context));
+  std::int64_t count = 0;
+  for (const jobs::QueueStats& queue : queues) count += queue.failed;
+  TRY(const auto lately,
+      explorer->count({.states = {jobs::JobState::Failed}, .updated_after = now - 5min},
+                      kMostCounted));
+  TRY(const auto quarantined,
+      explorer->count({.states = {jobs::JobState::Failed}, .error_type = std::string(kQuarantined)},
+                      kMostCounted));
+  return fmt::format(R"({{"count":{},"last5m":{},"quarantined":{}}})", count, lately.count,
+                     quarantined.count);
+}
+
+Result<std::string> processing(ApiContext& context) {
+  const TimePoint now = context.clock.now();
+  TRY(const auto queues, context.store.queues(now));
+  TRY(const auto workers, context.store.workers(now));
+  std::int64_t count = 0;
+  for (const jobs::QueueStats& queue : queues) count += queue.processing;
+  Duration oldest{};
+  for (const jobs::Worker& worker : workers)
+    if (worker.oldest_start) oldest = std::max(oldest, now - *worker.oldest_start);
+  return fmt::format(R"({{"count":{},"oldestMs":{}}})", count,
+                     std::chrono::floor<std::chrono::milliseconds>(oldest).count());
+}
+
+template <Result<std::string> (*kNumbers)(ApiContext&)>
+void get_numbers(ApiContext& context, Call call) {
+  answer(context, call.responder, [&context] { return json_or_problem(kNumbers(context)); });
+}
+
 // --- for Prometheus -----------------------------------------------------------------------------
 
 Result<std::string> all_metrics(ApiContext& context) {
@@ -166,6 +207,8 @@ constexpr std::array kRoutes{
     Route{"GET", "/api/metrics/jobs/enqueued", Scope::Read, get_metric<enqueued>},
     Route{"GET", "/api/metrics/jobs/scheduled", Scope::Read, get_metric<scheduled>},
     Route{"GET", "/api/metrics/workers", Scope::Read, get_metric<workers>},
+    Route{"GET", "/api/metrics/jobs/failed", Scope::Read, get_numbers<failed>},
+    Route{"GET", "/api/metrics/jobs/processing", Scope::Read, get_numbers<processing>},
 };
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace jobmill::api {
 namespace {
 
-using Operations = std::set<std::string>;
+using OperationNames = std::set<std::string>;
 
 Node document() {
   auto parsed = parse_json(openapi_json());
@@ -23,17 +23,17 @@ Node document() {
 }
 
 // "GET /v1/jobs". Paths that have documents of their own are those of other products.
-Operations routed() {
-  Operations operations;
+OperationNames routed() {
+  OperationNames operations;
   for (const Route& route : all_routes())
     if (!route.pattern.starts_with("/subscriptions/"))
       operations.insert(std::string(route.method) + " " + std::string(route.pattern));
   return operations;
 }
 
-Operations documented(const Node& api) {
+OperationNames documented(const Node& api) {
   constexpr std::array<std::string_view, 5> kMethods{"get", "put", "post", "patch", "delete"};
-  Operations operations;
+  OperationNames operations;
   for (const Node::Member& path : api.find("paths")->members)
     for (const Node::Member& method : path.value.members) {
       if (std::ranges::find(kMethods, method.key) == kMethods.end()) continue;
@@ -68,7 +68,7 @@ bool resolves(const Node& api, std::string_view reference) {
 }  // namespace
 
 TEST_CASE("openapi: every route has its entry, and every entry its route") {
-  Operations routes = routed();
+  OperationNames routes = routed();
   routes.insert("GET /health");  // answered before routes are looked at
   CHECK(routes == documented(document()));
 }

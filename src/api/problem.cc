@@ -54,9 +54,18 @@ http::Response to_response(const Fault& error) { return to_response(to_problem(e
 http::Response json_response(int status, std::string body) {
   http::Response response{.status = status, .headers = {}, .body = std::move(body)};
   response.headers.add("Content-Type", "application/json");
+  response.headers.add("X-Content-Type-Options", "nosniff");
   return response;
 }
 
 http::Response no_content() { return {.status = 204, .headers = {}, .body = {}}; }
+
+http::Response json_or_problem(Result<std::string> json) {
+  return json ? json_response(200, *std::move(json)) : to_response(json.error());
+}
+
+http::Response done_or_problem(const Status& status) {
+  return status ? no_content() : to_response(status.error());
+}
 
 }  // namespace jobmill::api

@@ -35,4 +35,8 @@ http::Response to_response(const Fault& error);
 http::Response json_response(int status, std::string body);
 http::Response no_content();  // 204
 
+// 200 with what was found, 204 for what was done; or why not.
+http::Response json_or_problem(Result<std::string> json);
+http::Response done_or_problem(const Status& status);
+
 }  // namespace jobmill::api

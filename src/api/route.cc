@@ -6,25 +6,25 @@
 #include <cassert>
 #include <optional>
 
+#include "api/insight.h"
+#include "api/message_pages.h"
 #include "api/problem.h"
 #include "api/service_bus_api.h"
 
 namespace jobmill::api {
 namespace {
 
-std::vector<std::string_view> segments(std::string_view path) {
-  std::vector<std::string_view> parts;
-  while (!path.empty()) {
-    path.remove_prefix(1);  // the slash
-    const auto end = std::min(path.find('/'), path.size());
-    parts.push_back(path.substr(0, end));
-    path.remove_prefix(end);
-  }
-  return parts;
-}
-
 constexpr std::string_view kSeveral = "…}";
-constexpr std::string_view kArm = "subscriptions";
+constexpr std::string_view kArm = "/subscriptions";
+
+// Takes the first segment, with the slash before it, from the path.
+std::string_view take_segment(std::string_view& path) {
+  path.remove_prefix(1);
+  const auto end = std::min(path.find('/'), path.size());
+  const std::string_view segment = path.substr(0, end);
+  path.remove_prefix(end);
+  return segment;
+}
 
 bool is_name(std::string_view segment) { return segment.starts_with('{'); }
 
@@ -34,51 +34,40 @@ std::string_view name_of(std::string_view segment) {
   return segment;
 }
 
-// Where the pattern's {name…} stands, if it has one.
-std::optional<std::ptrdiff_t> several_at(const std::vector<std::string_view>& pattern) {
-  const auto at = std::ranges::find_if(
-      pattern, [](std::string_view segment) { return segment.ends_with(kSeveral); });
-  return at == pattern.end() ? std::nullopt : std::optional(at - pattern.begin());
-}
-
-// The segments that a {name…} stands for become one.
-void join(std::vector<std::string>& path, std::ptrdiff_t at, std::size_t size) {
-  const auto first = path.begin() + at;
-  for (; path.size() > size; path.erase(first + 1)) *first += "/" + *(first + 1);
-}
-
 // Clients of Azure Resource Manager write the words of its paths in any case.
 bool same_literal(std::string_view pattern, std::string_view segment, bool arm) {
   return arm ? http::iequals(pattern, segment) : pattern == segment;
 }
 
 // The parameters, if the pattern fits. Literals are compared decoded, as any client may encode.
-std::optional<Parameters> fit(const std::vector<std::string_view>& pattern,
-                              const std::vector<std::string>& path) {
-  if (path.size() > pattern.size()) {
-    const auto several = several_at(pattern);
-    if (!several) return std::nullopt;
-    std::vector<std::string> shorter = path;
-    join(shorter, *several, pattern.size());
-    return fit(pattern, shorter);
-  }
-  if (pattern.size() != path.size()) return std::nullopt;
-  const bool arm = !pattern.empty() && pattern.front() == kArm;
+// Every request is held against every route, and most differ early: so nothing is made before.
+std::optional<Parameters> fit(std::string_view pattern, std::span<const std::string> path) {
+  const auto size = static_cast<std::size_t>(std::ranges::count(pattern, '/'));
+  if (path.size() < size) return std::nullopt;
+  const std::size_t more = path.size() - size;  // what a {name…} takes besides one
+  const bool arm = pattern.starts_with(kArm);
   Parameters found;
-  for (std::size_t i = 0; i < path.size(); ++i) {
-    if (is_name(pattern[i]) && !path[i].empty())
-      found.emplace_back(name_of(pattern[i]), path[i]);
-    else if (!same_literal(pattern[i], path[i], arm))
-      return std::nullopt;
+  while (!pattern.empty() && !path.empty()) {
+    const std::string_view segment = take_segment(pattern);
+    if (!is_name(segment)) {
+      if (!same_literal(segment, path.front(), arm)) return std::nullopt;
+      path = path.subspan(1);
+      continue;
+    }
+    const std::size_t count = segment.ends_with(kSeveral) ? more + 1 : 1;
+    std::string value = fmt::format("{}", fmt::join(path.first(count), "/"));
+    if (value.empty()) return std::nullopt;
+    found.emplace_back(name_of(segment), std::move(value));
+    path = path.subspan(count);
   }
-  return found;
+  return path.empty() ? std::optional(std::move(found)) : std::nullopt;
 }
 
 std::optional<std::vector<std::string>> decoded_segments(std::string_view target) {
   if (!target.starts_with('/')) return std::nullopt;
   std::vector<std::string> parts;
-  for (const std::string_view raw : segments(target.substr(0, target.find('?')))) {
-    auto part = http::url_decode(raw);
+  for (auto path = target.substr(0, target.find('?')); !path.empty();) {
+    auto part = http::url_decode(take_segment(path));
     if (!part) return std::nullopt;
     parts.push_back(*std::move(part));
   }
@@ -105,7 +94,7 @@ Match match(std::span<const Route> routes, std::string_view method, std::string_
   const auto path = decoded_segments(target);
   if (!path) return best;
   for (const Route& route : routes) {
-    auto parameters = fit(segments(route.pattern), *path);
+    auto parameters = fit(route.pattern, *path);
     if (!parameters) continue;
     if (std::ranges::find(best.allowed, route.method) == best.allowed.end())
       best.allowed.push_back(route.method);
@@ -137,15 +126,20 @@ void answer(ApiContext& context, http::Responder responder, std::function<http::
 std::size_t body_limit(std::string_view method, std::string_view target, std::size_t usual) {
   const std::string_view path = target.substr(0, target.find('?'));
   const bool sends = path.starts_with("/v1/messages/") && path.ends_with("/send");
-  const bool insert = method == "POST" && (path == "/v1/jobs" || sends);
-  return insert ? std::max(usual, kInsertBodyBytes) : usual;
+  if (method != "POST") return usual;
+  if (path == "/v1/jobs" || path == "/api/jobs" || sends) return std::max(usual, kInsertBodyBytes);
+  return path == "/api/jobs/bulk" ? std::max(usual, kBulkBodyBytes) : usual;
 }
 
 std::vector<Route> all_routes() {
   std::vector<Route> routes;
-  for (const auto part : {worker_routes(), jobs_routes(), recurring_routes(), queues_routes(),
-                          metrics_routes(), openapi_routes(), manifest_routes(), arm_routes(),
-                          message_routes(), container_app_routes(), execution_routes()})
+  for (const auto part :
+       {worker_routes(),       jobs_routes(),          recurring_routes(), queues_routes(),
+        metrics_routes(),      openapi_routes(),       manifest_routes(),  arm_routes(),
+        message_routes(),      container_app_routes(), execution_routes(), search_routes(),
+        jobrunr_routes(),      operation_routes(),     failure_routes(),   server_routes(),
+        problem_routes(),      export_routes(),        event_routes(),     stats_routes(),
+        message_page_routes(), insight_routes(),       access_routes()})
     routes.insert(routes.end(), part.begin(), part.end());
   return routes;
 }

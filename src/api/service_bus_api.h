@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "api/message_json.h"
 #include "api/problem.h"
 #include "api/route.h"
 #include "base/secret.h"
@@ -38,6 +39,9 @@ void with_broker(ApiContext& context, Call call) {
         fail(Code::NotFound, "this server runs without Service Bus; start it with --amqp")));
   Serve(context, std::move(call));
 }
+
+// Whether a caller sees the bodies of messages: those who may also send them somewhere do.
+Bodies bodies_for(const ApiContext& context, const Call& call);
 
 // Namespaces, queues and their rules by the paths of Azure Resource Manager; connection strings.
 std::span<const Route> arm_routes();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/waiting_claim.h"
+#include "api/auth.h"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -63,9 +64,14 @@ class WaitingClaim : public std::enable_shared_from_this<WaitingClaim> {
     in.close();
     request_.limit = std::min(request_.limit, kMostJobs);
     wait_ = std::chrono::milliseconds(wait_ms);
-    const auto problem = body.problem();
-    if (problem) call_.responder.send(to_response(*problem));
-    return !problem;
+    if (const auto problem = body.problem()) {
+      call_.responder.send(to_response(*problem));
+      return false;
+    }
+    if (request_.queues.empty()) request_.queues = call_.identity.queues;
+    auto refused = outside_of_token(call_.identity, request_.queues);
+    if (refused) call_.responder.send(*std::move(refused));
+    return !refused;
   }
 
   void look() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "api/auth.h"
 #include "api/job_json.h"
 #include "api/problem.h"
 #include "api/route.h"
@@ -74,34 +75,45 @@ int read_worker(ObjectReader in, jobs::WorkerSpec& spec) {
   return protocol;
 }
 
-http::Response registered(const ApiContext& context, const jobs::Registration& registration) {
+// Who came with a token for some queues goes on with it: the one of the registration is for all.
+std::string token_of(const ApiContext& context, const Call& call, const std::string& worker_id) {
+  constexpr std::string_view kBearer = "Bearer ";
+  const auto shown = call.request.headers.get("Authorization").value_or("");
+  if (!call.identity.queues.empty() && shown.starts_with(kBearer))
+    return std::string(shown.substr(kBearer.size()));
+  return worker_token(context.token_key, worker_id);
+}
+
+http::Response registered(const ApiContext& context, const Call& call,
+                          const jobs::Registration& registration) {
   JsonWriter json;
   json.object()
       .member("worker_id", registration.worker_id)
       .raw_member("lease_s", seconds_json(registration.lease))
       .raw_member("beat_s", seconds_json(registration.beat))
-      .member("token", worker_token(context.token_key, registration.worker_id))
+      .member("token", token_of(context, call, registration.worker_id))
       .member("server_time", format_instant(context.clock.now()))
       .end();
   return json_response(201, std::move(json).text());
 }
 
-http::Response register_worker(ApiContext& context, const http::Request& request) {
-  JsonBody body(request);
+http::Response register_worker(ApiContext& context, const Call& call) {
+  JsonBody body(call.request);
   jobs::WorkerSpec spec;
   const int protocol = read_worker(body.reader(), spec);
   if (auto problem = body.problem()) return to_response(*problem);
   if (protocol != kProtocol) return protocol_unsupported();
+  if (spec.queues.empty()) spec.queues = call.identity.queues;
+  if (auto refused = outside_of_token(call.identity, spec.queues)) return *std::move(refused);
   auto registration = context.store.announce(spec, context.clock.now());
-  return registration ? registered(context, *registration) : to_response(registration.error());
+  return registration ? registered(context, call, *registration)
+                      : to_response(registration.error());
 }
 
 void post_worker(ApiContext& context, Call call) {
   // A worker's token speaks for that worker; it makes no other ones.
   if (!call.identity.worker_id.empty()) return call.responder.send(not_yours());
-  answer(context, call.responder, [&context, request = std::move(call.request)] {
-    return register_worker(context, request);
-  });
+  answer(context, call.responder, [&context, call] { return register_worker(context, call); });
 }
 
 void delete_worker(ApiContext& context, Call call) {

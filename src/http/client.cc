@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cassert>
 #include <csignal>
 #include <cstdlib>
 #include <mutex>
@@ -20,6 +22,7 @@ namespace {
 
 constexpr std::size_t kMaxHeaderBytes = 256u << 10;
 constexpr std::size_t kIdleHandles = 16;
+constexpr long kKeepAliveSeconds = 15;
 constexpr int kLongPollMs = 3'600'000;  // curl_multi_poll returns earlier for its own timers
 
 struct FreeList {
@@ -81,10 +84,20 @@ class Url {
   bool valid_ = false;
 };
 
+// What a stream's handle and its transfer share. libcurl's handle is the client thread's.
+struct Stream {
+  StreamEvents events;
+  std::atomic<bool> dropped = false;
+  CURL* easy = nullptr;
+  bool begun = false;
+};
+
 // A request on its way: what libcurl reads from and writes to. Stays where it is.
 struct Transfer {
   ClientRequest request;
   std::function<void(ClientResult)> done;
+  std::shared_ptr<Stream> stream{};  // null: the answer is kept until it is whole
+  CURL* easy = nullptr;
   Response response;
   std::size_t body_sent = 0;
   std::size_t header_bytes = 0;
@@ -97,6 +110,11 @@ struct Transfer {
 std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* context) {
   auto& transfer = *static_cast<Transfer*>(context);
   const std::size_t length = size * count;
+  if (transfer.stream) {
+    if (transfer.stream->dropped) return 0;
+    transfer.stream->events.data({bytes, length});
+    return length;
+  }
   transfer.too_large = length > transfer.request.max_response_bytes - transfer.response.body.size();
   if (transfer.too_large) return 0;
   transfer.response.body.append(bytes, length);
@@ -110,6 +128,21 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+int status_of(CURL* easy) {
+  long status = 0;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  return static_cast<int>(status);
+}
+
+// After the empty line that ends the header fields; 100 (Continue) is not the answer yet.
+void tell_begun(Transfer& transfer) {
+  Stream& stream = *transfer.stream;
+  transfer.response.status = status_of(transfer.easy);
+  if (transfer.response.status < 200 || stream.dropped) return;
+  stream.begun = true;
+  stream.events.begun(transfer.response);
+}
+
 // Called for every line. A status line begins a new answer: after 100 and after each redirect.
 std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* context) {
   auto& transfer = *static_cast<Transfer*>(context);
@@ -118,8 +151,11 @@ std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* co
   transfer.too_large = transfer.header_bytes > kMaxHeaderBytes;
   if (transfer.too_large) return 0;
 
+  if (transfer.stream && transfer.stream->begun) return line.size();  // trailers
   const std::size_t colon = line.find(':');
-  if (line.starts_with("HTTP/")) {
+  if (transfer.stream && trimmed(line).empty()) {
+    tell_begun(transfer);
+  } else if (line.starts_with("HTTP/")) {
     transfer.response.headers = {};
   } else if (colon != std::string_view::npos) {
     transfer.response.headers.add(std::string(trimmed(line.substr(0, colon))),
@@ -224,6 +260,17 @@ void set_connect_to(CURL* easy, const Url& url, Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_PROXY, "");  // the place to connect to is given
 }
 
+// A stream may last; that its peer is gone without a word is for the kernel to find out.
+void set_timeout(CURL* easy, const Transfer& transfer) {
+  const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(transfer.request.timeout);
+  curl_easy_setopt(easy, transfer.stream ? CURLOPT_CONNECTTIMEOUT_MS : CURLOPT_TIMEOUT_MS,
+                   static_cast<long>(std::max<std::int64_t>(1, timeout.count())));
+  if (!transfer.stream) return;
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, kKeepAliveSeconds);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, kKeepAliveSeconds);
+}
+
 Status configure(CURL* easy, Transfer& transfer, const std::string& unproxied) {
   const ClientRequest& request = transfer.request;
   const Url url(request.url);
@@ -231,7 +278,6 @@ Status configure(CURL* easy, Transfer& transfer, const std::string& unproxied) {
     return fail(Code::InvalidArgument, "not an http or https URL: " + url.name());
   }
   TRY_VOID(set_headers(transfer));
-  const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(request.timeout);
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
@@ -239,8 +285,6 @@ Status configure(CURL* easy, Transfer& transfer, const std::string& unproxied) {
   curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, request.follow_redirects ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
-                   static_cast<long>(std::max<std::int64_t>(1, timeout.count())));
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "jobmill");
@@ -251,6 +295,7 @@ Status configure(CURL* easy, Transfer& transfer, const std::string& unproxied) {
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer.error.data());
+  set_timeout(easy, transfer);
   set_method(easy, transfer);
   set_tls(easy, request);
   set_connect_to(easy, url, transfer);
@@ -259,9 +304,7 @@ Status configure(CURL* easy, Transfer& transfer, const std::string& unproxied) {
 
 ClientResult result_of(CURL* easy, CURLcode code, Transfer& transfer) {
   if (code == CURLE_OK) {
-    long status = 0;
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    transfer.response.status = static_cast<int>(status);
+    transfer.response.status = status_of(easy);
     return std::move(transfer.response);
   }
   const ClientRequest& request = transfer.request;
@@ -318,32 +361,72 @@ struct Client::Impl {
 
   std::mutex mutex;  // guards the rest
   std::vector<std::unique_ptr<Transfer>> incoming;
+  std::vector<std::shared_ptr<Stream>> dropped;
   Handles blocking;  // of fetch()
   bool closing = false;
 
   std::thread thread;
 
   void run();
-  std::vector<std::unique_ptr<Transfer>> take_incoming(bool& stop);
+  void add(std::unique_ptr<Transfer> transfer);
+  void drop(std::shared_ptr<Stream> stream);
+  struct Posted {
+    std::vector<std::unique_ptr<Transfer>> incoming;
+    std::vector<std::shared_ptr<Stream>> dropped;
+    bool stop;
+  };
+  Posted take_posted();
   void begin(std::unique_ptr<Transfer> transfer);
+  void cancel(const Stream& stream);
   void finish_done();
   void give_up();
 };
 
-std::vector<std::unique_ptr<Transfer>> Client::Impl::take_incoming(bool& stop) {
+// What the caller of stream() holds.
+struct Client::Handle {
+  Handle(std::weak_ptr<Impl> client, std::shared_ptr<Stream> of)
+      : impl(std::move(client)), stream(std::move(of)) {}
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  ~Handle() {
+    stream->dropped = true;
+    if (const auto alive = impl.lock()) alive->drop(stream);
+  }
+
+  std::weak_ptr<Impl> impl;
+  std::shared_ptr<Stream> stream;
+};
+
+Client::Impl::Posted Client::Impl::take_posted() {
   const std::lock_guard lock(mutex);
-  stop = closing;
-  return std::exchange(incoming, {});
+  return {std::exchange(incoming, {}), std::exchange(dropped, {}), closing};
+}
+
+void Client::Impl::add(std::unique_ptr<Transfer> transfer) {
+  {
+    const std::lock_guard lock(mutex);
+    incoming.push_back(std::move(transfer));
+  }
+  curl_multi_wakeup(multi.get());
+}
+
+void Client::Impl::drop(std::shared_ptr<Stream> stream) {
+  {
+    const std::lock_guard lock(mutex);
+    dropped.push_back(std::move(stream));
+  }
+  curl_multi_wakeup(multi.get());
 }
 
 void Client::Impl::run() {
   sigset_t all;  // signals are for the threads that wait for them
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  bool stop = false;
   while (true) {
-    for (auto& transfer : take_incoming(stop)) begin(std::move(transfer));
-    if (stop) return give_up();
+    Posted posted = take_posted();
+    for (auto& transfer : posted.incoming) begin(std::move(transfer));
+    for (const auto& stream : posted.dropped) cancel(*stream);
+    if (posted.stop) return give_up();
     int running = 0;
     curl_multi_perform(multi.get(), &running);
     finish_done();
@@ -358,8 +441,19 @@ void Client::Impl::begin(std::unique_ptr<Transfer> transfer) {
     return transfer->done(std::move(status).error());
   }
   CURL* const key = easy.get();
+  transfer->easy = key;
+  if (transfer->stream) transfer->stream->easy = key;
   curl_multi_add_handle(multi.get(), key);
   active.emplace(key, Active{std::move(easy), std::move(transfer)});
+}
+
+// libcurl closes a connection whose answer was not read to its end.
+void Client::Impl::cancel(const Stream& stream) {
+  const auto found = active.find(stream.easy);
+  if (found == active.end() || found->second.transfer->stream.get() != &stream) return;  // ended
+  curl_multi_remove_handle(multi.get(), found->first);
+  handles.give_back(std::move(found->second.easy));
+  active.erase(found);
 }
 
 void Client::Impl::finish_done() {
@@ -384,7 +478,7 @@ void Client::Impl::give_up() {
   active.clear();
 }
 
-Client::Client() : impl_(std::make_unique<Impl>()) {
+Client::Client() : impl_(std::make_shared<Impl>()) {
   impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
 }
 
@@ -401,11 +495,23 @@ void Client::send(ClientRequest request, std::function<void(ClientResult)> done)
   auto transfer = std::make_unique<Transfer>();
   transfer->request = std::move(request);
   transfer->done = std::move(done);
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->incoming.push_back(std::move(transfer));
-  }
-  curl_multi_wakeup(impl_->multi.get());
+  impl_->add(std::move(transfer));
+}
+
+std::shared_ptr<void> Client::stream(ClientRequest request, StreamEvents events) {
+  assert(events.begun && events.data && events.ended);
+  auto stream = std::make_shared<Stream>();
+  stream->events = std::move(events);
+  auto transfer = std::make_unique<Transfer>();
+  transfer->request = std::move(request);
+  transfer->request.follow_redirects = false;
+  transfer->stream = stream;
+  transfer->done = [stream = stream.get()](ClientResult result) {  // the transfer's: it lives
+    if (stream->dropped) return;
+    stream->events.ended(result ? Status() : std::move(result).error());
+  };
+  impl_->add(std::move(transfer));
+  return std::make_shared<Handle>(impl_, std::move(stream));
 }
 
 ClientResult Client::fetch(const ClientRequest& request) {

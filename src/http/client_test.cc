@@ -3,8 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <condition_variable>
 #include <cstdlib>
+#include <deque>
 #include <future>
+#include <mutex>
 #include <stop_token>
 #include <thread>
 
@@ -19,7 +22,8 @@ using jobmill::testing::RawSocket;
 
 namespace {
 
-// /echo tells the request; /redirect?n counts down; /wait never answers; /large is 1 MiB.
+// /echo tells the request; /redirect?n counts down; /wait never answers; /large is 1 MiB; /stream
+// answers with the status of its query, and leaves the body to take_body().
 class Service {
  public:
   Service() : server_(loop_, [this](Request r, Responder to) { handle(std::move(r), to); }) {
@@ -35,12 +39,14 @@ class Service {
 
   const std::string& address() const { return address_; }
   std::string url(const std::string& path) const { return "http://" + address_ + path; }
+  std::shared_ptr<Body> take_body() { return body_.get_future().get(); }  // once
 
  private:
   void handle(Request request, const Responder& responder) {
     Response response;
     response.headers.add("X-Peer", request.peer);
     if (request.path == "/wait") return waiting_.push_back(responder);
+    if (request.path == "/stream") return stream(request, responder);
     if (request.path == "/large") response.body = std::string(1u << 20, 'x');
     if (request.path == "/headers") response.headers.add("X", std::string(300'000, 'x'));
     if (request.path == "/redirect") redirect(request, response);
@@ -54,6 +60,12 @@ class Service {
     responder.send(std::move(response));
   }
 
+  void stream(const Request& request, const Responder& responder) {
+    Response head{.status = std::stoi(request.query.front().first)};
+    head.headers.add("X-Peer", request.peer);
+    body_.set_value(responder.stream(std::move(head)));
+  }
+
   static void redirect(const Request& request, Response& response) {
     const int left = std::stoi(request.query.front().first);
     response.status = 302;
@@ -62,12 +74,51 @@ class Service {
 
   net::EventLoop loop_;
   std::vector<Responder> waiting_;
+  std::promise<std::shared_ptr<Body>> body_;
   Server server_;
   std::string address_;
   std::jthread thread_;
 };
 
 std::string unused_address() { return RawListener().address(); }
+
+// What a stream tells, in order, in words.
+class Told {
+ public:
+  StreamEvents events() {
+    return {.begun = [this](const Response& head) { tell("begun " + std::to_string(head.status)); },
+            .data = [this](std::string_view bytes) { tell(std::string(bytes)); },
+            .ended =
+                [this](Status status) {
+                  tell(status ? "whole"
+                              : "broken " + std::to_string(static_cast<int>(status.error().code)));
+                }};
+  }
+  std::string next() {
+    std::unique_lock lock(mutex_);
+    REQUIRE(more_.wait_for(lock, 10s, [&] { return !words_.empty(); }));
+    std::string word = std::move(words_.front());
+    words_.pop_front();
+    return word;
+  }
+  bool none() {
+    const std::lock_guard lock(mutex_);
+    return words_.empty();
+  }
+
+ private:
+  void tell(std::string word) {
+    const std::lock_guard lock(mutex_);
+    words_.push_back(std::move(word));
+    more_.notify_all();
+  }
+
+  std::mutex mutex_;  // guards words_
+  std::condition_variable more_;
+  std::deque<std::string> words_;
+};
+
+std::string broken(Code code) { return "broken " + std::to_string(static_cast<int>(code)); }
 
 }  // namespace
 
@@ -304,4 +355,117 @@ TEST_CASE("client: a bad request to send() is told through done") {
   client.send({.url = "gopher://x"},
               [&](ClientResult result) { told.set_value(std::move(result)); });
   CHECK(told.get_future().get().error().code == Code::InvalidArgument);
+}
+
+TEST_CASE("client: a stream is told as it comes, while other requests go on") {
+  Service service;
+  Told told;
+  Client client;
+  const auto handle = client.stream({.url = service.url("/stream?200")}, told.events());
+  CHECK(told.next() == "begun 200");
+  const auto body = service.take_body();
+  for (const std::string word : {"first", "second"}) {
+    body->write(word);
+    CHECK(told.next() == word);
+    std::promise<ClientResult> other;
+    client.send({.url = service.url("/echo")},
+                [&](ClientResult r) { other.set_value(std::move(r)); });
+    CHECK(other.get_future().get());
+  }
+  body->end();
+  CHECK(told.next() == "whole");
+}
+
+TEST_CASE("client: a stream of any status is told with its body") {
+  Service service;
+  Told told;
+  Client client;
+  const auto handle = client.stream({.url = service.url("/stream?410")}, told.events());
+  CHECK(told.next() == "begun 410");
+  const auto body = service.take_body();
+  body->write("gone");
+  CHECK(told.next() == "gone");
+  body->end();
+  CHECK(told.next() == "whole");
+}
+
+TEST_CASE("client: a stream that breaks off is not whole") {
+  Service service;
+  Told told;
+  Client client;
+  const auto handle = client.stream({.url = service.url("/stream?200")}, told.events());
+  service.take_body()->write("half");
+  CHECK(told.next() == "begun 200");
+  CHECK(told.next() == "half");
+  CHECK(told.next() == broken(Code::Unavailable));
+}
+
+TEST_CASE("client: a stream is not ended by its timeout, which is for connecting") {
+  Service service;
+  Told told;
+  Client client;
+  const auto handle =
+      client.stream({.url = service.url("/stream?200"), .timeout = 1ms * 50}, told.events());
+  CHECK(told.next() == "begun 200");
+  const auto body = service.take_body();
+  // A request whose time is longer ends first: the stream's time has passed, too.
+  const auto waited = client.fetch({.url = service.url("/wait"), .timeout = 100ms});
+  CHECK(waited.error().code == Code::Timeout);
+  body->write("still here");
+  CHECK(told.next() == "still here");
+}
+
+TEST_CASE("client: what a stream cannot begin with is told by its end") {
+  Told told;
+  Client client;
+  const auto nobody = client.stream({.url = "http://" + unused_address()}, told.events());
+  CHECK(told.next() == broken(Code::Unavailable));
+  const auto wrong = client.stream({.url = "gopher://x"}, told.events());
+  CHECK(told.next() == broken(Code::InvalidArgument));
+}
+
+TEST_CASE("client: dropping a stream closes its connection without a word") {
+  Service service;
+  Told told;
+  Client client;
+  auto handle = client.stream({.url = service.url("/stream?200")}, told.events());
+  CHECK(told.next() == "begun 200");
+  const auto body = service.take_body();
+  std::promise<void> gone;
+  body->on_gone([&] { gone.set_value(); });
+  handle.reset();
+  gone.get_future().get();
+  CHECK(told.none());
+}
+
+TEST_CASE("client: a stream may be dropped by what it tells") {
+  Service service;
+  Told told;
+  std::promise<void> held;
+  std::shared_ptr<void> handle;  // dropped on the client's thread, which ends before it
+  Client client;
+  StreamEvents events = told.events();
+  events.begun = [&, ready = held.get_future().share()](const Response&) {
+    ready.get();
+    handle.reset();
+  };
+  handle = client.stream({.url = service.url("/stream?200")}, std::move(events));
+  const auto body = service.take_body();
+  std::promise<void> gone;
+  body->on_gone([&] { gone.set_value(); });
+  held.set_value();
+  gone.get_future().get();
+  CHECK(told.none());
+}
+
+TEST_CASE("client: streams end with the client, and their handles outlive it") {
+  Service service;
+  Told told;
+  std::shared_ptr<void> handle;
+  {
+    Client client;
+    handle = client.stream({.url = service.url("/stream?200")}, told.events());
+    CHECK(told.next() == "begun 200");
+  }
+  CHECK(told.next() == broken(Code::Unavailable));
 }

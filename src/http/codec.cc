@@ -325,11 +325,22 @@ void encode_head(const Response& response, const EncodeOptions& options, std::st
   if (!dated) append_field("Date", options.date, out);
   if (!options.keep_alive) out += "Connection: close\r\n";
   if (options.keep_alive && options.http10) out += "Connection: keep-alive\r\n";
+  if (options.chunked) {
+    if (!options.http10) out += "Transfer-Encoding: chunked\r\n";
+    out += "\r\n";
+    return;
+  }
   // RFC 9110, 8.6: none with 1xx and 204; with 304 it would have to be the 200's.
   if (response.status >= 200 && response.status != 204 && response.status != 304) {
     fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", response.body.size());
   }
   out += "\r\n";
+}
+
+void encode_chunk(std::string_view bytes, std::string& out) {
+  if (bytes.empty()) return;
+  fmt::format_to(std::back_inserter(out), "{:x}\r\n", bytes.size());
+  out.append(bytes).append("\r\n");
 }
 
 std::string http_date(std::int64_t unix_seconds) {

@@ -63,12 +63,17 @@ struct EncodeOptions {
   bool without_body = false;  // the answer to HEAD
   bool keep_alive = true;
   bool http10 = false;
+  bool chunked = false;     // the body follows in pieces, to HTTP/1.0 without any framing
   std::string_view date{};  // of now, as http_date() writes it; empty: no Date field
 };
 
 // Appends status line and header to `out`. Content-Length and Connection are ours; line breaks in
 // values become blanks, so that no value can start another field.
 void encode_head(const Response& response, const EncodeOptions& options, std::string& out);
+
+// Appends one piece of a chunked body; an empty one is none.
+void encode_chunk(std::string_view bytes, std::string& out);
+inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 bool has_body(const Response& response, const EncodeOptions& options);
 

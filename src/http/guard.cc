@@ -30,6 +30,12 @@ bool is_ours(const std::string& name, const GuardRules& rules) {
   return net::is_loopback(name) || rules.hosts.contains(name);
 }
 
+// The browser shows the answer in its window; the page with the link does not get to see it.
+bool is_followed_link(const Request& request) {
+  return request.headers.get("Sec-Fetch-Mode") == "navigate" &&
+         request.headers.get("Sec-Fetch-Dest") == "document";
+}
+
 }  // namespace
 
 Status check_origin(const Request& request, const GuardRules& rules) {
@@ -39,7 +45,8 @@ Status check_origin(const Request& request, const GuardRules& rules) {
     return fail(Code::PermissionDenied, fmt::format("a request from another origin, {}", *origin));
   }
   const auto site = request.headers.get("Sec-Fetch-Site");
-  if (site && iequals(*site, "cross-site")) {
+  const bool followed = rules.links && is_followed_link(request);
+  if (site && iequals(*site, "cross-site") && !followed) {
     return fail(Code::PermissionDenied, "a request from another site");
   }
   if (rules.loopback && host && !is_ours(host_name(*host), rules)) {

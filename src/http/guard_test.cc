@@ -74,3 +74,25 @@ TEST_CASE("guard: on loopback a name that is not ours is a rebound one") {
     if (sent.host[0] != ':') CHECK(passes(sent, {.loopback = false}));
   }
 }
+
+TEST_CASE("guard: a person may follow a link of another site to a page, and nothing else") {
+  Request link;
+  for (const auto& [name, value] :
+       {std::pair("Host", "127.0.0.1:8000"), std::pair("Sec-Fetch-Site", "cross-site"),
+        std::pair("Sec-Fetch-Mode", "navigate"), std::pair("Sec-Fetch-Dest", "document")})
+    link.headers.add(name, value);
+  GuardRules pages = kLoopback;
+  pages.links = true;
+  CHECK(check_origin(link, pages));
+  CHECK_FALSE(check_origin(link, kLoopback));  // not where changes are made
+
+  Request frame = link;
+  frame.headers.set("Sec-Fetch-Dest", "iframe");
+  CHECK_FALSE(check_origin(frame, pages));
+  Request script = link;
+  script.headers.set("Sec-Fetch-Mode", "no-cors");
+  CHECK_FALSE(check_origin(script, pages));
+  Request rebound = link;
+  rebound.headers.set("Host", "evil.example");
+  CHECK_FALSE(check_origin(rebound, pages));
+}

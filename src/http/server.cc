@@ -57,6 +57,7 @@ class Exchange final : public Responder::Sink {
   }
 
   void send(Response response) override;
+  std::shared_ptr<Body> stream(Response head) override;
   void on_gone(std::function<void()> fn) override;
 
  private:
@@ -64,6 +65,29 @@ class Exchange final : public Responder::Sink {
   std::weak_ptr<Connection> connection_;
   std::uint64_t number_;
   std::atomic<bool> answered_ = false;
+};
+
+// The body of one answer that is streamed. Calls from the loop thread go through at once, so order
+// is kept among the calls of one thread.
+class StreamedBody final : public Body {
+ public:
+  StreamedBody(std::shared_ptr<Gate> gate, std::weak_ptr<Connection> connection,
+               std::uint64_t number)
+      : gate_(std::move(gate)), connection_(std::move(connection)), number_(number) {}
+  ~StreamedBody() override;
+
+  void write(std::string bytes, std::function<void(bool)> taken) override;
+  void end() override;
+  void on_gone(std::function<void()> fn) override;
+
+ private:
+  template <class Work>
+  void with_connection(Work work);
+
+  std::shared_ptr<Gate> gate_;
+  std::weak_ptr<Connection> connection_;
+  std::uint64_t number_;
+  std::atomic<bool> ended_ = false;
 };
 
 // What all connections of a server share. Belongs to the loop thread.
@@ -116,10 +140,17 @@ class Connection final : public net::Stream::Events,
 
   void on_bytes(std::string_view bytes) override;
   void on_end() override;
-  void on_drained() override { pump(); }
+  void on_drained() override {
+    tell_taken();
+    pump();
+  }
   void on_broken() override;
 
   void answer(std::uint64_t number, Response response);
+  void begin_stream(std::uint64_t number, Response head);
+  void write_piece(std::uint64_t number, std::string_view bytes, std::function<void(bool)> taken);
+  void end_stream(std::uint64_t number);
+  void abort_stream(std::uint64_t number);
   void when_gone(std::uint64_t number, std::function<void()> fn);
   void settle();
   void drop();
@@ -136,7 +167,14 @@ class Connection final : public net::Stream::Events,
     std::optional<Switch> change{};  // after it: to a WebSocket
     Response response{};
     bool ready = false;
+    bool streamed = false;  // the response is a head; `pieces` follow it until `ended`
+    bool begun = false;     // the head was written
+    bool ended = false;
+    std::string pieces{};
+    std::vector<std::function<void(bool)>> taken{};  // wait for these pieces
     std::function<void()> gone{};
+
+    bool over() const { return ready && (!streamed || ended); }
   };
   enum class State { Idle, Receiving, Parked, Sending };
 
@@ -150,6 +188,9 @@ class Connection final : public net::Stream::Events,
   bool can_begin() const;
   bool flush();
   void encode(Slot& slot, std::string& out);
+  void encode_stream(Slot& slot, std::string& out);
+  void tell_taken();
+  void tell_lost();
   void announce_gone();
   void finish();
   void leave();
@@ -165,9 +206,10 @@ class Connection final : public net::Stream::Events,
   std::shared_ptr<net::Stream> stream_;  // null after the switch to a WebSocket
   const bool tls_;
   RequestDecoder decoder_;
-  std::deque<Slot> slots_;          // requests without a sent answer
-  std::uint64_t first_number_ = 0;  // of slots_.front()
-  std::size_t ready_bytes_ = 0;     // of answers whose turn has not come
+  std::deque<Slot> slots_;                        // requests without a sent answer
+  std::uint64_t first_number_ = 0;                // of slots_.front()
+  std::size_t ready_bytes_ = 0;                   // of answers whose turn has not come
+  std::vector<std::function<void(bool)>> taken_;  // wait until all that was written is sent
   bool pumping_ = false;
   bool last_taken_ = false;  // no request after those in slots_
   bool last_sent_ = false;   // the answer with Connection: close is written
@@ -203,7 +245,7 @@ void Connection::on_broken() {
 void Connection::announce_gone() {
   std::vector<std::function<void()>> calls;  // taken first: a call may answer and move the slots
   for (Slot& slot : slots_) {
-    if (!slot.ready && slot.gone) calls.push_back(std::move(slot.gone));
+    if (!slot.over() && slot.gone) calls.push_back(std::exchange(slot.gone, nullptr));
   }
   ended_ = true;
   for (const auto& call : calls) call();
@@ -325,9 +367,74 @@ void Connection::answer(std::uint64_t number, Response response) {
   });
 }
 
+void Connection::begin_stream(std::uint64_t number, Response head) {
+  Slot* slot = closed_ ? nullptr : find(number);
+  if (!slot) return;
+  slot->response = std::move(head);
+  slot->options.chunked = true;
+  slot->streamed = true;
+  slot->ready = true;
+  slot->gone = nullptr;
+  if (slot->options.http10) {
+    slot->options.keep_alive = false;  // the end of the connection is the end of the body
+    last_taken_ = true;
+  }
+  if (!pumping_ && flush()) settle();
+}
+
+// Pieces wait in their slot until it is their turn; the stream below has its own buffer.
+void Connection::write_piece(std::uint64_t number, std::string_view bytes,
+                             std::function<void(bool)> taken) {
+  Slot* slot = closed_ ? nullptr : find(number);
+  if (!slot || !slot->streamed || slot->ended) {
+    if (taken) taken(false);
+    return;
+  }
+  if (slot->options.without_body) bytes = {};
+  if (slot->options.http10) {
+    slot->pieces += bytes;
+  } else {
+    encode_chunk(bytes, slot->pieces);
+  }
+  if (taken) slot->taken.push_back(std::move(taken));
+  if (pumping_) return;
+  flush();
+  settle();
+}
+
+void Connection::end_stream(std::uint64_t number) {
+  Slot* slot = closed_ ? nullptr : find(number);
+  if (!slot || !slot->streamed || slot->ended) return;
+  slot->ended = true;
+  slot->gone = nullptr;
+  if (!slot->options.http10 && !slot->options.without_body) slot->pieces += kLastChunk;
+  if (pumping_) return;
+  flush();
+  server_.loop.post([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->pump();  // requests that waited for their turn
+  });
+}
+
+void Connection::abort_stream(std::uint64_t number) {
+  const Slot* slot = closed_ ? nullptr : find(number);
+  if (slot && slot->streamed && !slot->ended) drop();
+}
+
+void Connection::tell_taken() {
+  if (stream_->unsent() > 0) return;
+  for (const auto& call : std::exchange(taken_, {})) call(true);
+}
+
+void Connection::tell_lost() {
+  auto calls = std::exchange(taken_, {});
+  for (Slot& slot : slots_)
+    for (auto& call : std::exchange(slot.taken, {})) calls.push_back(std::move(call));
+  for (const auto& call : calls) call(false);
+}
+
 void Connection::when_gone(std::uint64_t number, std::function<void()> fn) {
   Slot* slot = closed_ ? nullptr : find(number);
-  const bool answered = number < first_number_ || (slot && slot->ready);
+  const bool answered = number < first_number_ || (slot && slot->over());
   if (answered) return;
   if (!slot || ended_) return fn();
   slot->gone = std::move(fn);
@@ -342,7 +449,15 @@ bool Connection::flush() {
       switch_protocol(std::move(out), std::move(slots_.front()));
       return true;
     }
-    encode(slots_.front(), out);
+    if (slots_.front().streamed) {
+      const std::size_t before = out.size();
+      encode_stream(slots_.front(), out);
+      any = any || out.size() > before;
+      if (!slots_.front().ended) break;
+      last_sent_ = !slots_.front().options.keep_alive;
+    } else {
+      encode(slots_.front(), out);
+    }
     slots_.pop_front();
     ++first_number_;
     any = true;
@@ -372,6 +487,15 @@ void Connection::encode(Slot& slot, std::string& out) {
   }
 }
 
+void Connection::encode_stream(Slot& slot, std::string& out) {
+  if (!std::exchange(slot.begun, true)) {
+    slot.options.date = server_.date();
+    encode_head(slot.response, slot.options, out);
+  }
+  out += std::exchange(slot.pieces, {});
+  for (auto& call : std::exchange(slot.taken, {})) taken_.push_back(std::move(call));
+}
+
 // After every event: closes what is over, holds back a client that is too fast, sets the timer.
 void Connection::settle() {
   if (closed_) return;
@@ -385,6 +509,11 @@ void Connection::settle() {
     stream_->resume();
   }
   arm_timer();
+  // Posted: a writer must not go on from within its own write.
+  if (!taken_.empty() && stream_->unsent() == 0)
+    server_.loop.post([weak = weak_from_this()] {
+      if (const auto self = weak.lock(); self && !self->closed_) self->tell_taken();
+    });
 }
 
 void Connection::finish() {
@@ -402,6 +531,7 @@ void Connection::leave() {
   if (closed_) return;
   closed_ = true;
   server_.loop.cancel(timer_);
+  tell_lost();
   slots_.clear();  // may drop Responders, which find us closed
   server_.connections.erase(shared_from_this());
 }
@@ -467,6 +597,57 @@ void Exchange::send(Response response) {
   }
   gate_->post([weak = connection_, number = number_, answer = std::move(response)]() mutable {
     if (const auto connection = weak.lock()) connection->answer(number, std::move(answer));
+  });
+}
+
+std::shared_ptr<Body> Exchange::stream(Response head) {
+  auto body = std::make_shared<StreamedBody>(gate_, connection_, number_);
+  if (answered_.exchange(true)) return body;
+  const auto begin = [weak = connection_, number = number_,
+                      sent = std::make_shared<Response>(std::move(head))] {
+    if (const auto connection = weak.lock()) connection->begin_stream(number, std::move(*sent));
+  };
+  if (gate_->on_loop_thread()) {
+    begin();
+  } else {
+    gate_->post(begin);
+  }
+  return body;
+}
+
+StreamedBody::~StreamedBody() {
+  if (ended_) return;
+  gate_->post([weak = connection_, number = number_] {
+    if (const auto connection = weak.lock()) connection->abort_stream(number);
+  });
+}
+
+// At once on the loop thread, else there, if there is still a client.
+template <class Work>
+void StreamedBody::with_connection(Work work) {
+  if (gate_->on_loop_thread()) return work(connection_.lock());
+  gate_->post([weak = connection_, work = std::move(work)]() mutable { work(weak.lock()); });
+}
+
+void StreamedBody::write(std::string bytes, std::function<void(bool)> taken) {
+  with_connection([number = number_, piece = std::move(bytes),
+                   call = std::move(taken)](const std::shared_ptr<Connection>& connection) mutable {
+    if (connection) return connection->write_piece(number, piece, std::move(call));
+    if (call) call(false);
+  });
+}
+
+void StreamedBody::end() {
+  if (ended_.exchange(true)) return;
+  with_connection([number = number_](const std::shared_ptr<Connection>& connection) {
+    if (connection) connection->end_stream(number);
+  });
+}
+
+void StreamedBody::on_gone(std::function<void()> fn) {
+  gate_->post([weak = connection_, number = number_, call = std::move(fn)]() mutable {
+    if (const auto connection = weak.lock()) return connection->when_gone(number, std::move(call));
+    call();
   });
 }
 

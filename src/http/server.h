@@ -18,6 +18,21 @@
 
 namespace jobmill::http {
 
+// The body of an answer that is sent while it is made: events, exports. Safe from any thread. Let
+// go without end(), it closes the connection, so that the client sees that the end is missing.
+class Body {
+ public:
+  virtual ~Body() = default;
+
+  // `taken` is called, on the loop thread, once the client's socket has taken all so far: what a
+  // writer of much waits for before it goes on. With false: the client is gone.
+  virtual void write(std::string bytes, std::function<void(bool alive)> taken = {}) = 0;
+  virtual void end() = 0;
+
+  // Called, on the loop thread, if the client goes before end().
+  virtual void on_gone(std::function<void()> fn) = 0;
+};
+
 // The right to answer one request, once, from any thread. Copies share that right; a second
 // answer is dropped. If all copies go without an answer, the client gets 500.
 class Responder {
@@ -25,11 +40,17 @@ class Responder {
   struct Sink {
     virtual ~Sink() = default;
     virtual void send(Response response) = 0;  // from any thread; the first call counts
+    // Also an answer: the first call of both counts. Null: this client can take no such body.
+    virtual std::shared_ptr<Body> stream(Response head) = 0;
     virtual void on_gone(std::function<void()> fn) = 0;
   };
 
   explicit Responder(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {}
   void send(Response response) const { sink_->send(std::move(response)); }
+
+  // Sends `head`, whose body is empty, and what is written to the body after it (chunked; to a
+  // client of HTTP/1.0 until the connection closes). Null: the caller answers with send() instead.
+  std::shared_ptr<Body> stream(Response head) const { return sink_->stream(std::move(head)); }
 
   // Called (on the loop thread) if the client closes before it was answered: a long poll's end.
   void on_gone(std::function<void()> fn) const { sink_->on_gone(std::move(fn)); }

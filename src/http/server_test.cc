@@ -534,3 +534,88 @@ TEST_CASE("server: over TLS too, one connection more than allowed is told so") {
   REQUIRE(refused);
   CHECK(refused->status == 503);
 }
+
+TEST_CASE("an answer may be sent while it is made") {
+  Service service;
+  testing::RawSocket client(service.address());
+  client.send("GET /wait?a HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+  Response head{.status = 200};
+  head.headers.set("Content-Type", "text/event-stream");
+  const auto body = service.waiting("a").stream(head);
+  REQUIRE(body);
+  const std::string sent = client.receive_until("\r\n\r\n");
+  CHECK(sent.find("Transfer-Encoding: chunked\r\n") != sent.npos);
+  CHECK(sent.find("Content-Length") == sent.npos);
+  body->write("one");
+  CHECK(client.receive_until("one\r\n") == "3\r\none\r\n");
+  std::promise<bool> taken;
+  body->write("", [&](bool alive) { taken.set_value(alive); });
+  CHECK(taken.get_future().get());
+  body->write("two and more");
+  body->end();
+  body->write("lost");
+  CHECK(client.receive_until("0\r\n\r\n") == "c\r\ntwo and more\r\n0\r\n\r\n");
+  CHECK(client.receive_until("/next").find("200 OK") != std::string::npos);  // its turn came
+}
+
+TEST_CASE("a stream to HTTP/1.0 ends with the connection") {
+  Service service;
+  testing::RawSocket client(service.address());
+  client.send("GET /wait?a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  const auto body = service.waiting("a").stream({.status = 200});
+  body->write("all");
+  body->end();
+  const std::string answer = client.receive_all();
+  CHECK(answer.find("chunked") == answer.npos);
+  CHECK(answer.ends_with("\r\n\r\nall"));
+}
+
+TEST_CASE("HEAD of a stream has the head only") {
+  Service service;
+  testing::RawSocket client(service.address());
+  client.send("HEAD /wait?a HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto body = service.waiting("a").stream({.status = 200});
+  body->write("nobody reads this");
+  body->end();
+  const std::string answer = client.receive_until("/next");
+  CHECK(answer.find("nobody") == answer.npos);
+}
+
+TEST_CASE("the writer of a stream hears that its client has gone") {
+  Service service;
+  testing::RawSocket client(service.address());
+  client.send("GET /wait?a HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto body = service.waiting("a").stream({.status = 200});
+  std::promise<void> gone;
+  body->on_gone([&] { gone.set_value(); });
+  client.receive_until("\r\n\r\n");
+  client.reset();
+  gone.get_future().get();
+  std::promise<bool> taken;
+  body->write("late", [&](bool alive) { taken.set_value(alive); });
+  CHECK_FALSE(taken.get_future().get());
+}
+
+TEST_CASE("a writer of much is told when the client has taken it") {
+  Service service;
+  testing::RawSocket client(service.address());
+  client.send("GET /wait?a HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto body = service.waiting("a").stream({.status = 200});
+  std::promise<bool> taken;
+  auto told = taken.get_future();
+  body->write(std::string(32u << 20, 'x'), [&](bool alive) { taken.set_value(alive); });
+  CHECK(told.wait_for(50ms) == std::future_status::timeout);  // more than sockets hold
+  client.receive(32u << 20);
+  CHECK(told.get());
+  body->end();
+}
+
+TEST_CASE("a stream that is let go without its end closes the connection") {
+  Service service;
+  testing::RawSocket client(service.address());
+  client.send("GET /wait?a HTTP/1.1\r\nHost: x\r\n\r\n");
+  auto body = service.waiting("a").stream({.status = 200});
+  body->write("half");
+  body.reset();
+  CHECK_FALSE(client.receive_all().ends_with("0\r\n\r\n"));
+}
