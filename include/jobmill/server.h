@@ -58,9 +58,24 @@ struct ServiceBusOptions {
 // Named as the flags of `jobmill serve`; the defaults are the same, but for service_bus.
 struct ServerOptions {
   struct User {
-    std::string name;
-    std::string password;
+    std::string name{};
+    std::string password{};
     std::string role = "admin";  // viewer: reads; operator: also works with jobs; admin: everything
+    std::string password_hash{};  // instead: bcrypt ("$2b$…") or Argon2id ("$argon2id$…")
+    bool in_plain_text = false;   // the password stands in the configuration file itself
+  };
+
+  // Users whom another server knows (OpenID Connect, authorization code with PKCE).
+  struct Oidc {
+    std::string issuer;     // its URL; /.well-known/openid-configuration is below it
+    std::string client_id;  // of this server, as the other one knows it
+    std::string client_secret{};
+    std::string scopes = "openid profile email";
+    std::string user_claim{};                    // empty: preferred_username, email or sub
+    std::string role_claim = "roles";            // a text or a list; a path has dots
+    std::map<std::string, std::string> roles{};  // its value -> viewer, operator, admin
+    std::string default_role{};                  // of those without such a value; empty: refused
+    std::string redirect_uri{};                  // empty: the address that the browser asked for
   };
 
   // How failures are retried: of one kind, of one type of error, of both, or all that no entry
@@ -76,14 +91,24 @@ struct ServerOptions {
     double jitter = 0;  // … · (1 ± jitter)
   };
 
+  // Where workloads, ScaledObjects and executions are those of a Kubernetes cluster (target:
+  // kubernetes). Of several servers of one cluster one leads; the others stand by.
+  struct Kubernetes {
+    std::string kubeconfig{};  // empty: $KUBECONFIG, the service account of a pod, ~/.kube/config
+    std::string context{};     // of the kubeconfig; empty: its current one
+    std::string ns{};          // the one that is watched; empty: all
+    bool dry_run = false;      // decisions are made and kept, and nothing in the cluster is changed
+  };
+
   std::string data{};                   // empty: $STATE_DIRECTORY, else ./.jobmill
   std::string store = "sqlite:";        // sqlite: (in DATA) or sqlite:PATH
   std::string http = "127.0.0.1:8000";  // port 0 picks a free one
   std::vector<User> users{};            // none: everyone on loopback is admin
   std::vector<std::string> hosts{};     // further names that a Host header may have on loopback
   std::vector<std::string> filename{};  // manifests applied at start: files, folders
-  std::vector<std::pair<std::string, std::string>> image{{"postgres", "off"}};  // NAME=COMMAND…
-  std::vector<std::pair<std::string, std::string>> service{};                   // NAME[:PORT]=ADDR
+  std::vector<std::pair<std::string, std::string>> image{{"postgres", "off"},
+                                                         {"jobmill", "off"}};  // NAME=COMMAND…
+  std::vector<std::pair<std::string, std::string>> service{};                  // NAME[:PORT]=ADDR
   std::vector<std::string> queues{};  // their strict order, the first one first; others follow
   int retries = 10;                   // of jobs that say nothing else
   std::vector<Retry> retry{};         // the first one that matches
@@ -95,8 +120,16 @@ struct ServerOptions {
   std::string log_level = "info";           // debug, info, warn, error
   std::chrono::milliseconds grace{30'000};  // how long run() drains local workers at its end
   std::optional<std::chrono::milliseconds> drain_limit{};  // scale.drain_limit: none = no limit
+  std::chrono::milliseconds scale_sync{15'000};  // scale.sync: the clock of keda semantics
+  bool in_cluster = false;                       // target: kubernetes; else all is on this machine
+  Kubernetes kubernetes{};
   bool metrics_public = false;   // metrics.public: /metrics needs no credentials
   bool metrics_jobrunr = false;  // metrics.aliases: jobrunr
+  std::string context_path{};    // dashboard.context_path: "/mill", before all paths
+  std::string anonymous{};       // viewer: who shows no credentials may read; empty: nothing
+  std::optional<Oidc> oidc{};
+  // Where a value comes from that is no default: "http" -> "--http", "jobs" -> "jobmill.yaml:3".
+  std::map<std::string, std::string> sources{};
   std::string identity = "off";  // tokens for the managed identities of executions
   ServiceBusOptions service_bus{};
 };

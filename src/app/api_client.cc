@@ -2,13 +2,13 @@
 #include "app/api_client.h"
 
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include <fmt/core.h>
 
 #include "app/problem.h"
+#include "base/text_file.h"
 
 namespace jobmill::app {
 namespace {
@@ -62,20 +62,7 @@ std::string environment(const char* name) {
 }
 
 Result<std::string> read_text_file(const std::string& path, std::size_t limit) {
-  std::ifstream file;
-  std::istream* in = &std::cin;
-  if (path != "-") {
-    file.open(path, std::ios::binary);
-    if (!file) return fail(Code::NotFound, "cannot read " + path);
-    in = &file;
-  }
-  std::string text(limit + 1, '\0');
-  in->read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in->bad()) return fail(Code::NotFound, "cannot read " + path);
-  text.resize(static_cast<std::size_t>(in->gcount()));
-  if (text.size() > limit)
-    return fail(Code::Exhausted, path + " is larger than " + std::to_string(limit >> 20) + " MiB");
-  return text;
+  return path == "-" ? read_text(std::cin, path, limit) : jobmill::read_text_file(path, limit);
 }
 
 int complain(int exit, std::string_view text) {

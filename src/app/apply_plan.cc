@@ -62,11 +62,24 @@ void check_image(const Object& object, const Deployment& deployment, const Local
 
 void check_types(const Object& object, std::span<const scale::Trigger> triggers,
                  Problems& problems) {
-  for (std::size_t i = 0; i < triggers.size(); ++i)
+  for (std::size_t i = 0; i < triggers.size(); ++i) {
     if (const Status known =
             scale::check_trigger_types(triggers.subspan(i, 1), scalers::scaler_types());
         !known)
       problems.error(trigger_node(object, i, "type"), known.error().message);
+    if (const Status here = scalers::check_without_cluster(triggers[i].type); !here)
+      problems.error(trigger_node(object, i, "type"), here.error().message);
+  }
+}
+
+void check_target(const Object& object, const scale::ScaleTargetRef& target, Problems& problems) {
+  if (target.api_version == "apps/v1" && target.kind == "Deployment") return;
+  const Node* spec = object.document.find("spec");
+  const Node* ref = spec != nullptr ? spec->find("scaleTargetRef") : nullptr;
+  problems.error(ref != nullptr ? *ref : whole(object),
+                 fmt::format("{} {}: on this machine Deployments of apps/v1 scale; others in a "
+                             "cluster (--target kubernetes)",
+                             target.api_version, target.kind));
 }
 
 void check_scaled_job(const Object& object, Problems& problems) {
@@ -98,6 +111,7 @@ struct Checker {
     auto spec = scale::decode_scaled_object(object, problems);
     if (!problems.ok()) return;
     check_types(object, spec.triggers, problems);
+    check_target(object, spec.target, problems);
     if (const Status alone = scale::check_no_rival(spec, others(object.key)); !alone)
       problems.error(whole(object), alone.error().message);
     scaled.push_back(std::move(spec));

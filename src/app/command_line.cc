@@ -201,11 +201,17 @@ struct Bound {
   std::unique_ptr<Values> values;
 };
 
-Bound bind(CLI::App& root, const Command& command) {
-  CLI::App* parent = &root;
+std::vector<std::string> words_of(const Command& command) {
   std::istringstream words{std::string(command.path)};
   std::vector<std::string> path;
   for (std::string word; words >> word;) path.push_back(word);
+  return path;
+}
+
+// Of hundreds of flags a command line needs those of one command: the others have names only.
+Bound bind(CLI::App& root, const Command& command, std::span<char* const> line) {
+  CLI::App* parent = &root;
+  const std::vector<std::string> path = words_of(command);
   std::string nouns;
   for (std::size_t i = 0; i + 1 < path.size(); ++i) {
     nouns += (nouns.empty() ? "" : " ") + path[i];
@@ -220,6 +226,11 @@ Bound bind(CLI::App& root, const Command& command) {
   }
   CLI::App* app = parent->add_subcommand(path.back(), command.help);
   auto values = std::make_unique<Values>();
+  const bool meant = std::ranges::all_of(path, [&](const std::string& word) {
+    return std::ranges::find(line, word, [](const char* each) { return std::string_view(each); }) !=
+           line.end();
+  });
+  if (!meant) return {&command, app, std::move(values)};
   add_positionals(*app, command.positional, *values);
   for (const Flag& flag : command.flags) add_flag(*app, flag, *values);
   for (const Flag& flag : globals_of(command))
@@ -246,6 +257,49 @@ int usage_error(const Program& program, std::string text, bool json) {
   return kUsage;
 }
 
+// A command and what it was given; or the exit code of a line that is answered already.
+struct Parsed {
+  const Command* command = nullptr;
+  Arguments arguments{};
+  int exit_code = kOk;
+};
+
+Parsed parse(const Program& program, int argc, char** argv) {
+  CLI::App root{program.description, program.name};
+  root.set_version_flag("--version", std::string(kVersion));
+  root.require_subcommand(1);
+  Values before;
+  for (const Flag& flag : kServerFlags) add_flag(root, flag, before);
+
+  const std::span<char* const> line(argv, static_cast<std::size_t>(argc));
+  std::vector<Bound> bound;
+  for (const Command& command : program.commands) bound.push_back(bind(root, command, line));
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    CLI::App* app = &root;  // the innermost command that was named
+    std::string above;
+    while (!app->get_subcommands().empty()) {
+      above += (above.empty() ? "" : " ") + app->get_name();
+      app = app->get_subcommands().front();
+    }
+    fmt::print("{}", app->help(above));
+    return {};
+  } catch (const CLI::CallForVersion&) {
+    fmt::print("{}\n", kVersion);
+    return {};
+  } catch (const CLI::ParseError& error) {
+    return {.exit_code = usage_error(program, error.what(), wants_json(argc, argv))};
+  }
+  const auto chosen = std::ranges::find_if(bound, [](const Bound& b) { return b.app->parsed(); });
+  Arguments arguments = collect(*chosen->values);
+  if (const auto foreign = inherit(*chosen->command, before, arguments)) {
+    const std::string text = fmt::format("{} takes no --{}", chosen->command->path, *foreign);
+    return {.exit_code = usage_error(program, text, wants_json(argc, argv))};
+  }
+  return {.command = chosen->command, .arguments = std::move(arguments)};
+}
+
 }  // namespace
 
 std::string Arguments::get(std::string_view flag, std::string_view fallback) const {
@@ -259,37 +313,8 @@ std::vector<std::string> Arguments::all(std::string_view flag) const {
 }
 
 int run_command_line(const Program& program, int argc, char** argv) {
-  CLI::App root{program.description, program.name};
-  root.set_version_flag("--version", std::string(kVersion));
-  root.require_subcommand(1);
-  Values before;
-  for (const Flag& flag : kServerFlags) add_flag(root, flag, before);
-
-  std::vector<Bound> bound;
-  for (const Command& command : program.commands) bound.push_back(bind(root, command));
-  try {
-    root.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    CLI::App* app = &root;  // the innermost command that was named
-    std::string above;
-    while (!app->get_subcommands().empty()) {
-      above += (above.empty() ? "" : " ") + app->get_name();
-      app = app->get_subcommands().front();
-    }
-    fmt::print("{}", app->help(above));
-    return kOk;
-  } catch (const CLI::CallForVersion&) {
-    fmt::print("{}\n", kVersion);
-    return kOk;
-  } catch (const CLI::ParseError& error) {
-    return usage_error(program, error.what(), wants_json(argc, argv));
-  }
-  const auto chosen = std::ranges::find_if(bound, [](const Bound& b) { return b.app->parsed(); });
-  Arguments arguments = collect(*chosen->values);
-  if (const auto foreign = inherit(*chosen->command, before, arguments))
-    return usage_error(program, fmt::format("{} takes no --{}", chosen->command->path, *foreign),
-                       wants_json(argc, argv));
-  return chosen->command->run(arguments);
+  const Parsed parsed = parse(program, argc, argv);  // a server that runs for months keeps no more
+  return parsed.command == nullptr ? parsed.exit_code : parsed.command->run(parsed.arguments);
 }
 
 }  // namespace jobmill::app

@@ -9,6 +9,8 @@
 
 #include <fmt/core.h>
 
+#include "access/password.h"
+#include "app/access.h"
 #include "app/api_client.h"
 #include "app/retry_config.h"
 #include "base/document.h"
@@ -83,11 +85,25 @@ Status set_store(ServerOptions& options, const Values& values) {
   return {};
 }
 
-Status set_target(ServerOptions&, const Values& values) {
-  if (values.back() == "process") return {};
-  if (values.back() == "kubernetes")
-    return fail(Code::Unsupported, "this version has no kubernetes target; use process");
-  return fail(Code::InvalidArgument, "'" + values.back() + "' is no target; use process");
+Status set_target(ServerOptions& options, const Values& values) {
+  if (values.back() != "process" && values.back() != "kubernetes")
+    return fail(Code::InvalidArgument,
+                "'" + values.back() + "' is no target; use process or kubernetes");
+  options.in_cluster = values.back() == "kubernetes";
+  return {};
+}
+
+template <auto Member>
+Status set_kubernetes(ServerOptions& options, const Values& values) {
+  options.kubernetes.*Member = values.back();
+  return {};
+}
+
+Status set_dry_run(ServerOptions& options, const Values& values) {
+  if (values.back() != "true" && values.back() != "false")
+    return fail(Code::InvalidArgument, "'" + values.back() + "' is not true or false");
+  options.kubernetes.dry_run = values.back() == "true";
+  return {};
 }
 
 Status set_log_format(ServerOptions& options, const Values& values) {
@@ -115,6 +131,14 @@ Status set_grace(ServerOptions& options, const Values& values) {
 Status set_drain_limit(ServerOptions& options, const Values& values) {
   TRY(const Duration limit, parse_duration(values.back()));
   options.drain_limit = std::chrono::duration_cast<std::chrono::milliseconds>(limit);
+  return {};
+}
+
+Status set_sync(ServerOptions& options, const Values& values) {
+  TRY(const Duration sync, parse_duration(values.back()));
+  if (sync <= Duration(0))
+    return fail(Code::InvalidArgument, "'" + values.back() + "' is no pause");
+  options.scale_sync = std::chrono::duration_cast<std::chrono::milliseconds>(sync);
   return {};
 }
 
@@ -188,11 +212,22 @@ constexpr std::array kSettings{
             set_websocket},
     Setting{"filename", "f", "PATH…", "manifests applied at start: a file, a folder, or -",
             set_filename},
-    Setting{"image", "", "NAME=COMMAND…",
-            "what an image means on this machine; NAME=off: not used here (postgres=off)",
-            set_image},
+    Setting{
+        "image", "", "NAME=COMMAND…",
+        "what an image means on this machine; NAME=off: not used here (postgres=off, jobmill=off)",
+        set_image},
     Setting{"service", "", "NAME[:PORT]=ADDR…", "where a Service leads from here", set_service},
-    Setting{"target", "", "process|kubernetes", "where Deployments live (process)", set_target},
+    Setting{"target", "", "process|kubernetes",
+            "where Deployments, ScaledObjects and executions live (process)", set_target},
+    Setting{"kubeconfig", "", "FILE",
+            "of the cluster ($KUBECONFIG, else that of the pod, else ~/.kube/config)",
+            set_kubernetes<&ServerOptions::Kubernetes::kubeconfig>},
+    Setting{"context", "", "NAME", "of the kubeconfig (its current one)",
+            set_kubernetes<&ServerOptions::Kubernetes::context>},
+    Setting{"watch-namespace", "", "NAME", "of the cluster; others are left alone (all)",
+            set_kubernetes<&ServerOptions::Kubernetes::ns>},
+    Setting{"dry-run", "", "true|false",
+            "in a cluster: decide, keep the decisions, and change nothing (false)", set_dry_run},
     Setting{"grace", "", "DURATION", "how long SIGTERM lets local workers drain (30s)", set_grace},
     Setting{"log-format", "", "text|json", "form of the log on stderr (text)", set_log_format},
     Setting{"log-level", "", "LEVEL", "debug, info, warn, error", set_log_level},
@@ -210,8 +245,10 @@ Status placed(std::string_view place, Status status) {
   return fail(status.error().code, fmt::format("{}: {}", place, status.error().message));
 }
 
+// The last one that sets a value is where it comes from.
 Status apply(ServerOptions& options, const Setting& setting, const Values& values,
              std::string_view place) {
+  options.sources[setting.name] = place;
   return placed(place, setting.set(options, values));
 }
 
@@ -247,31 +284,131 @@ Result<Values> texts(const Node& node, const std::string& place) {
   return values;
 }
 
+const std::set<std::string_view> kRoles{"viewer", "operator", "admin"};
+
+// Keys may be written with a hyphen, as the flags are.
+std::string with_underscores(std::string key) {
+  std::ranges::replace(key, '-', '_');
+  return key;
+}
+
+Status set_user_member(ServerOptions::User& user, const Node::Member& member, const File& file) {
+  const std::string key = with_underscores(member.key);
+  if (key == "name") {
+    user.name = member.value.text;
+  } else if (key == "password") {
+    user.password = member.value.text;
+    user.in_plain_text = true;
+  } else if (key == "password_file") {
+    TRY(user.password, read_password(member.value.text));
+  } else if (key == "password_hash") {
+    if (const auto hash = access::Password::hashed(member.value.text); !hash)
+      return fail(Code::InvalidArgument, file.at(member.value) + ": " + hash.error().message);
+    user.password_hash = member.value.text;
+  } else if (key == "role") {
+    user.role = member.value.text;
+  } else {
+    return fail(Code::InvalidArgument,
+                fmt::format("{}: unknown key '{}'; known: name, password_hash, password_file, "
+                            "password, role",
+                            file.at(member.value), member.key));
+  }
+  return {};
+}
+
+// A file may hold the password, or its hash.
 Status set_user(ServerOptions& options, const Node& node, const File& file) {
   ServerOptions::User user;
-  for (const Node::Member& member : node.members) {
-    if (member.key == "name") {
-      user.name = member.value.text;
-    } else if (member.key == "password") {
-      user.password = member.value.text;
-    } else if (member.key == "password-file") {
-      TRY(user.password, read_password(member.value.text));
-    } else if (member.key == "role") {
-      user.role = member.value.text;
-    } else {
-      return fail(Code::InvalidArgument,
-                  fmt::format("{}: unknown key '{}'; known: name, password, password-file, role",
-                              file.at(member.value), member.key));
-    }
-  }
-  static const std::set<std::string_view> roles{"viewer", "operator", "admin"};
-  if (user.name.empty() || user.password.empty())
+  for (const Node::Member& member : node.members) TRY_VOID(set_user_member(user, member, file));
+  if (user.name.empty() || (user.password.empty() && user.password_hash.empty()))
     return fail(Code::InvalidArgument,
-                file.at(node) + ": a user needs name and password or password-file");
-  if (!roles.contains(user.role))
+                file.at(node) + ": a user needs name and password_hash or password_file");
+  if (!kRoles.contains(user.role))
     return fail(Code::InvalidArgument,
                 file.at(node) + ": '" + user.role + "' is no role; use viewer, operator or admin");
+  if (user.password_hash.empty() && access::Password::hashed(user.password))
+    user.password_hash = std::exchange(user.password, {});
   options.users.push_back(std::move(user));
+  return {};
+}
+
+// dashboard: {context_path: /mill}
+Status set_dashboard(ServerOptions& options, const Node& node, const File& file) {
+  for (const Node::Member& member : node.members) {
+    const std::string place = file.at(member.value);
+    if (with_underscores(member.key) != "context_path")
+      return fail(
+          Code::InvalidArgument,
+          fmt::format("{}: unknown key 'dashboard.{}'; known: context_path", place, member.key));
+    std::string path = member.value.text;
+    while (path.ends_with('/')) path.pop_back();
+    constexpr std::string_view kLetters =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./";
+    if (!path.empty() && (!path.starts_with('/') || path.find("//") != std::string::npos ||
+                          path.find_first_not_of(kLetters) != std::string::npos))
+      return fail(Code::InvalidArgument,
+                  place + ": '" + member.value.text + "' is no path; use one such as /mill");
+    options.context_path = path;
+  }
+  return {};
+}
+
+Status set_anonymous(ServerOptions& options, const Node& node, const File& file) {
+  if (node.text != "viewer" && node.text != "none")
+    return fail(Code::InvalidArgument, file.at(node) + ": anonymous is viewer or none");
+  options.anonymous = node.text == "none" ? "" : node.text;
+  return {};
+}
+
+Status set_oidc_roles(ServerOptions::Oidc& oidc, const Node& node, const File& file) {
+  for (const Node::Member& member : node.members) {
+    if (!kRoles.contains(member.value.text))
+      return fail(Code::InvalidArgument, file.at(member.value) + ": '" + member.value.text +
+                                             "' is no role; use viewer, operator or admin");
+    oidc.roles[member.key] = member.value.text;
+  }
+  return {};
+}
+
+Status set_oidc_member(ServerOptions::Oidc& oidc, const Node::Member& member, const File& file) {
+  const std::string key = with_underscores(member.key);
+  const std::string& text = member.value.text;
+  const std::pair<std::string_view, std::string*> texts_of[] = {
+      {"issuer", &oidc.issuer},         {"client_id", &oidc.client_id},
+      {"scopes", &oidc.scopes},         {"user_claim", &oidc.user_claim},
+      {"role_claim", &oidc.role_claim}, {"redirect_uri", &oidc.redirect_uri}};
+  for (const auto& [name, out] : texts_of)
+    if (key == name) {
+      *out = text;
+      return {};
+    }
+  if (key == "roles") return set_oidc_roles(oidc, member.value, file);
+  if (key == "client_secret_file") {
+    TRY(oidc.client_secret, read_password(text));
+    return {};
+  }
+  if (key == "default_role" && kRoles.contains(text)) {
+    oidc.default_role = text;
+    return {};
+  }
+  return fail(Code::InvalidArgument,
+              fmt::format("{}: unknown key or value 'oidc.{}'; known: issuer, client_id, "
+                          "client_secret_file, scopes, user_claim, role_claim, roles, "
+                          "default_role, redirect_uri",
+                          file.at(member.value), member.key));
+}
+
+Status set_oidc(ServerOptions& options, const Node& node, const File& file) {
+  ServerOptions::Oidc oidc;
+  for (const Node::Member& member : node.members) TRY_VOID(set_oidc_member(oidc, member, file));
+  const bool is_url = oidc.issuer.starts_with("https://") || oidc.issuer.starts_with("http://");
+  if (!is_url || oidc.client_id.empty())
+    return fail(Code::InvalidArgument, file.at(node) + ": oidc needs issuer (a URL) and client_id");
+  while (oidc.issuer.ends_with('/')) oidc.issuer.pop_back();
+  if (oidc.roles.empty() && oidc.default_role.empty())
+    return fail(Code::InvalidArgument,
+                file.at(node) + ": oidc needs roles or default_role; nobody could do anything");
+  options.oidc = std::move(oidc);
   return {};
 }
 
@@ -293,13 +430,20 @@ Status set_images(ServerOptions& options, const Node& node, const File& file) {
   return placed(file.at(node), set_image(options, pairs));
 }
 
+// scale: {drain_limit: 10m, sync: 1s}
 Status set_scale(ServerOptions& options, const Node& node, const File& file) {
   for (const Node::Member& member : node.members) {
-    if (member.key != "drain_limit")
-      return fail(Code::InvalidArgument,
-                  fmt::format("{}: unknown key 'scale.{}'; known: drain_limit",
-                              file.at(member.value), member.key));
-    TRY_VOID(placed(file.at(member.value), set_drain_limit(options, {member.value.text})));
+    const std::string place = file.at(member.value);
+    const std::string key = with_underscores(member.key);
+    if (key == "drain_limit") {
+      TRY_VOID(placed(place, set_drain_limit(options, {member.value.text})));
+    } else if (key == "sync") {
+      TRY_VOID(placed(place, set_sync(options, {member.value.text})));
+    } else {
+      return fail(
+          Code::InvalidArgument,
+          fmt::format("{}: unknown key 'scale.{}'; known: drain_limit, sync", place, member.key));
+    }
   }
   return {};
 }
@@ -442,6 +586,9 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
     for (const Node& user : member.value.items) TRY_VOID(set_user(options, user, file));
     return {};
   }
+  if (member.key == "anonymous") return set_anonymous(options, member.value, file);
+  if (member.key == "dashboard") return set_dashboard(options, member.value, file);
+  if (member.key == "oidc") return set_oidc(options, member.value, file);
   if (member.key == "images") return set_images(options, member.value, file);
   if (member.key == "scale") return set_scale(options, member.value, file);
   if (member.key == "jobs") return set_jobs(options, member.value, file);
@@ -465,7 +612,8 @@ Status set_member(ServerOptions& options, const Node::Member& member, const File
       std::ranges::find_if(kSettings, [&](const Setting& s) { return member.key == s.name; });
   if (setting == kSettings.end()) {
     std::string known =
-        "users, images, hosts, queues, jobs, retry, idempotency, metrics, storage, scale, "
+        "users, anonymous, oidc, dashboard, images, hosts, queues, jobs, retry, idempotency, "
+        "metrics, storage, scale, "
         "servicebus";
     for (const Setting& s : kSettings) known += fmt::format(", {}", s.name);
     return fail(Code::InvalidArgument,
@@ -482,8 +630,11 @@ Status read_file(ServerOptions& options, const std::string& path) {
   for (const Node& document : *documents) {
     if (!document.is_object())
       return fail(Code::InvalidArgument, path + ": expected keys and values");
-    for (const Node::Member& member : document.members)
-      TRY_VOID(set_member(options, member, {path}));
+    for (const Node::Member& member : document.members) {
+      const File file{path};
+      options.sources[member.key] = file.at(member.value);
+      TRY_VOID(set_member(options, member, file));
+    }
   }
   return {};
 }
@@ -504,7 +655,8 @@ Status add_admin(ServerOptions& options, const Arguments& arguments,
     return fail(Code::InvalidArgument,
                 "--user " + name + ": no password; give --password-file FILE or JOBMILL_PASSWORD");
   std::erase_if(options.users, [&](const ServerOptions::User& user) { return user.name == name; });
-  options.users.push_back({name, password, "admin"});
+  options.users.push_back({.name = name, .password = password});
+  options.sources["users"] = arguments.has("user") ? "--user" : "JOBMILL_USER";
   return {};
 }
 
@@ -584,7 +736,7 @@ Result<ServerOptions> server_options(const Arguments& arguments,
   TRY_VOID(add_admin(options, arguments, env));
   if (options.data.empty()) options.data = env("STATE_DIRECTORY");
   if (options.data.empty()) options.data = ".jobmill";
-  if (!is_loopback(options.http) && options.users.empty())
+  if (!is_loopback(options.http) && !wants_credentials(options))
     return fail(Code::PermissionDenied,
                 fmt::format("--http {}: other machines could reach it without credentials; add "
                             "--user NAME --password-file FILE, or bind to 127.0.0.1",

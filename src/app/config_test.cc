@@ -54,5 +54,49 @@ TEST_CASE("config: policies of retries, and how long keys of requests live") {
   }
 }
 
+TEST_CASE("config: users have hashes of passwords, or files with them") {
+  const auto options = options_of(
+      "users:\n"
+      "- {name: ann, password_hash: $2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW}\n"
+      "- {name: bob, password: plain, role: viewer}\n"
+      "anonymous: viewer\n");
+  REQUIRE_MESSAGE(options, (options ? "" : options.error().message));
+  CHECK(options->users[0].password_hash.starts_with("$2b$05$"));
+  CHECK(options->users[0].password.empty());
+  CHECK(options->users[1].in_plain_text);
+  CHECK(options->anonymous == "viewer");
+  CHECK(options->sources.at("users").find("config.yaml:2") != std::string::npos);
+  for (const char* bad :
+       {"users:\n- {name: ann, password_hash: secret}\n", "users:\n- {name: ann}\n",
+        "users:\n- {name: ann, password: a, role: king}\n", "# who\nanonymous: admin\n"}) {
+    CAPTURE(bad);
+    const auto refused = options_of(bad);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message.find("config.yaml:2: ") != std::string::npos);
+  }
+}
+
+TEST_CASE("config: a login server needs a name, and somebody whom it lets in") {
+  const auto options = options_of(
+      "oidc:\n  issuer: https://login.example/\n  client_id: jobmill\n  roles: {staff: viewer}\n"
+      "http: 0.0.0.0:8000\n");
+  REQUIRE_MESSAGE(options, (options ? "" : options.error().message));
+  CHECK(options->oidc->issuer == "https://login.example");
+  CHECK(options->oidc->roles.at("staff") == "viewer");
+  for (const char* bad : {"oidc:\n  client_id: a\n  default_role: viewer\n",
+                          "oidc:\n  issuer: https://a\n  client_id: a\n",
+                          "oidc:\n  {issuer: https://a, client_id: a, default_role: king}\n"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(options_of(bad));
+  }
+}
+
+TEST_CASE("config: a context path is a path") {
+  CHECK(options_of("dashboard: {context_path: /mill/}\n")->context_path == "/mill");
+  CHECK(options_of("dashboard: {context_path: /}\n")->context_path.empty());
+  for (const char* bad : {"mill", "//mill", "/a b", "/<x>"})
+    CHECK_FALSE(options_of(std::string("dashboard: {context_path: '") + bad + "'}\n"));
+}
+
 }  // namespace
 }  // namespace jobmill::app

@@ -62,7 +62,7 @@ Refusal refusal(const Result<JobDraft>& draft) {
   return draft ? Refusal{0, ""} : Refusal{exit_of(draft.error()), draft.error().message};
 }
 
-std::string part(const Node& job, std::initializer_list<const char*> path) {
+std::string part(const Node& job, std::initializer_list<std::string_view> path) {
   const Node* found = find_at(job, path);
   return found == nullptr ? "-" : to_json(*found);
 }
@@ -420,15 +420,17 @@ TEST_CASE("containerapp create: flags without effect are named, and taken") {
 }
 
 TEST_CASE("containerapp create: what is jobmill's own") {
-  const Node job = good(created(with({"--runner", "Process", "--workdir", "/srv/app", "--semantics",
-                                      "cloud", "--supervisor-locks", "off", "--stop-grace", "5",
-                                      "--retry-backoff", "NONE", "--stalled-after", "60",
-                                      "--history", "100,P1D", "--pending-limit", "2"})))
-                       .resource;
+  const Node job =
+      good(created(with({"--runner",        "Process", "--workdir",          "/srv/app",
+                         "--semantics",     "cloud",   "--supervisor-locks", "off",
+                         "--stop-grace",    "5",       "--retry-backoff",    "NONE",
+                         "--stalled-after", "60",      "--history",          "100,P1D",
+                         "--pending-limit", "2",       "--schedule",         "0 6 * * *"})))
+          .resource;
   CHECK(part(job, {"properties", "jobmill"}) ==
         R"({"runner":"process","semantics":"cloud","supervisorLocks":false,"workdir":"/srv/app",)"
         R"("stopGrace":5,"stalledAfter":60,"pendingLimit":2,"retryBackoff":"none",)"
-        R"("history":"100,P1D"})");
+        R"("schedule":"0 6 * * *","history":"100,P1D"})");
 }
 
 TEST_CASE("containerapp create: several rules") {
@@ -502,6 +504,21 @@ TEST_CASE("containerapp update: only the trigger's own configuration changes") {
   CHECK(part(draft.resource, {"properties", "configuration"}) ==
         R"({"triggerType":"Manual","replicaTimeout":1,"manualTriggerConfig":{"parallelism":3}})");
   CHECK(draft.notes == Words{"--max-executions has no effect with the trigger type Manual."});
+}
+
+TEST_CASE("containerapp update: schedules, of the trigger and beside another one") {
+  constexpr char kScheduled[] = R"({"properties": {"configuration": {"triggerType": "Schedule",
+      "replicaTimeout": 1, "scheduleTriggerConfig": {"cronExpression": "0 6 * * *"}}}})";
+  const Node moved = good(updated({"--cron-expression", "0 7 * * *"}, kScheduled)).resource;
+  CHECK(part(moved, {"properties", "configuration", "scheduleTriggerConfig", "cronExpression"}) ==
+        R"("0 7 * * *")");
+  CHECK(part(moved, {"properties", "jobmill"}) == "-");
+  CHECK(good(updated({"--cron-expression", "0 7 * * *"})).notes ==
+        Words{"--cron-expression has no effect with the trigger type Event."});
+
+  const Node both = good(updated({"--schedule", "0 8 * * *"})).resource;
+  CHECK(part(both, {"properties", "jobmill"}) == R"({"schedule":"0 8 * * *"})");
+  CHECK(part(both, {"properties", "configuration", "triggerType"}) == R"("Event")");
 }
 
 TEST_CASE("containerapp update: variables are set, replaced and removed, in any case") {

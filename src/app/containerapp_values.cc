@@ -235,18 +235,4 @@ Node& list_at(Node& root, std::initializer_list<const char*> path) {
   return *at;
 }
 
-const Node* find_at(const Node& root, std::initializer_list<const char*> path) {
-  const Node* at = &root;
-  for (const char* name : path) {
-    at = at->find(name);
-    if (at == nullptr) return nullptr;
-  }
-  return at;
-}
-
-std::string text_at(const Node& root, std::initializer_list<const char*> path) {
-  const Node* found = find_at(root, path);
-  return found == nullptr || found->is_object() || found->is_array() ? "" : found->text;
-}
-
 }  // namespace jobmill::app

@@ -9,6 +9,7 @@
 
 #include "app/command_line.h"
 #include "base/document.h"
+#include "base/node_path.h"
 #include "base/result.h"
 
 // Values of az's flags for jobs of Container Apps, with az's checks and its words. A Fault of
@@ -51,7 +52,5 @@ Node* named_in(Node* list, std::string_view key, std::string_view text);
 // The object or list at the end of the path, made if it is not there.
 Node& object_at(Node& root, std::initializer_list<const char*> path);
 Node& list_at(Node& root, std::initializer_list<const char*> path);
-const Node* find_at(const Node& root, std::initializer_list<const char*> path);
-std::string text_at(const Node& root, std::initializer_list<const char*> path);
 
 }  // namespace jobmill::app

@@ -8,6 +8,7 @@
 
 #include "app/apply_plan.h"
 #include "app/kinds.h"
+#include "app/local_scaled_jobs.h"
 #include "app/manifest_files.h"
 #include "base/duration.h"
 #include "scale/auth.h"
@@ -37,23 +38,6 @@ Node masked(const Object& object) {
 
 Node instant(TimePoint at) { return Node::string(format_instant(at)); }
 
-Node condition_document(const scale::Condition& condition) {
-  Node node = Node::object();
-  node.set("type", Node::string(condition.type));
-  node.set("status", Node::string(scale::to_string(condition.status)));
-  node.set("reason", Node::string(condition.reason));
-  node.set("message", Node::string(condition.message));
-  node.set("lastTransitionTime", instant(condition.last_transition));
-  return node;
-}
-
-Node conditions_document(const scale::ScaleStatus& status) {
-  Node list = Node::array();
-  for (const scale::Condition& condition : status.conditions)
-    list.push(condition_document(condition));
-  return list;
-}
-
 Node trigger_document(const scale::ScaleStatus::Trigger& trigger,
                       const std::vector<std::string>& warnings) {
   Node node = Node::object();
@@ -81,6 +65,11 @@ Node counts_document(int wanted, const scale::ReplicaCounts& counts) {
   return node;
 }
 
+Fault in_the_cluster() {
+  return fail(Code::Unsupported,
+              "the objects of this server are those of its cluster; use kubectl to change them");
+}
+
 std::string joined(const std::set<std::string>& texts) {
   std::string all;
   for (const std::string& text : texts) all += (all.empty() ? "" : ",") + text;
@@ -90,20 +79,13 @@ std::string joined(const std::set<std::string>& texts) {
 }  // namespace
 
 Control::Control(ControlParts parts)
-    : parts_(std::move(parts)), scaled_jobs_(parts_.catalog, parts_.executions, parts_.log) {
-  workloads_ = std::make_unique<Workloads>(WorkloadParts{.loop = parts_.loop,
-                                                         .store = parts_.store,
-                                                         .catalog = parts_.catalog,
-                                                         .services = parts_.services,
-                                                         .pool = parts_.pool,
-                                                         .clock = parts_.clock,
-                                                         .log = parts_.log,
-                                                         .authenticator = parts_.authenticator,
-                                                         .images = parts_.images,
-                                                         .logs = parts_.data + "/logs",
-                                                         .url = parts_.url,
-                                                         .drain_limit = parts_.options.drain_limit},
-                                           [this](const Key& key) { deployment_changed(key); });
+    : parts_(std::move(parts)),
+      autoscaler_({.sync = parts_.options.scale_sync}),
+      scaled_jobs_(parts_.scaled_jobs ? parts_.scaled_jobs()
+                                      : std::make_unique<LocalScaledJobs>(
+                                            parts_.catalog, parts_.executions, parts_.log)) {
+  workloads_ = parts_.workloads([this](const Key& key) { deployment_changed(key); });
+  if (parts_.cluster) return;
   auto stored = parts_.objects.load();
   if (!stored)
     parts_.log.error("the applied objects cannot be read", {{"error", stored.error().message}});
@@ -156,10 +138,11 @@ void Control::remove(std::vector<api::ManifestFile> files, std::string ns,
 // Checks everything, then stores it, then lets it act: an applied object is on disk.
 Result<api::ManifestReport> Control::apply_now(const std::vector<api::ManifestFile>& files,
                                                const std::string& ns) {
+  if (parts_.cluster && !files.empty()) return in_the_cluster();
   ApplyPlan plan = plan_apply(files, ns, parts_.catalog, parts_.images);
   api::ManifestReport report{
       .lines = {}, .notes = std::move(plan.notes), .errors = std::move(plan.errors)};
-  for (manifest::Remark& rival : scaled_jobs_.rivals(plan.objects))
+  for (manifest::Remark& rival : scaled_jobs_->rivals(plan.objects))
     report.errors.push_back(std::move(rival));
   if (!report.errors.empty()) return report;
 
@@ -182,6 +165,7 @@ Result<api::ManifestReport> Control::apply_now(const std::vector<api::ManifestFi
 
 Result<api::ManifestReport> Control::remove_now(const std::vector<api::ManifestFile>& files,
                                                 const std::string& ns) {
+  if (parts_.cluster) return in_the_cluster();
   ApplyPlan plan = plan_delete(files, ns);
   api::ManifestReport report{.lines = {}, .notes = {}, .errors = std::move(plan.errors)};
   if (!report.errors.empty()) return report;
@@ -197,6 +181,16 @@ Result<api::ManifestReport> Control::remove_now(const std::vector<api::ManifestF
   return report;
 }
 
+void Control::feed(std::vector<Object> objects, const std::vector<Key>& gone) {
+  std::set<Key> changed(gone.begin(), gone.end());
+  for (const Key& key : gone) parts_.catalog.remove(key);
+  for (Object& object : objects) {
+    changed.insert(object.key);
+    parts_.catalog.restore(std::move(object));
+  }
+  if (started_) reconcile(changed);
+}
+
 // --- from manifests to processes and scalers ----------------------------------------------------
 
 // Deployments come last: what they refer to may be of the same batch. ScaledObjects come before
@@ -209,14 +203,22 @@ void Control::reconcile(const std::set<Key>& changed) {
     if (key.kind == "Deployment") deployments.insert(key);
     if (key.kind != "ScaledObject") continue;
     const auto before = scaled_.find(key);
-    if (before != scaled_.end()) deployments.insert(before->second.spec.target_key());
+    const auto left =
+        before == scaled_.end() ? std::nullopt : std::optional(before->second.spec.target_key());
+    if (left) deployments.insert(*left);
     reconcile_scaled(key);
-    if (const auto after = scaled_.find(key); after != scaled_.end())
-      deployments.insert(after->second.spec.target_key());
+    const auto after = scaled_.find(key);
+    if (left && (after == scaled_.end() || after->second.spec.target_key() != *left))
+      workloads_->not_scaled(*left);
+    if (after == scaled_.end()) continue;
+    const scale::ScaledObjectSpec& spec = after->second.spec;
+    workloads_->scaled(spec.target_key(), spec.target.api_version);
+    deployments.insert(spec.target_key());
   }
   for (const Key& key : deployments) reconcile_deployment(key);
-  scaled_jobs_.reconcile(changed);
-  for (const auto& [key, scaled] : scaled_) tell_replicas(key);
+  scaled_jobs_->reconcile(changed);
+  for (const auto& [key, scaled] : scaled_)
+    if (changed.contains(key) || deployments.contains(scaled.spec.target_key())) tell_replicas(key);
   drive();
 }
 
@@ -235,6 +237,7 @@ void Control::reconcile_scaled(const Key& key) {
     autoscaler_.remove(key);
     touched(key);
     scaled_.erase(key);
+    parts_.recorder.changed(key);
     return;
   }
   Problems problems(object->source);
@@ -245,6 +248,8 @@ void Control::reconcile_scaled(const Key& key) {
   scaled.spec = scale::decode_scaled_object(*object, problems);
   scaled.generation = object->generation;
   scaled.annotations = object->annotations;
+  scaled.notes.clear();
+  for (const manifest::Remark& note : problems.notes()) scaled.notes.push_back(note.text);
   scaled.triggers.clear();
   scaled.triggers.resize(scaled.spec.triggers.size());
 
@@ -256,9 +261,26 @@ void Control::reconcile_scaled(const Key& key) {
                         .metric = build(scaled, i),
                         .cached = trigger.use_cached_metrics});
   }
-  autoscaler_.put(scaled.spec,
-                  {.generation = object->generation, .created = object->created, .last_active = {}},
-                  std::move(triggers), parts_.clock.now());
+  scale::Autoscaler::Origin origin{
+      .generation = object->generation, .created = object->created, .last_active = {}};
+  if (is_new) remember(key, origin);
+  autoscaler_.put(scaled.spec, origin, std::move(triggers), parts_.clock.now());
+}
+
+// Cooldowns and windows go on after a restart where they were. What another server of a cluster
+// knew stands in the status.
+void Control::remember(const Key& key, scale::Autoscaler::Origin& origin) {
+  Recorder::Last last = parts_.recorder.last(key);
+  if (const Node* status = parts_.catalog.find(key)->document.find("status"))
+    if (const Node* active = status->find("lastActiveTime"))
+      if (const auto at = parse_instant(active->text)) origin.last_active = *at;
+  if (last.latest) {
+    const scale::ActivateInput& seen = last.latest->input.activate;
+    const auto known = seen.active || seen.forced ? last.latest->until : seen.last_active;
+    origin.last_active = std::max(origin.last_active, known);
+  }
+  origin.latest = std::move(last.latest);
+  origin.change = std::move(last.change);
 }
 
 // A page may name this server by any Service that is applied, as the triggers do.
@@ -290,6 +312,7 @@ scalers::ScalerContext Control::scaler_context() {
           .jobs = parts_.feed.source(),
           .service_bus =
               parts_.queues != nullptr ? parts_.queues->source() : scalers::ServiceBusSource{},
+          .cluster = parts_.cluster ? parts_.cluster->pods : scalers::ClusterSource{},
           .run_after = [this](Duration delay, std::function<void()> fn) -> std::shared_ptr<void> {
             const auto timer = parts_.loop.run_after(delay, std::move(fn));
             return {this, [this, timer](void*) { parts_.loop.cancel(timer); }};
@@ -332,17 +355,13 @@ void Control::tell_replicas(const Key& key) {
   const auto it = scaled_.find(key);
   if (it == scaled_.end()) return;
   const Key target_key = it->second.spec.target_key();
-  const targets::ProcessTarget* target = workloads_->find(target_key);
+  const auto target = workloads_->find(target_key);
   const TimePoint now = parts_.clock.now();
-  if (target == nullptr)
-    return autoscaler_.replicas(
-        key,
-        fail(Code::NotFound, fmt::format("{} is not applied, or not used on this machine",
-                                         manifest::to_string(target_key))),
-        now);
+  if (!target && target.error().code == Code::Unavailable) return;  // not known yet
+  if (!target) return autoscaler_.replicas(key, target.error(), now);
   autoscaler_.replicas(key,
-                       scale::Autoscaler::Replicas{.wanted = target->wanted(),
-                                                   .counts = target->counts(),
+                       scale::Autoscaler::Replicas{.wanted = (*target)->wanted(),
+                                                   .counts = (*target)->counts(),
                                                    .busy = workloads_->busy(target_key)},
                        now);
 }
@@ -380,14 +399,17 @@ void Control::carry_out(const scale::Autoscaler::Actions& actions) {
                                  {"from", decision.from},
                                  {"to", decision.to},
                                  {"why", decision.sentence}});
+    parts_.recorder.decided(key, decision);
+    if (parts_.cluster && decision.from != decision.to) parts_.cluster->decided(key, decision);
     touched(key);
   }
+  for (const Key& key : actions.repeats) parts_.recorder.repeated(key, *autoscaler_.latest(key));
   for (const Key& key : actions.statuses) touched(key);
   for (const scale::Autoscaler::ScaleTo& scale : actions.scale_to) {
     const auto it = scaled_.find(scale.object);
     if (it == scaled_.end()) continue;
-    if (auto* target = workloads_->find(it->second.spec.target_key()))
-      target->scale_to(scale.replicas);
+    if (const auto target = workloads_->find(it->second.spec.target_key()))
+      (*target)->scale_to(scale.replicas);
     tell_replicas(scale.object);
   }
   for (const scale::Autoscaler::Read& one : actions.reads) read(one);
@@ -415,6 +437,8 @@ void Control::shutdown(Duration grace, std::function<void()> done) {
 void Control::touched(const Key& key) {
   const auto it = scaled_.find(key);
   if (it == scaled_.end()) return;
+  parts_.recorder.changed(key);
+  if (parts_.cluster) parts_.cluster->status_changed(key);
   ++it->second.revision;
   for (Watcher& watcher : std::exchange(it->second.watchers, {})) {
     parts_.loop.cancel(watcher.timer);
@@ -434,13 +458,13 @@ void Control::watch(std::string ns, std::string name, Duration wait,
 // What is asked for by a name alone is a ScaledObject, or else a ScaledJob.
 std::optional<Control::Key> Control::scaled_job_of(const Key& key) const {
   const Key job{"ScaledJob", key.ns, key.name};
-  if (scaled_.contains(key) || !scaled_jobs_.knows(job)) return std::nullopt;
+  if (scaled_.contains(key) || !scaled_jobs_->knows(job)) return std::nullopt;
   return job;
 }
 
 void Control::watch_now(const Key& key, Duration wait, std::function<void()> changed) {
   if (const auto job = stopping_ ? std::nullopt : scaled_job_of(key))
-    return scaled_jobs_.watch(*job, wait, std::move(changed));
+    return scaled_jobs_->watch(*job, wait, std::move(changed));
   const auto it = scaled_.find(key);
   if (it == scaled_.end() || stopping_) return changed();
   const std::uint64_t id = ++last_watcher_;
@@ -465,7 +489,7 @@ void Control::list(std::string kind, std::string ns, std::string name, Done<Node
 void Control::explain(std::string ns, std::string name, Done<Node> done) {
   parts_.loop.post(
       [this, key = Key{"ScaledObject", std::move(ns), std::move(name)}, done = std::move(done)] {
-        if (const auto job = scaled_job_of(key)) return scaled_jobs_.explain(*job, done);
+        if (const auto job = scaled_job_of(key)) return scaled_jobs_->explain(*job, done);
         done(explain_now(key));
       });
 }
@@ -505,11 +529,11 @@ Node Control::item(const Object& object) {
 Node Control::status(const Key& key) {
   if (const auto scaled = scaled_.find(key); scaled != scaled_.end())
     return scaled_status(key, scaled->second);
-  if (key.kind == "ScaledJob") return scaled_jobs_.status(key);
+  if (key.kind == "ScaledJob") return scaled_jobs_->status(key);
   Node node = Node::object();
-  if (const auto* target = workloads_->find(key)) {
-    const scale::ReplicaCounts counts = target->counts();
-    node.set("replicas", Node::integer(target->wanted()));
+  if (const auto target = workloads_->find(key)) {
+    const scale::ReplicaCounts counts = (*target)->counts();
+    node.set("replicas", Node::integer((*target)->wanted()));
     node.set("readyReplicas", Node::integer(counts.ready));
     node.set("starting", Node::integer(counts.starting));
     node.set("draining", Node::integer(counts.draining));
@@ -539,6 +563,29 @@ Node Control::scaled_status(const Key& key, const Scaled& scaled) {
   return node;
 }
 
+// What KEDA's objects say of themselves, by KEDA's names.
+Node Control::cluster_status(const Key& key) {
+  if (key.kind == "ScaledJob") return scaled_jobs_->status(key);
+  const auto it = scaled_.find(key);
+  if (it == scaled_.end()) return Node::object();
+  Node node = scaled_status(key, it->second);
+  std::erase_if(node.members, [](const Node::Member& member) { return member.key == "triggers"; });
+  Node external = Node::array(), resources = Node::array(), activity = Node::object();
+  if (const scale::ScaleStatus* status = autoscaler_.status(key))
+    for (std::size_t i = 0; i < status->triggers.size(); ++i) {
+      const scale::ScaleStatus::Trigger& trigger = status->triggers[i];
+      const std::string& type = it->second.spec.triggers[i].type;
+      if (scale::is_resource(type)) resources.push(Node::string(type));
+      if (scale::is_resource(type) || trigger.metric.empty()) continue;
+      external.push(Node::string(trigger.metric));
+      activity.set(trigger.metric, Node::object()).set("isActive", Node::boolean(trigger.active));
+    }
+  node.set("externalMetricNames", std::move(external));
+  if (!resources.items.empty()) node.set("resourceMetricNames", std::move(resources));
+  node.set("triggersActivity", std::move(activity));
+  return node;
+}
+
 Result<Node> Control::explain_now(const Key& key) {
   const auto it = scaled_.find(key);
   if (it == scaled_.end())
@@ -548,7 +595,7 @@ Result<Node> Control::explain_now(const Key& key) {
                     "scaledobjects` and `jobmill get scaledjobs` list them",
                     key.name, key.ns));
   const Key target_key = it->second.spec.target_key();
-  const targets::ProcessTarget* target = workloads_->find(target_key);
+  const auto target = workloads_->find(target_key);
   const scale::ScaleStatus* status = autoscaler_.status(key);
   const scale::Decision* latest = autoscaler_.latest(key);
 
@@ -556,8 +603,8 @@ Result<Node> Control::explain_now(const Key& key) {
   node.set("name", Node::string(key.name));
   node.set("target", Node::string(manifest::to_string(target_key)));
   node.set("revision", Node::integer(it->second.revision));
-  node.set("replicas", target != nullptr ? counts_document(target->wanted(), target->counts())
-                                         : counts_document(0, {}));
+  node.set("replicas", target ? counts_document((*target)->wanted(), (*target)->counts())
+                              : counts_document(0, {}));
   node.set("mostReady", Node::integer(workloads_->most_ready(target_key)));
   if (const scale::Decision* change = autoscaler_.last_change(key))
     node.set("lastChange", scale::to_document(*change));

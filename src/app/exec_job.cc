@@ -28,7 +28,7 @@ class PayloadFile {
  public:
   static Result<PayloadFile> write(const std::string& folder, const worker::Run& run) {
     PayloadFile file(fmt::format("{}/{}-{}.json", folder, run.job().id, run.lock_token()));
-    const targets::Fd fd(
+    const Fd fd(
         ::open(file.path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
     const std::string& text = run.job().args;
     if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))

@@ -13,7 +13,6 @@
 namespace jobmill::app {
 namespace {
 
-using targets::Fd;
 using targets::Process;
 
 constexpr std::size_t kLongestLine = 64u << 10;      // of a job's log

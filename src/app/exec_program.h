@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "app/exec_lines.h"
+#include "base/fd.h"
 #include "base/result.h"
-#include "targets/process/fd.h"
 #include "targets/process/log_file.h"
 #include "targets/process/process.h"
 #include "targets/process/replica_set.h"
@@ -51,21 +51,21 @@ class ExecProgram {
 
  private:
   struct Stream {
-    Stream(targets::Fd from, LineCutter::Take take, std::size_t longest)
+    Stream(Fd from, LineCutter::Take take, std::size_t longest)
         : fd(std::move(from)), cutter(longest), use(std::move(take)) {}
-    targets::Fd fd;
+    Fd fd;
     LineCutter cutter;
     LineCutter::Take use;
     targets::Tail* tail = nullptr;
   };
 
-  ExecProgram(targets::Process process, targets::Fd wake, Listener listener);
+  ExecProgram(targets::Process process, Fd wake, Listener listener);
   void send();
   bool read_some(Stream& stream);
 
   targets::Process process_;
-  const targets::Fd wake_;
-  targets::Fd in_;
+  const Fd wake_;
+  Fd in_;
   std::string pending_;  // input that is not sent yet
   bool closing_ = false;
   bool ended_ = false;

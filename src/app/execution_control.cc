@@ -138,6 +138,7 @@ void ExecutionControl::shutdown(Duration grace, std::function<void()> done) {
   stopping_ = true;
   triggers_.stop();
   when_idle_ = std::move(done);
+  runner_->leave();
   engine_.shut_down(parts_.clock.now());
   parts_.control.run_after(grace, [this] {
     for (const std::string& replica : alive_) runner_->stop(replica, true);
@@ -202,7 +203,15 @@ std::optional<JobPicture> ExecutionControl::picture(const JobKey& key) const {
                     .semantics = triggers_.semantics(key),
                     .counts = engine_.counts(key),
                     .latest = triggers_.scaler().latest(text),
-                    .last_create = triggers_.scaler().last_create(text)};
+                    .last_create = triggers_.scaler().last_create(text),
+                    .metrics = triggers_.metric_names(key)};
+}
+
+std::vector<JobKey> ExecutionControl::event_jobs() const {
+  std::vector<JobKey> keys;
+  for (const executions::ContainerJob* job : engine_.jobs())
+    if (!job->rules.empty() && !is_scaled_job(job->key)) keys.push_back(job->key);
+  return keys;
 }
 
 // --- the engines --------------------------------------------------------------------------------
@@ -251,8 +260,13 @@ bool ExecutionControl::carry_out(const Executions::Actions& actions) {
   return !actions.empty();
 }
 
+manifest::ObjectKey ExecutionControl::target_key(const JobKey& key) const {
+  return {is_scaled_job(key) ? "ScaledJob" : "ContainerJob", key.group, key.name};
+}
+
 void ExecutionControl::job_changed(const JobKey& key) {
   tell_scaler(key);
+  parts_.recorder.changed(target_key(key));
   wake(job_waiters_, ExecutionTriggers::text(key));
   prune_later(key);
 }
@@ -270,6 +284,8 @@ void ExecutionControl::save(const std::string& name, std::vector<std::string> st
     if (!saved)
       parts_.log.error("an execution was not saved",
                        {{"execution", name}, {"error", saved.error().message}});
+    else if (parts_.changed)
+      parts_.changed(name);
     for (const std::string& replica : starts) {
       if (saved)
         start_replica(replica);
@@ -313,7 +329,12 @@ void ExecutionControl::end_backoffs() {
 
 bool ExecutionControl::carry_out(const scale::JobScaler::Actions& actions) {
   for (const scale::JobScaler::Create& wish : actions.create) create(wish);
-  for (const std::string& job : actions.decided) wake(job_waiters_, job);
+  for (const std::string& job : actions.decided) {
+    const JobKey key = ExecutionTriggers::key_of(job);
+    parts_.recorder.decided(target_key(key), *triggers_.scaler().latest(job));
+    parts_.recorder.changed(target_key(key));
+    wake(job_waiters_, job);
+  }
   for (const scale::JobScaler::Read& read : actions.reads) triggers_.read(read);
   return !actions.create.empty();
 }

@@ -18,6 +18,7 @@
 #include "app/execution_explain.h"
 #include "app/execution_triggers.h"
 #include "app/queue_feed.h"
+#include "app/recorder.h"
 #include "app/replica_plan.h"
 #include "app/running_replicas.h"
 #include "app/scaled_job.h"
@@ -49,9 +50,11 @@ struct ExecutionParts {
       end_holder{};
   std::function<scalers::ScalerContext()> scaler_context;
   std::function<ReplicaFacts()> facts;
+  Recorder& recorder;
   std::function<std::unique_ptr<executions::Runner>(executions::Runner::Events)> runner;
   LocalImages images;
-  std::string data;  // folder
+  std::string data;                                             // folder
+  std::function<void(const std::string& execution)> changed{};  // it is another one now, durably
 };
 
 // Jobs of Container Apps on this machine: keeps them, starts and stops what the engines say, tells
@@ -74,6 +77,9 @@ class ExecutionControl final : public api::ExecutionPlane {
   void remove_scaled_job(const JobKey& key);
   bool has_stored_job(const JobKey& key) const;  // of that name, which is none of these
   std::optional<JobPicture> picture(const JobKey& key) const;
+  bool is_scaled_job(const JobKey& key) const { return scaled_.contains(key); }
+  std::vector<JobKey> event_jobs() const;  // that triggers start, and no ScaledJobs
+  void suspend(const JobKey& key, bool suspended, Done<void> done);  // durable; no ScaledJob
 
   void put_job(JobKey key, std::string id, Node resource, bool patch, Done<Put> done) override;
   void get_job(JobKey key, Done<Node> done) override;
@@ -84,6 +90,10 @@ class ExecutionControl final : public api::ExecutionPlane {
   void stop(JobKey key, std::string execution, Done<Node> done) override;
   void list_executions(JobKey key, List query, Done<Node> done) override;
   void get_execution(JobKey key, std::string execution, Done<Node> done) override;
+  void find_executions(executions::ExecutionQuery query,
+                       Done<std::vector<executions::Execution>> done) override;
+  void find_execution(std::string name, Done<executions::Execution> done) override;
+  void job_facts(Done<std::vector<JobFacts>> done) override;
   void log(JobKey key, Log query, Done<api::LogPage> done) override;
   void explain(JobKey key, Explain query, Done<Node> done) override;
   void watch(JobKey key, Duration wait, std::function<void()> changed) override;
@@ -133,6 +143,7 @@ class ExecutionControl final : public api::ExecutionPlane {
   ContainerJob with_vault(const ContainerJob& job) const;
   void triggers_begun(const JobKey& key);
   void job_changed(const JobKey& key);
+  manifest::ObjectKey target_key(const JobKey& key) const;
   void answer_pending();
   void end_backoffs();
 

@@ -23,6 +23,7 @@ struct JobPicture {
   const scale::ExecutionsDecision* latest = nullptr;
   const scale::ExecutionsDecision* last_create = nullptr;
   std::vector<broker::QueueDescription> queues{};  // of this server, that its rules mean
+  std::vector<std::string> metrics{};              // names of what its triggers measure
 };
 
 // Each answers {text, …}: the text for people, beside it what it was made from.

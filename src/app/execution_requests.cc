@@ -161,6 +161,19 @@ void ExecutionControl::keep(ContainerJob job, bool created, Done<Put> done) {
   });
 }
 
+void ExecutionControl::suspend(const JobKey& key, bool suspended, Done<void> done) {
+  Node own = Node::object();
+  own.set("suspended", Node::boolean(suspended));
+  Node properties = Node::object();
+  properties.set("jobmill", std::move(own));
+  Node change = Node::object();
+  change.set("properties", std::move(properties));
+  put_now(key, job_id(key), std::move(change), true,
+          [done = std::move(done)](const Result<Put>& put) {
+            done(put ? Status() : Status(put.error()));
+          });
+}
+
 void ExecutionControl::get_job(JobKey key, Done<Node> done) {
   on_control([this, key = lower(key), done = std::move(done)] {
     const auto job = known(key);
@@ -315,6 +328,30 @@ std::string ExecutionControl::log_folder(const JobKey& key, std::string_view exe
 
 std::string ExecutionControl::log_path(const Execution& execution, std::string_view replica) const {
   return fmt::format("{}/{}.log", log_folder(execution.job, execution.name), replica);
+}
+
+void ExecutionControl::find_executions(executions::ExecutionQuery query,
+                                       Done<std::vector<Execution>> done) {
+  query.job = lower(query.job);
+  parts_.pool.post(
+      [this, query = std::move(query), done = std::move(done)] { done(parts_.store.list(query)); });
+}
+
+void ExecutionControl::find_execution(std::string name, Done<Execution> done) {
+  on_control([this, name = std::move(name), done = std::move(done)] {
+    if (const Execution* execution = engine_.find(name)) return done(Execution(*execution));
+    parts_.pool.post([this, name, done] { done(parts_.store.find({}, name)); });
+  });
+}
+
+void ExecutionControl::job_facts(Done<std::vector<JobFacts>> done) {
+  on_control([this, done = std::move(done)] {
+    std::vector<JobFacts> facts;
+    for (const ContainerJob* job : engine_.jobs())
+      facts.push_back(
+          {job->key, job->document, engine_.unfinished(job->key).size(), job->options.suspended});
+    done(std::move(facts));
+  });
 }
 
 void ExecutionControl::log(JobKey key, Log query, Done<api::LogPage> done) {

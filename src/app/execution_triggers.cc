@@ -103,10 +103,14 @@ executions::JobKey ExecutionTriggers::key_of(std::string_view text) {
 
 Status ExecutionTriggers::check(const ContainerJob& job) {
   if (job.trigger != executions::TriggerType::Event) return {};
-  for (std::size_t i = 0; i < job.rules.size(); ++i)
-    if (const Status known = scalers::check_scaler(trigger_spec(job, i)); !known)
+  for (std::size_t i = 0; i < job.rules.size(); ++i) {
+    const scale::TriggerSpec spec = trigger_spec(job, i);
+    Status known = scalers::check_scaler(spec);
+    if (known) known = scalers::check_without_cluster(spec.type);
+    if (!known)
       return fail(Code::InvalidArgument,
                   fmt::format("scale rule {}: {}", job.rules[i].name, known.error().message));
+  }
   return {};
 }
 
@@ -295,6 +299,17 @@ int ExecutionTriggers::messages(const JobKey& key, int rule) const {
   const auto index = static_cast<std::size_t>(rule);
   if (index >= it->second.sources.size() || !it->second.sources[index].queue) return 1;
   return static_cast<int>(std::max<std::int64_t>(1, it->second.sources[index].queue->messages));
+}
+
+std::vector<std::string> ExecutionTriggers::metric_names(const JobKey& key) const {
+  std::vector<std::string> names;
+  const auto it = bindings_.find(key);
+  if (it == bindings_.end()) return names;
+  for (const Source& source : it->second.sources) {
+    if (source.scaler == nullptr) return {};
+    names.push_back(source.scaler->metric().name);
+  }
+  return names;
 }
 
 // --- cloud: read at the interval ----------------------------------------------------------------

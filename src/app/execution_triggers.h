@@ -75,6 +75,8 @@ class ExecutionTriggers {
   std::optional<executions::Semantics> semantics(const JobKey& key) const;
   int messages(const JobKey& key,
                int rule) const;  // messageCount of a bound job's rule, at least 1
+  // Of what is read by polls: one for each rule, or none while one of them cannot be built.
+  std::vector<std::string> metric_names(const JobKey& key) const;
 
   static std::string text(const JobKey& key) { return key.group + "/" + key.name; }
   static JobKey key_of(std::string_view text);

@@ -90,18 +90,20 @@ class Planner {
     const auto image = images_.find(main.image);
     RunnerKind kind = job_.options.runner;
     if (kind == RunnerKind::Auto && image) kind = image->runner;
-    if (kind == RunnerKind::Kubernetes)
+    if (kind == RunnerKind::Kubernetes && !facts_.cluster)
       return fail(Code::Unsupported,
-                  "ImageNotRunnable: this server runs executions as processes or containers; use "
-                  "--runner process or --runner oci");
+                  "ImageNotRunnable: no cluster is configured for this server; start it with "
+                  "--target kubernetes, or use --runner process or --runner oci");
     if (kind != RunnerKind::Auto) return kind;
+    if (facts_.cluster) return RunnerKind::Kubernetes;
     if (image) return image->archive.empty() ? RunnerKind::Process : RunnerKind::Oci;
     const bool known = main.command.empty() && facts_.container_images;
     return known ? RunnerKind::Oci : RunnerKind::Process;
   }
 
   Result<RunContainer> container(const Container& container, RunnerKind runner) const {
-    const auto image = images_.find(container.image);
+    const bool in_cluster = runner == RunnerKind::Kubernetes;
+    const auto image = in_cluster ? std::nullopt : images_.find(container.image);
     RunContainer run{.name = container.name,
                      .image = container.image,
                      .command = {},
@@ -112,7 +114,9 @@ class Planner {
     if (image && image->off) return not_runnable(container.image, "'off' is the entry for image");
     run.command = container.command;
     if (run.command.empty() && image) run.command = image->command;
-    if (runner == RunnerKind::Oci) {
+    if (in_cluster) {
+      run.args = container.args;
+    } else if (runner == RunnerKind::Oci) {
       run.args = container.args;
       if (image) run.archive = image->archive;
       if (facts_.own_authority) run.files = authority_files(facts_);
@@ -139,7 +143,7 @@ class Planner {
       all["IDENTITY_ENDPOINT"] = facts_.identity_endpoint;
       all["IDENTITY_HEADER"] = identity_header_;
     }
-    if (facts_.own_authority) add_authority(all, facts_);
+    if (facts_.own_authority && runner != RunnerKind::Kubernetes) add_authority(all, facts_);
     return all;
   }
 
@@ -246,6 +250,8 @@ Result<RunReplica> plan_replica(const ContainerJob& job, const Execution& execut
   }
   // What the image itself may say of names is not known here.
   run.local_names = run.runner == RunnerKind::Oci ? facts.names : names_in(run, facts.names);
+  run.timeout = execution.started.replica_timeout;
+  run.grace = execution.started.options.stop_grace;
   for (const auto& [name, secret] : job.secrets) run.masked.push_back(secret);
   if (!identity_header.empty()) run.masked.emplace_back(identity_header);
   return run;

@@ -23,18 +23,19 @@ struct ReplicaFacts {
   bool own_authority = false;        // clients have to be told of the CA in DATA/tls
   std::vector<std::string> names{};  // host names of the namespaces here, lower case
   bool container_images = false;     // a tool of this machine knows images, or fetches them
+  bool cluster = false;              // there is one, which runs what says nothing else
 };
 
 // Everything that one replica is started with: its commands by the images' meaning here, and its
 // environment. `job`: as it is now, for its secrets. `identity_header`: its secret; empty: the job
 // has no identity. `now` gives JOBMILL_DEADLINE.
 //
-// Who runs it says the job, else the entry of its image; an image that nobody knows is run by a
-// tool that does, unless the job gives a command.
+// Who runs it says the job, else the entry of its image, else it is the cluster if there is one; an
+// image that nobody knows is run by a tool that does, unless the job gives a command.
 //
 // The environment is, later ones winning: what every process inherits (a container nothing), the
 // image's entry, the job's variables, ours. Ours leave what the job set, but for IDENTITY_ENDPOINT
-// and IDENTITY_HEADER.
+// and IDENTITY_HEADER. To a cluster, entries of images say nothing: it has the images themselves.
 //
 // Unavailable: a secret has no value yet; may become possible. Unsupported: it never will; the
 // message begins with the reason: "ImageNotRunnable: …".

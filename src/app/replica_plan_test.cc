@@ -58,6 +58,8 @@ TEST_CASE("replica plan: who runs it says the job, then the image's entry, then 
   CHECK(plan.made()->runner == RunnerKind::Process);
   plan.job.options.runner = RunnerKind::Kubernetes;
   CHECK(plan.refusal().find("use --runner process or --runner oci") != std::string::npos);
+  plan.facts.cluster = true;
+  CHECK(plan.made()->runner == RunnerKind::Kubernetes);
 }
 
 TEST_CASE("replica plan: an entry that leaves it open is a container when it has the image") {
@@ -69,6 +71,23 @@ TEST_CASE("replica plan: an entry that leaves it open is a container when it has
   const auto made = other.made();
   CHECK(made->runner == RunnerKind::Oci);
   CHECK(made->main.archive == "/images/job.tar");
+}
+
+TEST_CASE("replica plan: a cluster has the images itself, and files of its own") {
+  Plan plan;
+  plan.facts.cluster = true;
+  plan.facts.own_authority = true;
+  plan.images.add({.pattern = "r.io/job:1", .command = {"/mapped"}, .env = {{"MAPPED", "1"}}});
+  plan.main().args = {"fast"};
+  const auto made = plan.made();
+  REQUIRE(made);
+  CHECK(made->runner == RunnerKind::Kubernetes);
+  CHECK(made->main.command.empty());
+  CHECK(made->main.args == std::vector<std::string>{"fast"});
+  CHECK_FALSE(made->main.environment.contains("PATH"));
+  CHECK_FALSE(made->main.environment.contains("MAPPED"));
+  CHECK_FALSE(made->main.environment.contains("SSL_CERT_FILE"));
+  CHECK(made->main.environment.contains("JOBMILL_EXECUTION"));
 }
 
 TEST_CASE("replica plan: a container inherits nothing, and its arguments stay apart") {

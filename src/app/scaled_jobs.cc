@@ -2,33 +2,25 @@
 #include "app/scaled_jobs.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "app/scaled_job.h"
 #include "base/duration.h"
 #include "scale/auth.h"
 
 namespace jobmill::app {
 namespace {
 
-using executions::JobKey;
 using manifest::Object;
 using manifest::ObjectKey;
 
 constexpr std::string_view kKind = "ScaledJob";
 
-JobKey job_key(const ObjectKey& key) { return {key.ns, key.name}; }
-
 // Kinds that a ScaledJob may refer to.
 bool is_referred_to(const ObjectKey& key) {
   return key.kind == "Secret" || key.kind == "ConfigMap" || key.kind == "TriggerAuthentication" ||
          key.kind == "ClusterTriggerAuthentication";
-}
-
-scale::ScaledJobSpec decoded(const Object& object) {
-  manifest::Problems unused(object.source);  // it was checked when it was applied
-  return scale::decode_scaled_job(object, unused);
 }
 
 Node condition(std::string_view type, std::string_view status, std::string_view reason,
@@ -74,10 +66,12 @@ Node trigger_document(const Seen& trigger, const std::vector<std::string>& warni
   return node;
 }
 
-Node ready_condition(const std::vector<std::string>& missing, const std::vector<Seen>& seen) {
-  if (!missing.empty())
-    return condition("Ready", "False", "ScaledJobCheckFailed",
-                     fmt::format("nothing starts: {}", fmt::join(missing, ", ")));
+Node check_failed(const std::string& why) {
+  return condition("Ready", "False", "ScaledJobCheckFailed", "nothing starts: " + why);
+}
+
+Node ready_condition(const std::string& obstacle, const std::vector<Seen>& seen) {
+  if (!obstacle.empty()) return check_failed(obstacle);
   const auto failed =
       std::ranges::count_if(seen, [](const Seen& one) { return !one.error.empty(); });
   if (failed == 0) return condition("Ready", "True", "ScaledJobReady", "its triggers are watched");
@@ -106,27 +100,36 @@ std::string authentications(const std::vector<scale::Trigger>& triggers) {
   return fmt::format("{}", fmt::join(names, ","));
 }
 
-}  // namespace
+// By the names that KEDA gives to what its triggers measure.
+void add_metrics(Node& node, const std::vector<std::string>& names, const std::vector<Seen>& seen) {
+  Node& list = node.set("externalMetricNames", Node::array());
+  for (const std::string& name : names) list.push(Node::string(name));
+  Node& activity = node.set("triggersActivity", Node::object());
+  for (std::size_t i = 0; i < names.size() && i < seen.size(); ++i)
+    activity.set(names[i], Node::object()).set("isActive", Node::boolean(seen[i].active));
+}
 
-ScaledJobs::ScaledJobs(const manifest::Catalog& catalog,
-                       std::function<ExecutionControl&()> executions, Log& log)
-    : catalog_(catalog), executions_(std::move(executions)), log_(log) {}
+}  // namespace
 
 void ScaledJobs::reconcile(const std::set<Key>& changed) {
   const bool all = std::ranges::any_of(changed, is_referred_to);
   for (const Object* object : catalog_.list(kKind))
-    if (all || changed.contains(object->key)) put(*object);
+    if (changed.contains(object->key) || (all && follows(object->key))) put(*object);
   for (const Key& key : changed)
-    if (key.kind == kKind && !knows(key)) executions_().remove_scaled_job(job_key(key));
+    if (key.kind == kKind && !knows(key)) remove(key);
 }
 
-void ScaledJobs::put(const Object& object) {
-  scale::ScaledJobSpec spec = decoded(object);
-  ConvertedScaledJob converted = to_container_job(spec, object, catalog_);
-  for (const std::string& missing : converted.missing)
-    log_.warn("nothing starts: " + missing, {{"scaledjob", object.key.name}});
-  converted.rules.resolve = resolver(std::move(spec));
-  executions_().put_scaled_job(std::move(converted.job), std::move(converted.rules));
+std::vector<ObjectKey> ScaledJobs::keys() const {
+  std::vector<Key> keys;
+  for (const Object* object : catalog_.list(kKind)) keys.push_back(object->key);
+  return keys;
+}
+
+Result<scale::ScaledJobSpec> ScaledJobs::decoded(const Object& object) {
+  manifest::Problems problems(object.source);
+  scale::ScaledJobSpec spec = scale::decode_scaled_job(object, problems);
+  if (!problems.ok()) return fail(Code::InvalidArgument, problems.errors().front().text);
+  return spec;
 }
 
 std::function<Result<scale::TriggerSpec>(std::size_t)> ScaledJobs::resolver(
@@ -139,37 +142,31 @@ std::function<Result<scale::TriggerSpec>(std::size_t)> ScaledJobs::resolver(
   };
 }
 
-std::vector<manifest::Remark> ScaledJobs::rivals(std::span<const Object> objects) const {
-  std::vector<manifest::Remark> remarks;
-  for (const Object& object : objects) {
-    if (object.key.kind != kKind || !executions_().has_stored_job(job_key(object.key))) continue;
-    manifest::Problems problems(object.source);
-    problems.error(object.document,
-                   fmt::format("{}: there is a containerapp job of this name in the group {}; "
-                               "delete it, or choose another name",
-                               manifest::to_string(object.key), object.key.ns));
-    remarks.push_back(problems.errors().front());
-  }
-  return remarks;
-}
-
 // --- what people see ----------------------------------------------------------------------------
 
 Node ScaledJobs::status(const Key& key) const {
-  const Object& object = *catalog_.find(key);
-  const scale::ScaledJobSpec spec = decoded(object);
   Node node = Node::object();
-  node.set("triggersTypes", Node::string(scale::trigger_types(spec.triggers)));
-  node.set("authenticationsTypes", Node::string(authentications(spec.triggers)));
-  const auto picture = executions_().picture(job_key(key));
+  if (!knows(key)) return node;
+  const Object& object = *catalog_.find(key);
+  const auto spec = decoded(object);
+  if (!spec) {
+    node.set("conditions", Node::array()).push(check_failed(spec.error().message));
+    return node;
+  }
+  const std::string obstacle = this->obstacle(object);
+  node.set("triggersTypes", Node::string(scale::trigger_types(spec->triggers)));
+  node.set("authenticationsTypes", Node::string(authentications(spec->triggers)));
+  const auto picture = this->picture(key);
+  if (!picture && !obstacle.empty())
+    node.set("conditions", Node::array()).push(check_failed(obstacle));
   if (!picture) return node;
 
   std::vector<Seen> seen;
   if (picture->latest != nullptr) seen = seen_by(picture->latest->input);
   Node conditions = Node::array();
-  conditions.push(ready_condition(to_container_job(spec, object, catalog_).missing, seen));
+  conditions.push(ready_condition(obstacle, seen));
   conditions.push(active_condition(picture->latest != nullptr, seen));
-  conditions.push(paused_condition(spec.paused));
+  conditions.push(paused_condition(spec->paused));
   node.set("conditions", std::move(conditions));
   if (picture->semantics)
     node.set("semantics", Node::string(executions::to_string(*picture->semantics)));
@@ -177,9 +174,10 @@ Node ScaledJobs::status(const Key& key) const {
   node.set("pending", Node::integer(picture->counts.pending));
   if (picture->last_create != nullptr)
     node.set("lastActiveTime", Node::string(format_instant(picture->last_create->input.at)));
+  add_metrics(node, picture->metrics, seen);
   Node triggers = Node::array();
-  for (std::size_t i = 0; i < seen.size() && i < spec.triggers.size(); ++i) {
-    const auto resolved = scale::resolve_trigger(catalog_, spec, i);
+  for (std::size_t i = 0; i < seen.size() && i < spec->triggers.size(); ++i) {
+    const auto resolved = scale::resolve_trigger(catalog_, *spec, i);
     triggers.push(trigger_document(
         seen[i], resolved ? resolved->warnings : std::vector{resolved.error().message}));
   }
@@ -187,23 +185,12 @@ Node ScaledJobs::status(const Key& key) const {
   return node;
 }
 
-void ScaledJobs::explain(const Key& key, Done<Node> done) const {
-  const auto picture = executions_().picture(job_key(key));
-  if (!picture) return done(fail(Code::NotFound, "there is no " + manifest::to_string(key)));
-  const std::string decision = picture->latest != nullptr ? picture->latest->id : "";
-  const std::string revision =
-      fmt::format("{}-{}-{}", decision, picture->counts.unfinished, picture->counts.pending);
-  executions_().explain(job_key(key), {}, [key, revision, done](Result<Node> document) {
-    if (document) {
-      document->set("name", Node::string(key.name));
-      document->set("revision", Node::string(revision));
-    }
-    done(std::move(document));
-  });
-}
-
-void ScaledJobs::watch(const Key& key, Duration wait, std::function<void()> changed) const {
-  executions_().watch(job_key(key), wait, std::move(changed));
+Node ScaledJobs::explained(const Key& key, const JobPicture& picture, Node document) {
+  const std::string decision = picture.latest != nullptr ? picture.latest->id : "";
+  document.set("name", Node::string(key.name));
+  document.set("revision", Node::string(fmt::format("{}-{}-{}", decision, picture.counts.unfinished,
+                                                    picture.counts.pending)));
+  return document;
 }
 
 }  // namespace jobmill::app

@@ -11,16 +11,25 @@
 
 #include <fmt/core.h>
 
-#include "api/auth.h"
+#include "api/event_api.h"
+#include "api/event_hub.h"
 #include "api/identity.h"
+#include "api/open_problems.h"
+#include "api/operations.h"
 #include "api/problem.h"
 #include "api/route.h"
 #include "api/waiters.h"
+#include "app/access.h"
+#include "app/cluster.h"
+#include "app/cluster_scaled_jobs.h"
 #include "app/config.h"
 #include "app/control.h"
 #include "app/execution_control.h"
 #include "app/front_door.h"
+#include "app/insight_control.h"
 #include "app/jobs_feed.h"
+#include "app/kubernetes_workloads.h"
+#include "app/local_workloads.h"
 #include "app/manifest_files.h"
 #include "app/retry_config.h"
 #include "app/runners.h"
@@ -39,12 +48,19 @@
 #include "jobs/chores.h"
 #include "jobs/metered_job_store.h"
 #include "net/event_loop.h"
+#include "store/postgres/job_explorer.h"
 #include "store/postgres/postgres_job_store.h"
 #include "store/sqlite/execution_store.h"
+#include "store/sqlite/job_explorer.h"
+#include "store/sqlite/ledger_store.h"
+#include "store/sqlite/metadata_store.h"
 #include "store/sqlite/resource_store.h"
+#include "store/sqlite/series_store.h"
 #include "store/sqlite/sqlite_file.h"
 #include "store/sqlite/sqlite_job_store.h"
 #include "store/sqlite/sqlite_object_store.h"
+#include "targets/kubernetes/job_cluster.h"
+#include "targets/kubernetes/job_runner.h"
 #include "targets/oci/container_tool.h"
 #include "targets/oci/oci_runner.h"
 #include "targets/process/child_environment.h"
@@ -117,24 +133,26 @@ Result<std::unique_ptr<jobs::JobStoreOwner>> open_jobs(const ServerOptions& opti
   return postgres::open_job_store(url, {store_options(options)});
 }
 
-Duration elapsed() {
-  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+Result<std::unique_ptr<jobs::JobExplorer>> open_explorer(const ServerOptions& options,
+                                                         sqlite::SqliteFile& file) {
+  if (!postgres::Url::is_postgres(options.store)) return sqlite::open_job_explorer(file);
+  TRY(const auto url, postgres::Url::parse(options.store));
+  return postgres::open_job_explorer(url);
 }
 
-std::vector<api::User> users_of(const ServerOptions& options) {
-  std::vector<api::User> users;
-  for (const ServerOptions::User& user : options.users)
-    users.push_back({user.name, Secret(user.password), api::scopes_of_role(user.role)});
-  return users;
+Duration elapsed() {
+  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
 }
 
 // Runs the maintenance of jobs when its time has come, or something changed that may move it.
 class ChoreService {
  public:
-  ChoreService(jobs::JobStoreOwner& store, const Clock& clock, Log& log)
+  ChoreService(jobs::JobStoreOwner& store, const Clock& clock, Log& log,
+               api::OpenProblems& problems)
       : store_(store),
         clock_(clock),
         log_(log),
+        problems_(problems),
         chores_([this](std::string_view chore, const Fault& error) { complain(chore, error); }) {}
 
   void nudge() {
@@ -147,7 +165,9 @@ class ChoreService {
 
   void run(std::stop_token stop) {
     while (!stop.stop_requested()) {
+      failed_ = false;
       const auto next = chores_.run(store_, clock_.now());
+      if (!failed_) problems_.resolve(kFailed);
       std::unique_lock lock(mutex_);
       const auto woken = [this] { return nudged_; };
       if (next)
@@ -159,9 +179,21 @@ class ChoreService {
   }
 
  private:
+  static constexpr std::string_view kFailed = "severe-jobmill-exception";
+
   // A store that is away fails every chore every second: the same reason is told once a minute.
+  // That it is away is a problem of its own.
   void complain(std::string_view chore, const Fault& error) {
     const TimePoint now = clock_.now();
+    if (error.code != Code::Unavailable) {
+      failed_ = true;
+      problems_.report({.type = std::string(kFailed),
+                        .created_at = now,
+                        .severity = api::Severity::Error,
+                        .title = "Maintenance of jobs fails",
+                        .cause = fmt::format("{}: {}", chore, error.message),
+                        .fix = "Look at the server's log; report it if this goes on."});
+    }
     if (error.message == told_ && now - told_at_ < std::chrono::minutes(1)) return;
     told_ = error.message;
     told_at_ = now;
@@ -171,7 +203,9 @@ class ChoreService {
   jobs::JobStoreOwner& store_;
   const Clock& clock_;
   Log& log_;
+  api::OpenProblems& problems_;
   jobs::Chores chores_;
+  bool failed_ = false;  // in the run that is on
   std::string told_;
   TimePoint told_at_{};
   std::mutex mutex_;  // guards nudged_
@@ -187,12 +221,20 @@ struct Server::Impl {
   ~Impl();
   void run(const std::stop_token& stop);
   void reload(const ServerOptions& changed);
+  void open_cluster();
   void open_service_bus();
   void open_executions();
+  void open_job_pages();
+  std::unique_ptr<app::Workloads> make_workloads(
+      const std::function<void(const manifest::ObjectKey&)>& changed);
+  std::unique_ptr<app::ScaledJobs> make_scaled_jobs();
+  std::string server_id();
+  std::unique_ptr<executions::Runner> make_job_runner(const executions::Runner::Events& events);
   std::unique_ptr<executions::Runner> make_runners(const executions::Runner::Events& events);
   void listen_identity();
   app::ReplicaFacts replica_facts() const;
   void wire();
+  void lost(const Fault& fault);
   void finish_pool();
 
   ServerOptions options;
@@ -207,14 +249,25 @@ struct Server::Impl {
   api::Waiters waiters{loop};
   http::Client client;
   std::string worker_key = random_token(32);
-  api::Authenticator authenticator{worker_key};
   ThreadPool pool{kPoolThreads};
+  app::Access access;
   api::ApiContext context;
+  sqlite::MetadataStore metadata{*file};
+  std::unique_ptr<jobs::JobExplorer> explorer;
+  api::Operations operations{pool, loop, clock};
+  api::OpenProblems problems{{.store = *store, .meter = store.get(), .metadata = &metadata}};
+  api::EventHub events{loop, [this](const std::string& target, auto answered) {
+                         api::fetch(context, target, std::move(answered));
+                       }};
   FrontDoor door;
   manifest::Catalog catalog;
   app::ServiceMap services;
   TriggerFetch fetch;
   JobsFeed feed;
+  sqlite::LedgerStore ledger;
+  std::unique_ptr<sqlite::SeriesStore> series;
+  app::InsightControl insight;
+  std::unique_ptr<app::Cluster> cluster;  // none: everything is on this machine
   std::unique_ptr<Control> control;
   ChoreService chores;
   std::unique_ptr<http::Server> http;
@@ -256,6 +309,14 @@ Server::Impl::Impl(ServerOptions given)
       store(std::make_shared<jobs::MeteredJobStore>(must(open_jobs(options, *file, clock.now())),
                                                     elapsed)),
       objects(must(sqlite::ObjectStore::open(*file, folder + "/secrets.key"))),
+      access({.file = *file,
+              .loop = loop,
+              .pool = pool,
+              .clock = clock,
+              .log = log,
+              .client = client,
+              .options = options,
+              .worker_key = worker_key}),
       context{.store = *store,
               .pool = pool,
               .loop = loop,
@@ -267,11 +328,22 @@ Server::Impl::Impl(ServerOptions given)
               .jobrunr_metrics = options.metrics_jobrunr,
               .version = app::kVersion,
               .meter = store.get()},
-      door(context, authenticator),
+      door(context, access.authenticator()),
       services(catalog, options.service),
       fetch(control_loop, loop, services, door, client),
       feed(*store, pool, control_loop, clock),
-      chores(*store, clock, log),
+      ledger(*file, [this](const Fault& fault) { lost(fault); }),
+      series(must(sqlite::SeriesStore::open(*file, clock.now(),
+                                            [this](const Fault& fault) { lost(fault); }))),
+      insight({.loop = control_loop,
+               .ledger = ledger,
+               .series = *series,
+               .store = *store,
+               .pool = pool,
+               .clock = clock,
+               .control = [this]() -> Control& { return *control; },
+               .executions = [this]() -> app::ExecutionControl& { return *executions; }}),
+      chores(*store, clock, log, problems),
       execution_store(must(sqlite::ExecutionStore::open(
           *file, folder + "/secrets.key",
           [this](std::function<void()> work) { control_loop.post(std::move(work)); }))),
@@ -280,11 +352,14 @@ Server::Impl::Impl(ServerOptions given)
       identity_key(must(JwtKey::open(folder + "/identity.key"))),
       identities(*resources, identity_key, clock),
       watcher([this](std::function<void()> work) { control_loop.post(std::move(work)); }) {
-  if (!app::is_loopback(options.http) && options.users.empty())
+  if (!app::is_loopback(options.http) && !app::wants_credentials(options))
     refuse("configuration", fmt::format("{}: other machines could reach it without credentials; "
                                         "add a user, or bind to 127.0.0.1",
                                         options.http));
-  authenticator.set_users(users_of(options));
+  must(access.load());
+  access.fill(context);
+  door.set_context_path(options.context_path);
+  door.set_anonymous(options.anonymous);
   door.set_loopback(app::is_loopback(options.http));
   door.set_outage_grace(options.storage_grace);
 
@@ -304,28 +379,108 @@ Server::Impl::Impl(ServerOptions given)
   address = must(http->listen(options.http), "address_in_use");
   fetch.own_address(address);
 
-  control = std::make_unique<Control>(
-      app::ControlParts{.loop = control_loop,
-                        .store = *store,
-                        .objects = *objects,
-                        .catalog = catalog,
-                        .services = services,
-                        .pool = pool,
-                        .clock = clock,
-                        .log = log,
-                        .fetch = fetch,
-                        .feed = feed,
-                        .queues = bus ? &bus->feed() : nullptr,
-                        .executions = [this]() -> app::ExecutionControl& { return *executions; },
-                        .door = door,
-                        .authenticator = authenticator,
-                        .options = options,
-                        .images = must(app::LocalImages::from(options.image)),
-                        .data = folder,
-                        .url = "http://" + address});
+  if (options.in_cluster) open_cluster();
+  control = std::make_unique<Control>(app::ControlParts{
+      .loop = control_loop,
+      .objects = *objects,
+      .catalog = catalog,
+      .clock = clock,
+      .log = log,
+      .fetch = fetch,
+      .feed = feed,
+      .queues = bus ? &bus->feed() : nullptr,
+      .executions = [this]() -> app::ExecutionControl& { return *executions; },
+      .recorder = insight,
+      .door = door,
+      .options = options,
+      .images = must(app::LocalImages::from(options.image)),
+      .workloads = [this](auto changed) { return make_workloads(changed); },
+      .scaled_jobs = cluster ? [this] { return make_scaled_jobs(); }
+                             : std::function<std::unique_ptr<app::ScaledJobs>()>(),
+      .cluster = cluster ? std::optional(cluster->hooks()) : std::nullopt});
   context.control = control.get();
+  context.insight = &insight;
+  context.events = &events;
+  open_job_pages();
   open_executions();
   wire();
+}
+
+void Server::Impl::open_cluster() {
+  cluster = must(app::Cluster::open({.loop = control_loop,
+                                     .http = client,
+                                     .pool = pool,
+                                     .clock = clock,
+                                     .log = log,
+                                     .options = options.kubernetes,
+                                     .control = [this]() -> Control& { return *control; }}));
+}
+
+std::unique_ptr<app::Workloads> Server::Impl::make_workloads(
+    const std::function<void(const manifest::ObjectKey&)>& changed) {
+  if (cluster)
+    return std::make_unique<app::KubernetesWorkloads>(
+        app::KubernetesWorkloadParts{
+            .loop = control_loop,
+            .client = cluster->client(),
+            .world = cluster->world(),
+            .store = *store,
+            .pool = pool,
+            .clock = clock,
+            .log = log,
+            .ns = cluster->watched_namespace(),
+            .dry_run = cluster->dry_run(),
+            .drain_limit = options.drain_limit,
+            .found = [this](manifest::Object object) { cluster->found(std::move(object)); },
+            .lost = [this](const manifest::ObjectKey& key) { cluster->lost(key); }},
+        changed);
+  return std::make_unique<app::LocalWorkloads>(
+      app::LocalWorkloadParts{.loop = control_loop,
+                              .store = *store,
+                              .catalog = catalog,
+                              .services = services,
+                              .pool = pool,
+                              .clock = clock,
+                              .log = log,
+                              .authenticator = access.authenticator(),
+                              .images = must(app::LocalImages::from(options.image)),
+                              .logs = folder + "/logs",
+                              .url = "http://" + address,
+                              .drain_limit = options.drain_limit},
+      changed);
+}
+
+std::unique_ptr<app::ScaledJobs> Server::Impl::make_scaled_jobs() {
+  return std::make_unique<app::ClusterScaledJobs>(app::ClusterScaledJobParts{
+      .control = control_loop,
+      .catalog = catalog,
+      .clock = clock,
+      .log = log,
+      .recorder = insight,
+      .scaler_context = [this] { return control->scaler_context(); },
+      .cluster = targets::make_job_cluster(cluster->client(), cluster->world()),
+      .ns = cluster->watched_namespace(),
+      .dry_run = cluster->dry_run(),
+      .event = [this](
+                   const manifest::ObjectKey& about, bool warning, std::string_view reason,
+                   const std::string& message) { cluster->tell(about, warning, reason, message); },
+      .status_changed = cluster->hooks().status_changed});
+}
+
+// What the pages about jobs need besides the store.
+void Server::Impl::open_job_pages() {
+  explorer = must(open_explorer(options, *file));
+  problems.look_with(*explorer);
+  problems.on_change([this] { events.touch("problems"); });
+  operations.on_change(
+      [this](const api::Operation& operation) { events.touch("operation:" + operation.id); });
+  context.explorer = explorer.get();
+  context.operations = &operations;
+  context.problems = &problems;
+  context.metadata = &metadata;
+  context.storage = postgres::Url::is_postgres(options.store) ? "postgresql" : "sqlite";
+  context.keep_succeeded = options.keep_succeeded;
+  context.keep_deleted = options.keep_deleted;
 }
 
 void Server::Impl::listen_identity() {
@@ -343,11 +498,12 @@ app::ReplicaFacts Server::Impl::replica_facts() const {
           .identity_endpoint = tokens ? "http://" + identity_address + "/msi/token" : std::string(),
           .own_authority = bus && bus->own_authority(),
           .names = bus ? bus->host_names() : std::vector<std::string>(),
-          .container_images = targets::knows_images(inherited)};
+          .container_images = targets::knows_images(inherited),
+          .cluster = cluster != nullptr};
 }
 
 std::unique_ptr<executions::Runner> Server::Impl::make_runners(
-    const executions::Runner::Events& events) {
+    const executions::Runner::Events& told) {
   const app::ReplicaFacts facts = replica_facts();
   const auto world = [&](const std::string& replicas) {
     return targets::ReplicaRunner::World{
@@ -363,9 +519,40 @@ std::unique_ptr<executions::Runner> Server::Impl::make_runners(
         .on_written = [this](const std::string& replica) { executions->log_grew(replica); }};
   };
   return std::make_unique<app::Runners>(
-      std::make_unique<targets::ProcessRunner>(events, world("/executions/work"), cgroups),
-      std::make_unique<targets::OciRunner>(events, world("/executions/containers/work"),
-                                           facts.data + "/executions/containers", facts.inherited));
+      std::make_unique<targets::ProcessRunner>(told, world("/executions/work"), cgroups),
+      std::make_unique<targets::OciRunner>(told, world("/executions/containers/work"),
+                                           facts.data + "/executions/containers", facts.inherited),
+      cluster ? make_job_runner(told) : nullptr);
+}
+
+// What this data folder's server is called among those of a cluster: its Jobs are known by it.
+std::string Server::Impl::server_id() {
+  constexpr std::string_view kName = "server-id";
+  const auto known = must(metadata.get(kName, {}));
+  if (known) return known->value;
+  const std::string id = random_suffix(10);
+  must(metadata.put(kName, {}, id, clock.now()));
+  return id;
+}
+
+std::unique_ptr<executions::Runner> Server::Impl::make_job_runner(
+    const executions::Runner::Events& told) {
+  const std::string& watched = cluster->watched_namespace();
+  return std::make_unique<targets::JobRunner>(
+      told,
+      targets::JobRunner::World{
+          .cluster = targets::make_job_cluster(cluster->client(), cluster->world()),
+          .log = log,
+          .now = [this] { return clock.now(); },
+          .post = [this](std::function<void()> work) { control_loop.post(std::move(work)); },
+          .run_after =
+              [this](Duration delay, std::function<void()> work) {
+                control_loop.run_after(delay, std::move(work));
+              },
+          .jobs = {.ns = watched.empty() ? cluster->client().config().ns : watched,
+                   .server = server_id(),
+                   .address = {}},
+          .on_written = [this](const std::string& replica) { executions->log_grew(replica); }});
 }
 
 void Server::Impl::open_executions() {
@@ -386,9 +573,11 @@ void Server::Impl::open_executions() {
       .feed = bus ? &bus->feed() : nullptr,
       .scaler_context = [this] { return control->scaler_context(); },
       .facts = [this] { return replica_facts(); },
-      .runner = [this](const executions::Runner::Events& events) { return make_runners(events); },
+      .recorder = insight,
+      .runner = [this](const executions::Runner::Events& told) { return make_runners(told); },
       .images = must(app::LocalImages::from(options.image)),
-      .data = std::filesystem::absolute(folder).lexically_normal().string()};
+      .data = std::filesystem::absolute(folder).lexically_normal().string(),
+      .changed = [this](const std::string& name) { events.touch("execution:" + name); }};
   if (bus)
     parts.end_holder = [this](const std::string& replica, bool count, std::function<void()> done) {
       bus->end_holder(replica, count, std::move(done));
@@ -430,11 +619,21 @@ void Server::Impl::open_service_bus() {
 void Server::Impl::wire() {
   // The commit thread tells of changes, after the commit; whoever is concerned is woken.
   store->on_change([this](const jobs::Change& change) {
-    loop.post([this, change] { waiters.changed(change); });
+    loop.post([this, change] {
+      waiters.changed(change);
+      events.changed(change);
+    });
     feed.changed();
+    insight.queues_changed();
     if (change.workers) control->workers_changed();
     if (change.due) chores.nudge();
   });
+  insight.on_change([this](const std::string& target) { events.touch("target:" + target); });
+}
+
+// On the commit thread. Nothing else depends on what could not be kept.
+void Server::Impl::lost(const Fault& fault) {
+  log.error("decisions or series were not kept", {{"error", fault.message}});
 }
 
 // First nobody comes in any more, then everything that is on its way is done; only then may parts
@@ -444,6 +643,7 @@ Server::Impl::~Impl() {
   http.reset();
   tokens.reset();
   bus.reset();
+  operations.stop();     // at their next steps
   finish_pool();         // ends all commits, and the notices of them
   finish_pool();         // and what those notices gave the pool
   store->on_change({});  // other processes may go on
@@ -463,24 +663,29 @@ void Server::Impl::run(const std::stop_token& stop) {
   std::jthread sockets([this](const std::stop_token& done) { loop.run(done); });
   std::jthread maintenance([this](const std::stop_token& done) { chores.run(done); });
   if (bus) loop.post([this] { bus->start(); });
+  access.start();
   control->start();
   executions->start();
+  if (cluster) cluster->start();
+  insight.start();
   log.info("serving", {{"http", address}, {"data", folder}});
 
   std::stop_source drained;
   const std::stop_callback begin_drain(stop, [&] {
     control_loop.post([&] {
       log.info("stopping", {{"grace_ms", options.grace.count()}});
-      // The last of the two lets the loop end.
-      const auto left = std::make_shared<int>(2);
+      // The last of them lets the loop end.
+      const auto left = std::make_shared<int>(cluster ? 3 : 2);
       const auto done = [&drained, left] {
         if (--*left == 0) drained.request_stop();
       };
       control->shutdown(options.grace, done);
       executions->shutdown(options.grace, done);
+      if (cluster) cluster->stop(done);
     });
   });
   control_loop.run(drained.get_token());
+  insight.stop();
 
   // Workers have settled what they could; now nobody may come in any more.
   std::promise<void> closed;
@@ -489,6 +694,8 @@ void Server::Impl::run(const std::stop_token& stop) {
     if (tokens) tokens->stop_accepting();
     if (bus) bus->stop();
     waiters.stop();
+    operations.stop();
+    events.stop();
     closed.set_value();
   });
   closed.get_future().wait();
@@ -498,8 +705,8 @@ void Server::Impl::run(const std::stop_token& stop) {
 }
 
 void Server::Impl::reload(const ServerOptions& changed) {
-  if (!changed.users.empty() || app::is_loopback(options.http))
-    authenticator.set_users(users_of(changed));
+  if (app::wants_credentials(changed) || app::is_loopback(options.http))
+    access.set_users(changed);
   else
     log.error("the users were not changed: without any, other machines could come in");
   control_loop.post([this, files = changed.filename] { control->reload(files); });

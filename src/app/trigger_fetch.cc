@@ -47,6 +47,7 @@ class OwnCall : public http::Responder::Sink {
  public:
   explicit OwnCall(TriggerFetch::Done done) : done_(std::move(done)) {}
   ~OwnCall() override { finish(fail(Code::Unavailable, "the request ended without an answer")); }
+  std::shared_ptr<http::Body> stream(http::Response) override { return nullptr; }
   void send(http::Response response) override { finish(std::move(response)); }
   void on_gone(std::function<void()> fn) override { gone_ = std::move(fn); }
 
@@ -80,13 +81,33 @@ manifest::Address ServiceMap::address(const manifest::ServiceEndpoint& endpoint)
   return {"127.0.0.1", endpoint.target_port};
 }
 
+// A cluster's Services are not known here; beside it, what --service says of them holds.
+std::optional<std::string> ServiceMap::given(const std::string& host, int port) const {
+  const std::size_t dot = std::min(host.find('.'), host.size());
+  const std::size_t end = std::min(host.find('.', dot + 1), host.size());
+  const std::string domain = host.substr(end);  // after name and namespace
+  if (!domain.empty() && domain != ".svc" && !domain.starts_with(".svc.")) return std::nullopt;
+  const std::string name = host.substr(0, dot);
+  for (const std::string& key : {fmt::format("{}:{}", name, port), name})
+    if (const auto it = given_.find(key); it != given_.end()) return it->second;
+  return std::nullopt;
+}
+
 std::optional<std::string> ServiceMap::resolve(const std::string& host, int port) const {
   const manifest::Object* service = manifest::find_service(catalog_, host);
-  if (service == nullptr) return std::nullopt;
+  if (service == nullptr) return given(host, port);
   const auto endpoint = manifest::endpoint_of(catalog_, *service, port);
   if (!endpoint) return std::nullopt;
   const manifest::Address to = address(*endpoint);
   return net::format_address(to.host, static_cast<std::uint16_t>(to.port));
+}
+
+std::optional<std::string> TriggerFetch::own_target(const std::string& text) const {
+  const auto url = parse_url(text);
+  if (!url || url->scheme != "http") return std::nullopt;
+  const std::string plain = fmt::format("{}:{}", url->host, url->port);
+  if (services_.resolve(url->host, url->port).value_or(plain) != own_) return std::nullopt;
+  return url->target;
 }
 
 void TriggerFetch::send(http::ClientRequest request, Done done) {

@@ -27,6 +27,8 @@ class ServiceMap {
   std::optional<std::string> resolve(const std::string& host, int port) const;
 
  private:
+  std::optional<std::string> given(const std::string& host, int port) const;
+
   const manifest::Catalog& catalog_;
   std::map<std::string, std::string, std::less<>> given_;  // "name" or "name:port" -> "host:port"
 };
@@ -43,6 +45,8 @@ class TriggerFetch {
 
   void own_address(std::string address) { own_ = std::move(address); }
   void send(http::ClientRequest request, Done done);  // from any thread
+  // Path and query of a URL that leads to this server; on the control thread.
+  std::optional<std::string> own_target(const std::string& url) const;
 
  private:
   void route(http::ClientRequest request, Done done);

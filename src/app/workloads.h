@@ -2,87 +2,56 @@
 #pragma once
 
 #include <functional>
-#include <map>
-#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "api/auth.h"
-#include "app/local_images.h"
-#include "app/trigger_fetch.h"
-#include "base/log.h"
-#include "base/thread_pool.h"
-#include "jobs/job_store.h"
-#include "manifest/catalog.h"
-#include "net/event_loop.h"
-#include "targets/process/process_target.h"
+#include "base/document.h"
+#include "base/result.h"
+#include "manifest/label_selector.h"
+#include "manifest/object.h"
+#include "scale/target.h"
+#include "scalers/cluster_pods.h"
 
 namespace jobmill::app {
 
-struct WorkloadParts {
-  net::EventLoop& loop;  // the control thread's
-  jobs::JobStoreOwner& store;
-  const manifest::Catalog& catalog;
-  const ServiceMap& services;
-  ThreadPool& pool;
-  const Clock& clock;
-  Log& log;
-  api::Authenticator& authenticator;
-  LocalImages images;
-  std::string logs;  // folder for the output of replicas
-  std::string url;   // of this server, for JOBMILL_URL
-  std::optional<Duration> drain_limit;
-};
-
-// The Deployments of this machine: one group of local processes each. Lives on the control thread,
-// which starts the processes: they end with the thread that started them.
+// What can be scaled here: the Deployments of this machine, or workloads of a cluster. Lives on the
+// control thread.
 class Workloads {
  public:
-  // `changed`: the counts of that Deployment did.
-  Workloads(WorkloadParts parts, std::function<void(const manifest::ObjectKey&)> changed);
-  ~Workloads();
+  using Key = manifest::ObjectKey;
 
-  // Creates or changes the group of an applied Deployment. `scaled`: a ScaledObject targets it, so
-  // its own `replicas` do not count; a new group starts with `initial` then.
-  void apply(const manifest::Object& object, bool scaled, int initial);
-  void remove(const manifest::ObjectKey& key);  // drains; gone when it is empty
+  virtual ~Workloads() = default;
 
-  targets::ProcessTarget* find(const manifest::ObjectKey& key);
-  int busy(const manifest::ObjectKey& key) const;        // replicas that hold a job
-  int most_ready(const manifest::ObjectKey& key) const;  // at one time, since the group exists
+  // An applied Deployment, or one that is no longer applied. `scaled`: a ScaledObject targets it,
+  // so its own `replicas` do not count; a new group starts with `initial` then. In a cluster
+  // nothing is applied to us.
+  virtual void apply(const manifest::Object& object, bool scaled, int initial) = 0;
+  virtual void remove(const Key& key) = 0;
+
+  // A ScaledObject scales this from now on, or does no more. Of the same target more than once.
+  virtual void scaled(const Key& target, const std::string& api_version) = 0;
+  virtual void not_scaled(const Key& target) = 0;
+
+  // To be used at once. NotFound, Unavailable, PermissionDenied say why it cannot be scaled.
+  virtual Result<scale::ScaleTarget*> find(const Key& target) = 0;
+  virtual int busy(const Key& target) const = 0;        // replicas that hold a job
+  virtual int most_ready(const Key& target) const = 0;  // at one time, since it is known
 
   // {"items":[{name, deployment, ready, status, restarts, started, pid, detail}]}
-  Node pods(std::string_view ns, std::string_view name) const;  // empty name: all
+  virtual Node pods(std::string_view ns, std::string_view name) const = 0;  // empty name: all
+
+  // What triggers ask for, where the pods of a cluster are watched and known; else nothing.
+  virtual std::optional<std::vector<scalers::ClusterPod>> watched_pods(
+      std::string_view, const manifest::LabelSelector&) const {
+    return std::nullopt;
+  }
 
   // The store said that workers changed: reads them soon and tells the groups.
-  void refresh_leases();
+  virtual void refresh_leases() = 0;
 
-  void shutdown(Duration grace, std::function<void()> done);
-
- private:
-  struct Group;
-
-  targets::ProcessTarget::World world(Group& group);
-  targets::ProcessTargetHooks hooks(Group& group);
-  targets::Texts environment(const std::string& ns, const std::string& replica) const;
-  void set_worker_state(const std::string& id, bool quiet, std::function<void(Status)> done);
-  void worker_died(const std::string& id, const targets::ProcessExit& exit, bool ordered);
-  void read_soon(Duration pause);
-  void read_leases();
-  void read_once();
-  void group_changed(Group& group);
-  void sweep_later();
-
-  WorkloadParts parts_;
-  std::function<void(const manifest::ObjectKey&)> changed_;
-  targets::ProcessWatcher watcher_;
-  targets::Cgroups cgroups_;
-  std::map<manifest::ObjectKey, std::unique_ptr<Group>> groups_;
-  std::vector<std::unique_ptr<Group>> leaving_;  // removed, and not empty yet
-  bool reading_soon_ = false;
-  bool reading_ = false;
-  bool read_again_ = false;
-  std::function<void()> when_empty_;
+  virtual void shutdown(Duration grace, std::function<void()> done) = 0;
 };
 
 }  // namespace jobmill::app

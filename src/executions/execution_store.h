@@ -17,7 +17,7 @@ namespace jobmill::executions {
 
 // A page of a job's executions, newest first.
 struct ExecutionQuery {
-  JobKey job;
+  JobKey job{};  // without a name: of all jobs
   std::optional<ExecutionStatus> status{};
   std::optional<TimePoint> since{};  // created then or later
   std::size_t limit = 100;
@@ -40,7 +40,8 @@ class ExecutionStore {
   virtual Result<std::vector<ContainerJob>> jobs() = 0;
   virtual Result<std::vector<Execution>> unfinished() = 0;
   virtual Result<std::vector<Execution>> list(const ExecutionQuery& query) = 0;
-  virtual Result<Execution> find(const JobKey& job, std::string_view name) = 0;  // NotFound
+  // NotFound. Names are unique: without the name of a job it may be any job's.
+  virtual Result<Execution> find(const JobKey& job, std::string_view name) = 0;
   // Finished executions beyond the job's history, at most `limit`: they are gone from the store;
   // their names, so that their logs can go too.
   virtual Result<std::vector<std::string>> prune(const JobKey& job, const History& history,

@@ -42,11 +42,14 @@ struct RunReplica {
   std::vector<Secret> masked;            // texts that must not stand in its log
   std::string log;                       // path of its log file
   RunnerKind runner = RunnerKind::Process;
+  // What the engine keeps to by itself; kubernetes: for its cluster, should this server be gone.
+  std::optional<Duration> timeout = {};
+  Duration grace = std::chrono::seconds(30);
 };
 
 // Starts replicas and tells of their ends. One implementation for processes, one for containers,
-// held to one suite (tests/conformance/runner). Belongs to one thread, which lives as long as the
-// server.
+// held to one suite (tests/conformance/runner), and one for Jobs of a cluster. Belongs to one
+// thread, which lives as long as the server.
 class Runner {
  public:
   struct Events {
@@ -68,6 +71,9 @@ class Runner {
   virtual std::optional<Duration> cpu_time(std::string_view) { return std::nullopt; }
   // What an earlier server left of a replica is killed and waited for.
   virtual void sweep(const ProcessMark& mark) = 0;
+  // This server ends: of what goes on without it, stop() tells the end at once from now on, and the
+  // next server finds it.
+  virtual void leave() {}
 };
 
 }  // namespace jobmill::executions

@@ -29,6 +29,7 @@ std::span<const Command> commands() {
     add(kContainerJobPartCommands);
     add(kAzureNameCommands);
     add(kImageCommands);
+    add(kImageBuildCommands);
     add(kSecretCommands);
     add(kMachineCommands);
     add(kMigrateCommands);

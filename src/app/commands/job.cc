@@ -8,6 +8,7 @@
 
 #include "app/api_client.h"
 #include "app/commands/commands.h"
+#include "app/commands/each.h"
 #include "app/job_spec.h"
 #include "app/table.h"
 #include "base/duration.h"
@@ -119,61 +120,17 @@ int show(const Arguments& arguments) {
   return kOk;
 }
 
-// What a command did to some jobs: a line for each as it is done, or one document at the end.
-class Outcome {
- public:
-  explicit Outcome(Output output) : output_(output) {}
-
-  void add(const std::string& id, std::string_view state, Node item) {
-    if (output_ == Output::Table) fmt::print("{} {}\n", job_name(id), state);
-    names_.push_back(job_name(id));
-    items_.push(std::move(item));
-  }
-
-  void print() {
-    if (output_ == Output::Table) return;
-    Node document = Node::object();
-    document.set("items", std::move(items_));
-    app::print(output_, document, Table({""}), names_);
-  }
-
- private:
-  const Output output_;
-  std::vector<std::string> names_;
-  Node items_ = Node::array();
-};
-
-// The same request for each id; the first refusal decides the exit code, the others still run.
-template <class Send>
-int for_each_id(const Arguments& arguments, std::string_view change, Send send) {
-  auto client = ApiClient::from(arguments);
-  if (!client) return kUsage;
-  Outcome outcome(client->output());
-  int exit = kOk;
-  for (const std::string& id : arguments.positional) {
-    const Reply reply = send(*client, "/v1/jobs/" + http::url_encode(id));
-    if (!reply) {
-      const int code = client->refused(reply);
-      if (exit == kOk) exit = code;
-      continue;
-    }
-    Node item = Node::object();
-    item.set("id", Node::string(id));
-    item.set("change", Node::string(change));
-    outcome.add(id, change, std::move(item));
-  }
-  outcome.print();
-  return exit;
+int for_each_job(const Arguments& arguments, std::string_view change,
+                 std::function<Reply(ApiClient&, const std::string&)> send) {
+  return for_each(arguments, {"job", "/v1/jobs/", change, std::move(send)});
 }
 
 int requeue(const Arguments& arguments) {
-  return for_each_id(arguments, "requeued", [](ApiClient& client, const std::string& path) {
-    return client.post(path + "/requeue", Node::object());
-  });
+  return for_each_job(arguments, "requeued", posting("/requeue"));
 }
 
 int remove(const Arguments& arguments) {
-  return for_each_id(arguments, "deleted", [](ApiClient& client, const std::string& path) {
+  return for_each_job(arguments, "deleted", [](ApiClient& client, const std::string& path) {
     return client.remove(path);
   });
 }
@@ -182,7 +139,7 @@ int remove(const Arguments& arguments) {
 int cancel(const Arguments& arguments) {
   Node body = Node::object();
   body.set("reason", Node::string(arguments.get("reason", "cancelled")));
-  return for_each_id(arguments, "cancelled", [&](ApiClient& client, const std::string& path) {
+  return for_each_job(arguments, "cancelled", [&](ApiClient& client, const std::string& path) {
     return client.remove(path, body);
   });
 }
@@ -237,7 +194,7 @@ int wait(const Arguments& arguments) {
     if (!limit) return exit;
     deadline = std::chrono::steady_clock::now() + *limit;
   }
-  Outcome outcome(client->output());
+  Outcome outcome("job", client->output());
   const int exit = wait_for_all(*client, arguments, deadline, outcome);
   outcome.print();
   return exit;

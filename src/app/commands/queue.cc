@@ -3,6 +3,7 @@
 
 #include "app/api_client.h"
 #include "app/commands/commands.h"
+#include "app/commands/each.h"
 #include "app/table.h"
 
 namespace jobmill::app {
@@ -53,11 +54,36 @@ int servers(const Arguments& arguments) {
   return print(client->output(), reply.document, table, names);
 }
 
+int pause(const Arguments& arguments) {
+  return for_each(arguments, {"queue", "/v1/queues/", "paused", posting("/pause")});
+}
+
+int resume(const Arguments& arguments) {
+  return for_each(arguments, {"queue", "/v1/queues/", "resumed", posting("/resume")});
+}
+
+int quiet(const Arguments& arguments) {
+  return for_each(arguments, {"server", "/api/servers/", "quiet", posting("/quiet")});
+}
+
+int resume_server(const Arguments& arguments) {
+  return for_each(arguments, {"server", "/api/servers/", "resumed", posting("/resume")});
+}
+
+int stop(const Arguments& arguments) {
+  return for_each(arguments, {"server", "/api/servers/", "stopping", posting("/drain")});
+}
+
 }  // namespace
 
-const std::array<Command, 2> kQueueCommands{
+const std::array<Command, 7> kQueueCommands{
     Command{"queue list", "", "List the queues with their depths.", {}, true, queues},
+    Command{"queue pause", "NAME…", "Let nobody take jobs from queues.", {}, true, pause},
+    Command{"queue resume", "NAME…", "Let workers take from them again.", {}, true, resume},
     Command{"server list", "", "List the workers that are registered now.", {}, true, servers},
+    Command{"server quiet", "ID…", "Let workers take no further jobs.", {}, true, quiet},
+    Command{"server resume", "ID…", "Let them take jobs again.", {}, true, resume_server},
+    Command{"server stop", "ID…", "Let workers end when their jobs have.", {}, true, stop},
 };
 
 }  // namespace jobmill::app

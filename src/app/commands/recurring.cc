@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <array>
-#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,12 +8,10 @@
 
 #include "app/api_client.h"
 #include "app/commands/commands.h"
+#include "app/commands/each.h"
 #include "app/job_spec.h"
 #include "app/table.h"
-#include "base/cron.h"
 #include "base/duration.h"
-#include "base/schedule.h"
-#include "base/time_zone.h"
 #include "http/message.h"
 
 namespace jobmill::app {
@@ -89,7 +85,8 @@ int list(const Arguments& arguments) {
   std::vector<std::string> names;
   for (const Node& one : (items != nullptr ? *items : reply.document).items) {
     table.row({cell(one, "id"), kind_of(one), cell(one, "scheduleExpression"), cell(one, "zoneId"),
-               cell(one, "nextRun"), cell(one, "lastRun"), cell(one, "skippedRuns")});
+               cell(one, "paused") == "true" ? "paused" : cell(one, "nextRun"),
+               cell(one, "lastRun"), cell(one, "skippedRuns")});
     names.push_back(recurring_name(cell(one, "id")));
   }
   return print(client->output(), reply.document, table, names);
@@ -111,51 +108,6 @@ int show(const Arguments& arguments) {
 
 // --- next ---------------------------------------------------------------------------------------
 
-struct Plan {
-  Schedule schedule;
-  TimeZone zone;
-  DstPolicy dst = DstPolicy::RealTime;
-  TimePoint created;
-};
-
-Result<Plan> plan_of(const Node& recurring) {
-  TRY(auto schedule, Schedule::parse(cell(recurring, "scheduleExpression")));
-  TRY(auto zone, TimeZone::find(cell(recurring, "zoneId")));
-  TRY(const TimePoint created, parse_instant(cell(recurring, "createdAt")));
-  return Plan{.schedule = std::move(schedule),
-              .zone = std::move(zone),
-              .dst = dst_policy(cell(recurring, "dst")).value_or(DstPolicy::RealTime),
-              .created = created};
-}
-
-// "2025-03-30 03:00:00 +02:00", as the zone's clocks show it.
-std::string local_time(const TimeZone& zone, TimePoint at) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
-  const std::chrono::seconds offset = zone.period(seconds).offset;
-  std::string text = format_instant(seconds + offset);
-  text.pop_back();  // the Z
-  text[text.find('T')] = ' ';
-  const auto minutes = std::chrono::abs(std::chrono::duration_cast<std::chrono::minutes>(offset));
-  return fmt::format("{} {}{:02}:{:02}", text, offset.count() < 0 ? '-' : '+', minutes.count() / 60,
-                     minutes.count() % 60);
-}
-
-// Of the schedule alone: what a run is put off or brought forward by is not in it.
-Node next_runs(const Plan& plan, std::int64_t count) {
-  Node runs = Node::array();
-  TimePoint at = SystemClock().now();
-  for (; count > 0; --count) {
-    const auto next = plan.schedule.next(plan.created, at, plan.zone, plan.dst);
-    if (!next) break;
-    at = *next;
-    Node run = Node::object();
-    run.set("utc", Node::string(format_instant(at)));
-    run.set("local", Node::string(local_time(plan.zone, at)));
-    runs.push(std::move(run));
-  }
-  return runs;
-}
-
 int next(const Arguments& arguments) {
   constexpr std::int64_t kDefault = 20;
   constexpr std::int64_t kMost = 1000;
@@ -171,19 +123,13 @@ int next(const Arguments& arguments) {
     count = *wanted;
   }
   const std::string& id = arguments.positional.at(0);
-  const Reply reply = client->get(path_of(id));
+  const Reply reply = client->get(fmt::format("{}/preview?n={}", path_of(id), count));
   if (!reply) return client->refused(reply);
-  const auto plan = plan_of(reply.document);
-  if (!plan)
-    return client->complain(
-        kFailed, fmt::format("this client cannot read the schedule of {} ({}); are client and "
-                             "server of one version?",
-                             id, plan.error().message));
-  Node document = Node::object();
-  const Node& runs = document.set("next", next_runs(*plan, count));
-  Table table({"UTC", "LOCAL"});
-  for (const Node& run : runs.items) table.row({cell(run, "utc"), cell(run, "local")});
-  return print(client->output(), document, table, {recurring_name(id)});
+  Table table({"UTC", "LOCAL", "NOTE"});
+  if (const Node* runs = reply.document.find("next"))
+    for (const Node& run : runs->items)
+      table.row({cell(run, "utc"), cell(run, "local"), cell(run, "note")});
+  return print(client->output(), reply.document, table, {recurring_name(id)});
 }
 
 // --- changes ------------------------------------------------------------------------------------
@@ -201,31 +147,20 @@ int trigger(const Arguments& arguments) {
   return kOk;
 }
 
+constexpr std::string_view kPath = "/v1/recurring/";
+
 int remove(const Arguments& arguments) {
-  auto client = ApiClient::from(arguments);
-  if (!client) return kUsage;
-  Node items = Node::array();
-  std::vector<std::string> names;
-  int exit = kOk;
-  for (const std::string& id : arguments.positional) {
-    const Reply reply = client->remove(path_of(id));
-    if (!reply) {
-      const int code = client->refused(reply);
-      if (exit == kOk) exit = code;
-      continue;
-    }
-    if (client->output() == Output::Table) fmt::print("{} deleted\n", recurring_name(id));
-    Node item = Node::object();
-    item.set("id", Node::string(id));
-    item.set("change", Node::string("deleted"));
-    items.push(std::move(item));
-    names.push_back(recurring_name(id));
-  }
-  if (client->output() == Output::Table) return exit;
-  Node document = Node::object();
-  document.set("items", std::move(items));
-  print(client->output(), document, Table({""}), names);
-  return exit;
+  return for_each(arguments,
+                  {"recurring", kPath, "deleted",
+                   [](ApiClient& client, const std::string& path) { return client.remove(path); }});
+}
+
+int pause(const Arguments& arguments) {
+  return for_each(arguments, {"recurring", kPath, "paused", posting("/pause")});
+}
+
+int resume(const Arguments& arguments) {
+  return for_each(arguments, {"recurring", kPath, "resumed", posting("/resume")});
 }
 
 constexpr std::array kCreateFlags{
@@ -245,7 +180,7 @@ constexpr std::array kNextFlags{Flag{"-n,--count", "N", "how many (20)"}};
 
 }  // namespace
 
-const std::array<Command, 6> kRecurringCommands{
+const std::array<Command, 8> kRecurringCommands{
     Command{"recurring create", "ID KIND [ARGS-JSON]", "Create a recurring job, or change it.",
             kCreateFlags, true, create},
     Command{"recurring list", "", "List the recurring jobs.", {}, true, list},
@@ -253,6 +188,8 @@ const std::array<Command, 6> kRecurringCommands{
     Command{"recurring next", "ID", "Print when it runs next, in UTC and in its zone.", kNextFlags,
             true, next},
     Command{"recurring trigger", "ID", "Run it now; prints the job's id.", {}, true, trigger},
+    Command{"recurring pause", "ID…", "Make no further runs of them.", {}, true, pause},
+    Command{"recurring resume", "ID…", "Make runs of them again.", {}, true, resume},
     Command{"recurring delete", "ID…", "Delete recurring jobs.", {}, true, remove},
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "app/workloads.h"
+#include "app/local_workloads.h"
 
 #include <algorithm>
 
@@ -18,20 +18,6 @@ using targets::LeaseView;
 using targets::ProcessDefinition;
 using targets::ProcessExit;
 using targets::ProcessTarget;
-
-// Changes of leases come with every job; a picture of them this often is enough for counts. What
-// must not be late, a drain, asks for its picture itself.
-constexpr Duration kLeasePause = std::chrono::milliseconds(20);
-constexpr Duration kLeaseRetry = std::chrono::seconds(1);
-
-LeaseView lease_view(const jobs::Worker& worker) {
-  return {.replica = worker.spec.replica,
-          .worker_id = worker.id,
-          .pid = worker.spec.pid,
-          .quiet = worker.state != jobs::WorkerState::Run,
-          .occupied = worker.occupied,
-          .oldest_start = worker.oldest_start};
-}
 
 // What a container's image and command mean here. Empty: not used on this machine.
 std::vector<std::string> command_of(const Deployment& deployment, const LocalImages& images) {
@@ -66,23 +52,30 @@ Node pod_document(const targets::Pod& pod, const std::string& deployment, std::i
 
 }  // namespace
 
-struct Workloads::Group {
+struct LocalWorkloads::Group {
   ObjectKey key;
   std::unique_ptr<ProcessTarget> target;
   std::map<std::string, int, std::less<>> occupied;  // jobs that each replica holds
   int most_ready = 0;
 };
 
-Workloads::Workloads(WorkloadParts parts, std::function<void(const ObjectKey&)> changed)
+LocalWorkloads::LocalWorkloads(LocalWorkloadParts parts,
+                               std::function<void(const ObjectKey&)> changed)
     : parts_(std::move(parts)),
       changed_(std::move(changed)),
-      watcher_([this](std::function<void()> work) { parts_.loop.post(std::move(work)); }) {}
+      watcher_([this](std::function<void()> work) { parts_.loop.post(std::move(work)); }),
+      leases_({.loop = parts_.loop,
+               .store = parts_.store,
+               .pool = parts_.pool,
+               .clock = parts_.clock,
+               .log = parts_.log},
+              [this](const std::vector<jobs::Worker>& workers) { leases_seen(workers); }) {}
 
-Workloads::~Workloads() = default;
+LocalWorkloads::~LocalWorkloads() = default;
 
 // --- groups -------------------------------------------------------------------------------------
 
-void Workloads::apply(const manifest::Object& object, bool scaled, int initial) {
+void LocalWorkloads::apply(const manifest::Object& object, bool scaled, int initial) {
   manifest::Problems problems(object.source);
   ProcessDefinition definition{.deployment = manifest::decode_deployment(object, problems),
                                .command = {},
@@ -110,7 +103,7 @@ void Workloads::apply(const manifest::Object& object, bool scaled, int initial) 
     group->target->scale_to(initial);
 }
 
-void Workloads::remove(const ObjectKey& key) {
+void LocalWorkloads::remove(const ObjectKey& key) {
   const auto it = groups_.find(key);
   if (it == groups_.end()) return;
   leaving_.push_back(std::move(it->second));
@@ -119,24 +112,26 @@ void Workloads::remove(const ObjectKey& key) {
   sweep_later();
 }
 
-ProcessTarget* Workloads::find(const ObjectKey& key) {
+Result<scale::ScaleTarget*> LocalWorkloads::find(const ObjectKey& key) {
   const auto it = groups_.find(key);
-  return it != groups_.end() ? it->second->target.get() : nullptr;
+  if (it != groups_.end()) return it->second->target.get();
+  return fail(Code::NotFound, fmt::format("{} is not applied, or not used on this machine",
+                                          manifest::to_string(key)));
 }
 
-int Workloads::busy(const ObjectKey& key) const {
+int LocalWorkloads::busy(const ObjectKey& key) const {
   const auto it = groups_.find(key);
   if (it == groups_.end()) return 0;
   return static_cast<int>(std::ranges::count_if(
       it->second->occupied, [](const auto& entry) { return entry.second > 0; }));
 }
 
-int Workloads::most_ready(const ObjectKey& key) const {
+int LocalWorkloads::most_ready(const ObjectKey& key) const {
   const auto it = groups_.find(key);
   return it != groups_.end() ? it->second->most_ready : 0;
 }
 
-Node Workloads::pods(std::string_view ns, std::string_view name) const {
+Node LocalWorkloads::pods(std::string_view ns, std::string_view name) const {
   Node items = Node::array();
   const auto list = [&](const Group& group) {
     if (group.key.ns != ns) return;
@@ -154,14 +149,14 @@ Node Workloads::pods(std::string_view ns, std::string_view name) const {
   return document;
 }
 
-void Workloads::group_changed(Group& group) {
+void LocalWorkloads::group_changed(Group& group) {
   group.most_ready = std::max(group.most_ready, group.target->counts().ready);
   if (groups_.contains(group.key) && groups_.at(group.key).get() == &group) changed_(group.key);
   sweep_later();
 }
 
 // Groups go when they are empty; not now, since it may be one of them that calls.
-void Workloads::sweep_later() {
+void LocalWorkloads::sweep_later() {
   if (leaving_.empty() && !when_empty_) return;
   parts_.loop.post([this] {
     std::erase_if(leaving_, [](const auto& group) { return group->target->empty(); });
@@ -169,7 +164,7 @@ void Workloads::sweep_later() {
   });
 }
 
-void Workloads::shutdown(Duration grace, std::function<void()> done) {
+void LocalWorkloads::shutdown(Duration grace, std::function<void()> done) {
   for (auto& [key, group] : groups_) leaving_.push_back(std::move(group));
   groups_.clear();
   when_empty_ = std::move(done);
@@ -179,7 +174,7 @@ void Workloads::shutdown(Duration grace, std::function<void()> done) {
 
 // --- what a group needs of the server -----------------------------------------------------------
 
-ProcessTarget::World Workloads::world(Group& group) {
+ProcessTarget::World LocalWorkloads::world(Group& group) {
   return {.hooks = hooks(group),
           .catalog = parts_.catalog,
           .watcher = watcher_,
@@ -189,7 +184,7 @@ ProcessTarget::World Workloads::world(Group& group) {
           .drain_limit = parts_.drain_limit};
 }
 
-targets::ProcessTargetHooks Workloads::hooks(Group& group) {
+targets::ProcessTargetHooks LocalWorkloads::hooks(Group& group) {
   return {.now = [this] { return parts_.clock.now(); },
           .run_after =
               [this](Duration delay, std::function<void()> fn) {
@@ -197,9 +192,9 @@ targets::ProcessTargetHooks Workloads::hooks(Group& group) {
               },
           .set_worker_state =
               [this](const std::string& id, bool quiet, std::function<void(Status)> done) {
-                set_worker_state(id, quiet, std::move(done));
+                leases_.set_quiet(id, quiet, std::move(done));
               },
-          .read_workers = [this] { read_leases(); },
+          .read_workers = [this] { leases_.read(); },
           .worker_died = [this](const std::string& id, const ProcessExit& exit,
                                 bool ordered) { worker_died(id, exit, ordered); },
           .environment = [this, ns = group.key.ns](
@@ -212,7 +207,8 @@ targets::ProcessTargetHooks Workloads::hooks(Group& group) {
           .changed = [this, &group] { group_changed(group); }};
 }
 
-targets::Texts Workloads::environment(const std::string& ns, const std::string& replica) const {
+targets::Texts LocalWorkloads::environment(const std::string& ns,
+                                           const std::string& replica) const {
   targets::Texts variables = manifest::service_variables(
       parts_.catalog, ns, [this](const manifest::ServiceEndpoint& endpoint) {
         return parts_.services.address(endpoint);
@@ -222,16 +218,7 @@ targets::Texts Workloads::environment(const std::string& ns, const std::string& 
   return variables;
 }
 
-void Workloads::set_worker_state(const std::string& id, bool quiet,
-                                 std::function<void(Status)> done) {
-  parts_.pool.post([this, id, quiet, done = std::move(done)]() mutable {
-    Status status = parts_.store.set_worker_state(
-        id, quiet ? jobs::WorkerState::Quiet : jobs::WorkerState::Run, {}, parts_.clock.now());
-    parts_.loop.post([status = std::move(status), done = std::move(done)] { done(status); });
-  });
-}
-
-void Workloads::worker_died(const std::string& id, const ProcessExit& exit, bool ordered) {
+void LocalWorkloads::worker_died(const std::string& id, const ProcessExit& exit, bool ordered) {
   parts_.pool.post([this, id, exit, ordered] {
     const TimePoint now = parts_.clock.now();
     const Status status =
@@ -249,38 +236,14 @@ void Workloads::worker_died(const std::string& id, const ProcessExit& exit, bool
 
 // --- leases -------------------------------------------------------------------------------------
 
-void Workloads::refresh_leases() { read_soon(kLeasePause); }
-
-void Workloads::read_soon(Duration pause) {
-  if (reading_soon_) return;
-  reading_soon_ = true;
-  parts_.loop.run_after(pause, [this] {
-    reading_soon_ = false;
-    read_leases();
-  });
+void LocalWorkloads::refresh_leases() {
+  if (!groups_.empty() || !leaving_.empty()) leases_.refresh();
 }
 
-// A group that is told may ask for a newer picture; then all of them get it, in another round.
-void Workloads::read_leases() {
-  read_again_ = true;
-  if (reading_) return;
-  reading_ = true;
-  while (std::exchange(read_again_, false)) read_once();
-  reading_ = false;
-}
-
-// Blocks for one commit: a picture that is older than a mark that was confirmed in the meantime
-// would show a worker as idle that has work.
-void Workloads::read_once() {
-  if (groups_.empty() && leaving_.empty()) return;
-  const auto workers = parts_.store.workers(parts_.clock.now());
-  if (!workers) {
-    parts_.log.warn("the workers cannot be read", {{"error", workers.error().message}});
-    return read_soon(kLeaseRetry);
-  }
+void LocalWorkloads::leases_seen(const std::vector<jobs::Worker>& workers) {
   std::vector<LeaseView> views;
-  for (const jobs::Worker& worker : *workers)
-    if (!worker.spec.replica.empty()) views.push_back(lease_view(worker));
+  for (const jobs::Worker& worker : workers)
+    if (!worker.spec.replica.empty()) views.push_back(lease_view(worker, worker.spec.replica));
   std::vector<Group*> all;
   for (const auto& [key, group] : groups_) all.push_back(group.get());
   for (const auto& group : leaving_) all.push_back(group.get());
