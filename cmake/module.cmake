@@ -1,8 +1,8 @@
-# jobmill_module(<folder> LINK <modules and libraries> [CONFORMANCE <contracts>])
+# jobmill_module(<folder> LINK <modules and libraries> [CONFORMANCE <contracts>] [THREADS])
 # Every src/<folder>/**.cc becomes jobmill_<folder>; every *_test.cc becomes a case of its test
 # program. The LINK list is the module's allowed dependencies: tools/check_layers.py reads it and
 # fails if a file includes a module that is not named there. CONFORMANCE adds suites of
-# tests/conformance/ to its test program.
+# tests/conformance/ to its test program; THREADS has it run under the thread sanitizer, too.
 set(JOBMILL_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 
 # Applies to every target of ours, so that one binary is never half instrumented.
@@ -23,25 +23,35 @@ if(JOBMILL_TESTS)
   find_library(RAPIDCHECK rapidcheck REQUIRED)  # property tests
 endif()
 
-# Units and contracts of interfaces: what also runs under the thread sanitizer.
-add_custom_target(unit_tests)
+# Tests of what has threads: they also run under the thread sanitizer. Engines have none.
+add_custom_target(threaded_tests)
 
 function(jobmill_test name)
-  cmake_parse_arguments(ARG "" "LABELS" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "LABELS" "SOURCES;LINK" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
   target_link_libraries(${name}_test PRIVATE ${ARG_LINK} jobmill_testing ${RAPIDCHECK})
   target_compile_options(${name}_test PRIVATE ${JOBMILL_WARNINGS})
-  add_test(NAME ${name} COMMAND ${name}_test)
-  if(ARG_LABELS)
-    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
-  else()
-    set_tests_properties(${name} PROPERTIES LABELS unit)
-    add_dependencies(unit_tests ${name}_test)
+  if(JOBMILL_SANITIZE MATCHES "undefined")  # of what is tested, not of the tests: a quarter less to wait
+    target_compile_options(${name}_test PRIVATE -fno-sanitize=undefined)
   endif()
+  add_test(NAME ${name} COMMAND ${name}_test)
+  set(labels unit)
+  if(ARG_LABELS)
+    set(labels "${ARG_LABELS}")
+  endif()
+  if(ARG_THREADS)
+    list(APPEND labels threads)
+    add_dependencies(threaded_tests ${name}_test)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}")
 endfunction()
 
 function(jobmill_module name)
-  cmake_parse_arguments(ARG "" "" "LINK;CONFORMANCE" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "" "LINK;CONFORMANCE" ${ARGN})
+  set(threads "")
+  if(ARG_THREADS)
+    set(threads THREADS)
+  endif()
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cc")
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
@@ -75,7 +85,7 @@ function(jobmill_module name)
 
   if(JOBMILL_TESTS)
     if(tests)
-      jobmill_test(${name} SOURCES ${tests} LINK jobmill_${name})
+      jobmill_test(${name} SOURCES ${tests} LINK jobmill_${name} ${threads})
     endif()
     if(vectors)  # a label of their own: ctest -L vectors
       jobmill_test(${name}_vectors SOURCES ${vectors} LINK jobmill_${name} LABELS vectors)

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Route } from '../../lib/router';
+
+export const routes: Route[] = [
+  { path: '/failures', title: 'Failures', load: () => import('./failures') },
+];
