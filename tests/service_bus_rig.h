@@ -28,6 +28,7 @@ inline constexpr char kRootRule[] = "RootManageSharedAccessKey";
 
 // The answer to one request, and the request's client.
 struct AskedSink final : http::Responder::Sink {
+  std::shared_ptr<http::Body> stream(http::Response) override { return nullptr; }
   void send(http::Response answer) override {
     if (!response) response = std::move(answer);
     answered.request_stop();

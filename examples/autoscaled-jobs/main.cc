@@ -214,8 +214,8 @@ struct Health {
       }};
   std::jthread thread;
 
-  jobmill::Status listen() {
-    TRY([[maybe_unused]] const std::string bound, server.listen("0.0.0.0:8081"));
+  jobmill::Status listen(const std::string& address) {
+    TRY([[maybe_unused]] const std::string bound, server.listen(address));
     thread = std::jthread([this](const std::stop_token& stop) { loop.run(stop); });
     return {};
   }
@@ -235,8 +235,9 @@ int worker(const Arguments& arguments) {
 
   jobmill::app::Signals signals;
   Health health;
-  if (in_pod())
-    if (const auto listening = health.listen(); !listening)
+  const std::string address = arguments.get("health", in_pod() ? "0.0.0.0:8081" : "");
+  if (!address.empty())
+    if (const auto listening = health.listen(address); !listening)
       return complain(jobmill::app::kFailed, listening.error().message);
   try {
     jobmill::Worker(jobmill::connect()).handle(Sample).concurrency(slots).run(signals.token());
@@ -255,7 +256,10 @@ const std::vector<Flag>& web_flags() {
   return all;
 }
 
-constexpr std::array kWorkerFlags{Flag{"--workers", "N", "slots (4)"}};
+constexpr std::array kWorkerFlags{
+    Flag{"--workers", "N", "slots (4)"},
+    Flag{"--health", "ADDR", "where it says that it lives (in a pod 0.0.0.0:8081)"},
+};
 
 }  // namespace
 

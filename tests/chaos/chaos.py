@@ -72,15 +72,15 @@ class Crowd:
 class Producer(threading.Thread):
     """Enqueues with ids of its own, so that it may ask again when it got no answer."""
 
-    def __init__(self, crowd, per_second, seconds, seed):
+    def __init__(self, crowd, per_second, seconds, seed, kills=0):
         super().__init__(daemon=True)
-        self.crowd, self.per_second, self.seconds = crowd, per_second, seconds
+        self.crowd, self.per_second, self.seconds, self.kills = crowd, per_second, seconds, kills
         self.random = random.Random(seed)
         self.ids = []
 
     def run(self):
         start, sent = time.monotonic(), 0
-        while (passed := time.monotonic() - start) < self.seconds:
+        while (passed := time.monotonic() - start) < self.seconds or self.crowd.kills < self.kills:
             if sent >= passed * self.per_second:
                 time.sleep(0.005)  # pacing: nothing to wait for but the time
                 continue
@@ -169,7 +169,7 @@ def run(arguments):
         folder = pathlib.Path(name)
         crowd = Crowd(folder, database, arguments.servers, arguments.workers)
         try:
-            producer = Producer(crowd, arguments.rate, arguments.seconds, arguments.seed)
+            producer = Producer(crowd, arguments.rate, arguments.seconds, arguments.seed, arguments.kills)
             producer.start()
             while producer.is_alive():
                 time.sleep(chance.uniform(0.3, 1.2))  # the moment of the next kill
@@ -193,6 +193,7 @@ def run(arguments):
 def arguments(words):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--kills", type=int, default=0, help="go on until there were as many")
     parser.add_argument("--servers", type=int, default=4)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--rate", type=int, default=500, help="jobs per second")

@@ -318,7 +318,7 @@ TEST_CASE("worker API: another protocol is refused with what is spoken here") {
 TEST_CASE("worker API: a worker's token speaks for that worker alone") {
   ManualClock clock;
   ControlServerOptions options;
-  options.users = {{"root", Secret("pw"), api::scopes_of_role("admin")}};
+  options.users = {{"root", access::Password::plain("pw"), "admin"}};
   ControlServer server(clock, options);
   const auto as = [](const std::string& authorization, Exchange exchange) {
     exchange.headers.set("Authorization", authorization);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api/execution_plane.h"
+#include "base/duration.h"
 #include "base/id.h"
 #include "executions/resources.h"
 #include "protocol/control_server.h"
@@ -20,6 +21,7 @@ namespace {
 
 using executions::JobKey;
 using executions::Resource;
+using namespace std::chrono_literals;
 
 constexpr char kSubscription[] = "/subscriptions/00000000-0000-0000-0000-000000000000";
 
@@ -87,6 +89,18 @@ class Plane final : public api::ExecutionPlane {
       list.push(must(parse_json(R"({"name": "job-)" + std::to_string(i) + "\"}")));
     done(std::move(list));
   }
+  void find_executions(executions::ExecutionQuery query,
+                       Done<std::vector<executions::Execution>> done) override {
+    asked = "find " + query.job.name;
+    done(std::vector{one()});
+  }
+  void find_execution(std::string name, Done<executions::Execution> done) override {
+    if (name != "job-1234567") return done(missing());
+    done(one());
+  }
+  void job_facts(Done<std::vector<JobFacts>> done) override {
+    done(std::vector{JobFacts{.key = {"shop", "job"}, .unfinished = 1}});
+  }
   void get_execution(JobKey, std::string execution, Done<Node> done) override {
     if (execution != "job-1234567") return done(missing());
     done(parse_json(R"({"name": "job-1234567"})"));
@@ -116,6 +130,40 @@ class Plane final : public api::ExecutionPlane {
 
  private:
   static Fault missing() { return fail(Code::NotFound, "no such job"); }
+
+  static executions::Execution one() {
+    executions::Execution execution;
+    execution.name = "job-1234567";
+    execution.job = {"shop", "job"};
+    execution.status = executions::ExecutionStatus::Failed;
+    execution.created = *parse_instant("2030-01-01T00:00:00Z");
+    execution.began = execution.created + 1s;
+    execution.ended = execution.created + 3s;
+    executions::Container container;
+    container.name = "main";
+    container.image = "mail";
+    container.env = {{"PLAIN", "seen", ""},
+                     {"API_KEY", "hidden-1", ""},
+                     {"BUS", "Endpoint=sb://x;SharedAccessKey=hidden-2", ""},
+                     {"NAMED", "", "hidden-3"}};
+    execution.started.pod.containers.push_back(container);
+    executions::Replica replica;
+    replica.name = "job-1234567-abcde";
+    replica.state = executions::ReplicaState::Failed;
+    replica.reason = "exit 3";
+    replica.started = execution.began;
+    replica.ended = execution.ended;
+    replica.end = executions::ReplicaEnd{.exit_code = 3, .peak_rss_bytes = 4096};
+    execution.replicas.push_back(replica);
+    execution.messages.push_back({.replica = replica.name,
+                                  .entity = "orders",
+                                  .sequence = 7,
+                                  .message_id = "m7",
+                                  .taken = *execution.began,
+                                  .outcome = "completed",
+                                  .ended = *execution.ended});
+    return execution;
+  }
 
   std::map<JobKey, Node> jobs_;
   std::unique_ptr<executions::Resources> resources_ = must(executions::Resources::open(store));
@@ -346,6 +394,55 @@ TEST_CASE("executions: logs, explanations and changes") {
   CHECK(rig.plane.asked == "explain  why not");
   CHECK(rig.call("GET", "/v1/executions/rg/job/watch?wait=2").status == 204);
   CHECK(rig.plane.watched == std::chrono::seconds(2));
+}
+
+TEST_CASE("pages about executions: an execution with its replicas, messages and moments") {
+  Rig rig;
+  const auto list = rig.call("GET", "/api/executions?job=Job&limit=1");
+  CHECK(rig.plane.asked == "find job");
+  REQUIRE(list.at({"items"}).items.size() == 1);
+  CHECK(to_json(list.body).find(R"("durationMs":2000)") != std::string::npos);
+  CHECK(rig.call("GET", "/api/executions?state=late").status == 400);
+  CHECK(rig.call("GET", "/api/executions?limit=1000").status == 400);
+  CHECK(rig.call("GET", "/api/executions?since=today").status == 400);
+
+  const auto shown = rig.call("GET", "/api/executions/job-1234567");
+  REQUIRE(shown.status == 200);
+  CHECK(shown.text({"exitCode"}) == "3");
+  CHECK(shown.at({"replicaList"}).items.front().find("peakRss")->text == "4096");
+  CHECK(shown.at({"messages"}).items.front().find("outcome")->text == "completed");
+  CHECK(shown.at({"timeline"}).items.size() == 6);
+  const std::string text = to_json(shown.body);
+  CHECK(text.find(R"({"name":"PLAIN","value":"seen"})") != std::string::npos);
+  CHECK(text.find(R"({"name":"NAMED","secret":true})") != std::string::npos);
+  CHECK_MESSAGE(text.find("hidden") == std::string::npos, text);
+  CHECK(rig.call("GET", "/api/executions/none").status == 404);
+}
+
+TEST_CASE("pages about executions: logs by lines, and as a file") {
+  Rig rig;
+  const auto log = rig.call("GET", "/api/executions/job-1234567/logs?after=3&replica=r");
+  CHECK(rig.plane.logged.offset == 3);
+  CHECK(rig.plane.logged.execution == "job-1234567");
+  CHECK(log.text({"next"}) == "5");
+  CHECK(log.at({"lines"}).items.size() == 1);
+  CHECK(rig.call("GET", "/api/executions/job-1234567/logs?after=x").status == 400);
+  const auto file = ask(rig.server, {.target = "/api/executions/job-1234567/logs?format=text"});
+  CHECK(file.body == "line\n");
+  CHECK(file.headers.get("Content-Disposition")->starts_with("attachment"));
+}
+
+TEST_CASE("pages about executions: stopped, run again, and started with other containers") {
+  Rig rig;
+  CHECK(rig.call("POST", "/api/executions/job-1234567/stop").status == 204);
+  CHECK(rig.plane.asked == "stop job job-1234567");
+  CHECK(rig.call("POST", "/api/executions/job-1234567/rerun").text({"id"}) == "job-1234567");
+  CHECK(
+      rig.call("POST", "/api/container-jobs/Shop/Job/start", R"({"overrides": {"containers": []}})")
+          .status == 201);
+  CHECK(rig.plane.asked == R"(start job {"containers":[]})");
+  const auto jobs = rig.call("GET", "/api/container-jobs");
+  CHECK(jobs.body.items.front().find("running")->text == "1");
 }
 
 TEST_CASE("images: entries of the image map are put, listed and removed") {

@@ -5,7 +5,9 @@
 
 #include <mutex>
 
+#include "store/postgres/job_explorer.h"
 #include "store/postgres/postgres_job_store.h"
+#include "store/sqlite/job_explorer.h"
 
 namespace jobmill::testing {
 namespace {
@@ -23,7 +25,9 @@ std::vector<api::Route> all_routes() {
   std::vector<api::Route> routes;
   for (const auto table :
        {api::worker_routes(), api::jobs_routes(), api::recurring_routes(), api::queues_routes(),
-        api::metrics_routes(), api::container_app_routes(), api::execution_routes()})
+        api::metrics_routes(), api::container_app_routes(), api::execution_routes(),
+        api::search_routes(), api::jobrunr_routes(), api::operation_routes(), api::failure_routes(),
+        api::server_routes(), api::problem_routes(), api::export_routes()})
     routes.insert(routes.end(), table.begin(), table.end());
   return routes;
 }
@@ -44,6 +48,7 @@ class Promise final : public http::Responder::Sink {
   ~Promise() override {
     if (!sent_) promise_.set_value({.status = 500, .headers = {}, .body = "no answer"});
   }
+  std::shared_ptr<http::Body> stream(http::Response) override { return nullptr; }
   void send(http::Response response) override {
     const std::lock_guard lock(mutex_);
     if (!std::exchange(sent_, true)) promise_.set_value(std::move(response));
@@ -71,8 +76,10 @@ ControlServer::ControlServer(const Clock& clock, ControlServerOptions options)
                                    .token_key = std::string(kTokenKey),
                                    .lease = options.jobs.lease,
                                    .executions = options.executions}),
+      operations_(*pool_, loop_, clock),
       users_(std::move(options.users)),
       routes_(all_routes()) {
+  open_job_pages(options);
   store_->on_change([this](const jobs::Change& change) {
     loop_.post([this, change] { waiters_.changed(change); });
     const std::lock_guard lock(mutex_);
@@ -85,7 +92,23 @@ ControlServer::ControlServer(const Clock& clock, ControlServerOptions options)
   url_ = "http://" + address_;
 }
 
+// What the pages of the dashboard about jobs work with.
+void ControlServer::open_job_pages(const ControlServerOptions& options) {
+  explorer_ = options.postgres.empty()
+                  ? must(sqlite::open_job_explorer(*file_))
+                  : must(postgres::open_job_explorer(must(postgres::Url::parse(options.postgres)),
+                                                     {.clock = &context_->clock}));
+  problems_.look_with(*explorer_);
+  context_->explorer = explorer_.get();
+  context_->operations = &operations_;
+  context_->problems = &problems_;
+  context_->metadata = &metadata_;
+  context_->keep_succeeded = options.jobs.keep_succeeded;
+  context_->keep_deleted = options.jobs.keep_deleted;
+}
+
 ControlServer::~ControlServer() {
+  operations_.stop();
   on_loop([this] {
     waiters_.stop();
     server_.reset();
@@ -112,8 +135,12 @@ void ControlServer::listen(const std::string& address) {
 }
 
 void ControlServer::serve(http::Request request, http::Responder responder) {
-  const auto identity = authenticator_->identify(request);
-  if (!identity) return responder.send(api::unauthenticated());
+  // Passwords of tests are plain: the answer comes at once.
+  std::optional<api::Identity> identity;
+  authenticator_->identify(request, [&](const api::Verdict& verdict) {
+    if (verdict.kind == api::Verdict::Kind::Known) identity = verdict.identity;
+  });
+  if (!identity) return responder.send(api::unauthenticated(request));
   api::Match match = api::match(routes_, request.method, request.target);
   if (match.route == nullptr) return responder.send(api::no_route(match, request));
   if (!identity->may(match.route->scope)) return responder.send(api::forbidden("not for you"));
@@ -126,7 +153,8 @@ void ControlServer::serve(http::Request request, http::Responder responder) {
 void ControlServer::change_token_key(const std::string& key) {
   on_loop([&] {
     context_->token_key = key;
-    authenticator_ = std::make_unique<api::Authenticator>(key);
+    authenticator_ = std::make_unique<api::Authenticator>(api::AuthenticatorParts{
+        .worker_key = key, .pool = *pool_, .loop = loop_, .clock = context_->clock});
     authenticator_->set_users(users_);
   });
 }

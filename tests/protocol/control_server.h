@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "api/auth.h"
+#include "api/open_problems.h"
+#include "api/operations.h"
 #include "api/route.h"
 #include "api/waiters.h"
 #include "base/clock.h"
@@ -20,8 +22,10 @@
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "http/server.h"
+#include "jobs/job_explorer.h"
 #include "jobs/job_store.h"
 #include "net/event_loop.h"
+#include "store/sqlite/metadata_store.h"
 #include "store/sqlite/sqlite_file.h"
 #include "store/sqlite/sqlite_job_store.h"
 
@@ -47,6 +51,8 @@ class ControlServer {
   const std::string& url() const { return url_; }
   const std::string& address() const { return address_; }
   jobs::JobStoreOwner& store() { return *store_; }
+  api::Operations& operations() { return operations_; }
+  api::OpenProblems& problems() { return problems_; }
   std::shared_ptr<jobs::JobStoreOwner> shared_store() { return store_; }
   std::uint64_t transactions() const { return file_->transactions(); }
 
@@ -66,6 +72,7 @@ class ControlServer {
 
  private:
   void listen(const std::string& address);
+  void open_job_pages(const ControlServerOptions& options);
 
   std::unique_ptr<sqlite::SqliteFile> file_;
   std::shared_ptr<jobs::JobStoreOwner> store_;
@@ -74,6 +81,10 @@ class ControlServer {
   Log log_;
   std::unique_ptr<ThreadPool> pool_ = std::make_unique<ThreadPool>(4);
   std::unique_ptr<api::ApiContext> context_;
+  std::unique_ptr<jobs::JobExplorer> explorer_;
+  sqlite::MetadataStore metadata_{*file_};
+  api::OpenProblems problems_{{.store = *store_, .metadata = &metadata_}};
+  api::Operations operations_;
   std::unique_ptr<api::Authenticator> authenticator_;
   std::vector<api::User> users_;
   std::vector<api::Route> routes_;

@@ -107,8 +107,7 @@ TEST_CASE("metrics API: answers as in the vectors") {
     const TimePoint now = clock.now() + std::chrono::hours(24);
     ControlServerOptions options;
     if (text_or(vector, "auth", "") == "basic")
-      options.users = {
-          {"dashboard-user", Secret("dashboard-password"), api::scopes_of_role("viewer")}};
+      options.users = {{"dashboard-user", access::Password::plain("dashboard-password"), "viewer"}};
     ControlServer server(clock, options);
     Past past(server, clock);
     if (has(vector, "jobs"))

@@ -42,10 +42,11 @@ struct Rig : testing::ServiceBusRig {
       for (const auto routes : {api::arm_routes(), api::message_routes()}) {
         const auto match = api::match(routes, method, target);
         if (match.route == nullptr) continue;
-        return match.route->handler(context, {.request = std::move(request),
-                                              .responder = responder,
-                                              .identity = {},
-                                              .path = match.path});
+        return match.route->handler(
+            context, {.request = std::move(request),
+                      .responder = responder,
+                      .identity = {.name = {}, .scopes = static_cast<unsigned>(api::Scope::Admin)},
+                      .path = match.path});
       }
       FAIL("no route for " << method << " " << target);
     });

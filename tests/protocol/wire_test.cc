@@ -82,7 +82,7 @@ TEST_CASE("wire: a wait for jobs can be given up, and what came for it goes back
 
 TEST_CASE("wire: a worker goes on with its credentials when the server has another key") {
   ControlServerOptions options;
-  options.users = {{"root", Secret("pw"), api::scopes_of_role("admin")}};
+  options.users = {{"root", access::Password::plain("pw"), "admin"}};
   wire::RemoteOptions credentials;
   credentials.user = "root";
   credentials.password = Secret("pw");

@@ -581,7 +581,7 @@ TEST_CASE("worker: many jobs are settled together") {
 TEST_CASE("worker: a server that refuses it is told to the caller") {
   ManualClock clock;
   ControlServerOptions options;
-  options.users = {{"root", Secret("pw"), api::scopes_of_role("admin")}};
+  options.users = {{"root", access::Password::plain("pw"), "admin"}};
   ControlServer server(clock, options);
   {
     Worker worker(connect(server.url()));

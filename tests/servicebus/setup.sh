@@ -7,9 +7,9 @@
 #   setup.sh example    only what examples/servicebus-job needs
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+. ../../tools/go_command.sh
 readonly clients=../../build/clients
 readonly app=../../examples/servicebus-job/app
-readonly go_needed=1.25 go_toolchain=v0.0.1-go1.25.5.linux-amd64
 mkdir -p "$clients"
 
 installed() {  # installed NAME FILE…: whether NAME was made from exactly these files
@@ -36,32 +36,6 @@ javascript_client() {
   cp "${files[@]}" "$clients/javascript/"
   npm --prefix "$clients/javascript" ci --no-fund --no-audit --loglevel=error >&2
   remember javascript "${files[@]}"
-}
-
-# The clients are written for a newer Go than distributions have; it comes as a module, which an older
-# `go` can fetch and check against Go's public checksums.
-at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -1)" = "$1" ]; }
-go_command() {
-  local version
-  version=$(GOTOOLCHAIN=local go env GOVERSION)
-  if at_least "$go_needed" "${version#go}"; then
-    command -v go
-    return
-  fi
-  [ -x "$clients/go-toolchain/bin/go" ] || unpack_go
-  echo "$PWD/$clients/go-toolchain/bin/go"
-}
-unpack_go() {
-  local folder
-  folder=$(GOTOOLCHAIN=local GOFLAGS=-modcacherw go mod download -json "golang.org/toolchain@$go_toolchain" |
-    sed -n 's/^[[:space:]]*"Dir": "\(.*\)",\{0,1\}$/\1/p')
-  rm -rf "$clients/go-toolchain" "$clients/go-toolchain.partial"
-  cp -r "$folder" "$clients/go-toolchain.partial"
-  # In a module every file is plain and an inner go.mod may not be; the toolchain needs both back.
-  chmod -R u+w "$clients/go-toolchain.partial"
-  chmod -R +x "$clients/go-toolchain.partial/bin" "$clients/go-toolchain.partial/pkg/tool"
-  find "$clients/go-toolchain.partial" -name _go.mod -execdir mv _go.mod go.mod ';'
-  mv "$clients/go-toolchain.partial" "$clients/go-toolchain"
 }
 
 go_programs() {  # the same sources, for the second time with the older library's admin client

@@ -20,17 +20,17 @@ JOBMILL, EXAMPLE = BIN / "jobmill", BIN / "jobmill-example"
 K8S = ROOT / "examples/autoscaled-jobs/k8s"
 VECTORS = pathlib.Path(os.environ.get("JOBMILL_VECTORS") or ROOT / "tests/vectors")
 
-# What a child gets unless a test says otherwise: nothing of ours.
+# What a child gets unless a test says otherwise: nothing of ours, but for ports that nobody else has, since tests run
+# side by side.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("JOBMILL_") and name != "DATABASE_URL"}
+CLEAN.update({f"JOBMILL_{name}": "127.0.0.1:0" for name in ("AMQP", "AMQPS", "ADMIN", "ADMIN_HTTP", "IDENTITY")})
 
-
-# Tests run side by side; those of the broker choose their own ports.
 WITHOUT_BROKER = ["--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-http", "off",
                   "--identity", "off"]
 
 
-def until(check, seconds=20, what="it"):
-    """Waits for an event that nobody announces; fails when it does not come."""
+def until(check, seconds=60, what="it"):
+    """Waits for an event that nobody announces; fails when it does not come, however busy the machine is."""
     end = time.monotonic() + seconds
     while True:
         value = check()

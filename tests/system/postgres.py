@@ -1,4 +1,5 @@
 """A PostgreSQL of one's own: Debian's package, a temporary folder, a free port, never root."""
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -44,11 +45,13 @@ class Postgres:
     """Running until close(), or until this process ends, however it ends.
 
     `url` leads to the database "jobmill" by TCP with a password; `socket_url` by the Unix socket.
-    fsync is on unless a test can do without.
+    fsync is on unless a test can do without. `small_disk`, such as "24m", is the size of a disk that the
+    server alone sees at `small`, for as long as its process lives.
     """
 
-    def __init__(self, fsync=True, settings=()):
+    def __init__(self, fsync=True, settings=(), small_disk=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="jobmill-pg-", dir="/tmp"))  # short: it holds a socket
+        self.small, self.small_disk = self.folder / "small", small_disk
         self.process = None
         self.log = self.folder / "server.log"
         try:
@@ -91,6 +94,20 @@ class Postgres:
     def restart(self):
         self.stop()
         self.start()
+
+    def restart_as_standby(self):
+        """Read-only from then on, as a primary that was demoted, until pg_promote()."""
+        self.stop()
+        (self.folder / "data/standby.signal").touch()
+        self.start()
+
+    def signal_all(self, number):
+        """To the server and to all of its processes, which are its children."""
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                pid, parent = int(stat.parent.name), int(stat.read_text().rsplit(")", 1)[1].split()[1])
+                if self.process.pid in (pid, parent):
+                    os.kill(pid, number)
 
     def close(self):
         if self.process:
@@ -137,7 +154,11 @@ class Postgres:
         raise RuntimeError(self.log.read_text())
 
     def _start(self):
-        self.process = self._run("postgres", "-D", self.folder / "data", "-p", self.port, death=signal.SIGQUIT, output=self.log)
+        words = ["-D", self.folder / "data", "-p", self.port]
+        if self.small_disk:
+            self.process = self._popen(self._beside_small_disk("postgres", *words), signal.SIGQUIT, self.log, None)
+        else:
+            self.process = self._run("postgres", *words, death=signal.SIGQUIT, output=self.log)
         end = time.monotonic() + 60
         ready = [str(programs() / "pg_isready"), "-q", "-h", str(self.folder), "-p", str(self.port), "-U", USER, "-d", "postgres"]
         while subprocess.run(ready).returncode != 0:
@@ -150,6 +171,20 @@ class Postgres:
         return True
 
     def _run(self, program, *words, death, output):
+        return self._popen([programs() / program, *words], death, output, server_user())
+
+    def _beside_small_disk(self, program, *words):
+        """What mounts it where nobody else sees it, and becomes the program; rights that it needs for that end there."""
+        user = server_user()
+        own = [] if user else ["--user", "--map-current-user", "--keep-caps"]
+        become = ["--reuid", user.pw_uid, "--regid", user.pw_gid, "--clear-groups"] if user else ["--inh-caps", "-all", "--ambient-caps", "-all"]
+        owner = user or pwd.getpwuid(os.geteuid())
+        self.small.mkdir(exist_ok=True)
+        options = f"size={self.small_disk},mode=700,uid={owner.pw_uid},gid={owner.pw_gid}"
+        return ["unshare", "--mount", *own, "sh", "-ec", 'mount -t tmpfs -o "$1" small-disk "$2"; shift 2; exec "$@"', "sh", options, self.small,
+                "setpriv", "--pdeathsig", "QUIT", *become, programs() / program, *words]
+
+    def _popen(self, words, death, output, user):
         parent = os.getpid()
         libc = ctypes.CDLL(None, use_errno=True)
 
@@ -158,10 +193,9 @@ class Postgres:
             if os.getppid() != parent:
                 os._exit(126)
 
-        user = server_user()
         who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
         with output.open("ab") as log:
-            return subprocess.Popen([str(programs() / program), *map(str, words)], stdin=subprocess.DEVNULL, stdout=log,
+            return subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, stdout=log,
                                     stderr=log, cwd="/", start_new_session=True, preexec_fn=before, **who)
 
     def _end(self, number):

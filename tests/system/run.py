@@ -2,15 +2,12 @@
 """All system tests; arguments choose some of them, as unittest takes them."""
 import pathlib
 import sys
-import unittest
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
+import suites  # noqa: E402
+
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        unittest.main(module=None, argv=["run.py", "-v", *sys.argv[1:]])
-    suite = unittest.defaultTestLoader.discover(str(HERE), pattern="test_*.py")
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
-    sys.exit(0 if result.wasSuccessful() and result.testsRun > 0 and not result.skipped else 1)
+    # Three at a time: most of a test's time is waiting.
+    suites.main(__file__, at_once=3, longest=["test_executions", "test_postgres", "test_exec_worker", "test_scaling", "test_servicebus"])

@@ -94,7 +94,8 @@ class Containers(ExecutionTest):
         self.assertNotIn("swordfish", log)
 
     def test_stop_and_time_out_end_a_container(self):
-        self.create("--stop-grace", "1", "--env-vars", "SCRIPT=trap 'echo asked' TERM; echo up; while :; do sleep 1; done", timeout=2)
+        self.create("--stop-grace", "5", "--env-vars", "SCRIPT=trap 'echo asked' TERM; echo up; while :; do sleep 600 & wait; done",
+                    timeout=5)
         execution = self.run_one()
         if not self.tool_works(execution):
             return
@@ -110,6 +111,7 @@ class Containers(ExecutionTest):
             return
         pid = running(found)[0]["pid"]
         self.assertTrue(alive(pid))
+        until(lambda: "begun" in self.log(found[0]), what="its first words")
         self.server.kill()
         self.server.wait()
         until(lambda: not alive(pid), what="the end of the container")

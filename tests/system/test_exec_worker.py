@@ -29,7 +29,7 @@ class ExecTest(SystemTest):
         self.assertEqual(201, answer.status, answer.body)
         return answer.json["id"]
 
-    def reached(self, job_id, *states, seconds=20):
+    def reached(self, job_id, *states, seconds=60):
         until(lambda: self.server.job(job_id)["state"] in states, seconds, f"{job_id} in {states}")
         return self.server.job(job_id)
 
@@ -112,8 +112,8 @@ class Exec(ExecTest):
         self.assertEqual((0, 0), (job["attempt"], job["failures"]))
 
     def test_a_job_that_takes_too_long_is_ended_and_has_failed(self):
-        self.shell_worker("trap 'echo asked' TERM; while :; do sleep 0.05; done", "--grace", "300ms")
-        job_id = self.put(timeout_s=1, retries=0)
+        self.shell_worker("trap 'echo asked' TERM; while :; do sleep 0.05; done", "--grace", "3s")
+        job_id = self.put(timeout_s=3, retries=0)
         job = self.reached(job_id, "FAILED")
         self.assertEqual("jobmill.Timeout", self.failure(job)["exceptionType"])
         self.assertEqual((1, 0), (job["failures"], job["crashes"]))
@@ -184,7 +184,7 @@ class Ends(ExecTest):
         worker.kill(signal.SIGTERM)
         waiting = self.put()
         self.file("go", "")
-        self.assertEqual(0, worker.wait(20))
+        self.assertEqual(0, worker.wait())
         self.assertEqual("SUCCEEDED", self.server.job(running)["state"])
         self.assertEqual("ENQUEUED", self.server.job(waiting)["state"])
         self.assertEqual(0, self.server.metric("workers")["totalWorkers"])
@@ -194,7 +194,7 @@ class Ends(ExecTest):
         job_id = self.put()
         pid = int(until(lambda: (self.folder / "pid").exists() and (self.folder / "pid").read_text().strip()))
         worker.kill(signal.SIGTERM)
-        self.assertEqual(0, worker.wait(20))
+        self.assertEqual(0, worker.wait())
         self.assertFalse(alive(pid))
         job = self.server.job(job_id)
         self.assertEqual(("ENQUEUED", 0, 0, 0), (job["state"], job["attempt"], job["failures"], job["crashes"]))
@@ -278,7 +278,7 @@ class Json(ExecTest):
         self.assertEqual((1, 2), (job["progress"]["done"], job["progress"]["total"]))
         self.assertIn(("WARN", "half"), self.lines(jobs[0]))
         worker.kill(signal.SIGTERM)
-        self.assertEqual(0, worker.wait(20))
+        self.assertEqual(0, worker.wait())
         self.assertEqual("left", self.left.read_text())  # its stdin ended; nobody killed it
 
     def test_failures_snooze_and_death(self):
@@ -329,9 +329,9 @@ class CommandLine(ExecTest):
         waiting = self.start([JOBMILL, "job", "result", job_id, "--wait", "30s"], env={"JOBMILL_URL": self.server.url}, ready=None)
         self.reached(job_id, "PROCESSING")
         self.file("go", "")
-        self.assertEqual(0, following.wait(30))
+        self.assertEqual(0, following.wait())
         self.assertEqual(["first", "second"], [line.split(" ")[-1] for line in following.process.stdout.read().splitlines()])
-        self.assertEqual((0, "[1]\n"), (waiting.wait(30), waiting.process.stdout.read()))
+        self.assertEqual((0, "[1]\n"), (waiting.wait(), waiting.process.stdout.read()))
 
     def test_a_timeout_can_be_said_when_a_job_is_enqueued(self):
         done = self.run_jobmill("job", "enqueue", "k", "--timeout", "PT1M30S", "-o", "name", server=self.server)

@@ -110,7 +110,7 @@ class Workers(SystemTest):
         """Every job of a worker that dies by kill -9 runs again, and its death is no failure."""
         server = self.serve("-f", self.file("w.yaml", WORKERS.format(replicas=2)), "--image", f"jobmill-example={JOBMILL.parent / 'jobmill-example'}")
         until(lambda: server.metric("workers")["totalWorkers"] == 8, what="both workers")
-        self.enqueue(server, count=16, ms=1500)
+        self.enqueue(server, count=16, ms=5000)  # long enough to be killed in
         until(lambda: server.metric("workers")["occupiedWorkers"] == 8, what="8 running jobs")
         import os
         os.kill(server.pods()[0]["pid"], signal.SIGKILL)
@@ -226,7 +226,7 @@ class Durability(SystemTest):
             due = history[0]["scheduledAt"]
             started = [event["createdAt"] for event in history if event["state"] == "PROCESSING"][0]
             self.assertLessEqual(instant(due), instant(started))
-            self.assertLess(instant(started) - instant(due), 1.0)
+            self.assertLess(instant(started) - instant(due), 5, "nothing but its time woke the worker")
 
 
 def instant(text):

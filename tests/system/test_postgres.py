@@ -94,10 +94,10 @@ class ManyServers(OnPostgres):
         until(lambda: one.metric("workers")["totalWorkers"] == 20)
         for _ in range(20):
             job = self.put(one, 1)["jobs"][0]["id"]
-            until(lambda: one.job(job)["state"] == "SUCCEEDED", 5)
+            until(lambda: one.job(job)["state"] == "SUCCEEDED")
         self.put(two, 1, delay="PT1S")
         until(lambda: one.metric("jobs/scheduled")["count"] == 1)
-        self.all_succeed(21, 10)
+        self.all_succeed(21)
 
     def test_another_server_takes_over_when_the_leader_is_killed(self):
         names = ("one", "two")
@@ -109,7 +109,7 @@ class ManyServers(OnPostgres):
         self.put(other, 5, delay="PT1S")
         victim.kill()
         began = time.monotonic()
-        self.all_succeed(5, 10)
+        self.all_succeed(5)
         self.assertLess(time.monotonic() - began, 7, "five seconds to take over, one until the jobs are due, one for the machine")
 
     def test_a_worker_may_use_the_database_itself_and_hear_of_everything(self):
@@ -117,10 +117,10 @@ class ManyServers(OnPostgres):
         worker = self.crew(self.url)
         until(lambda: server.metric("workers")["totalWorkers"] == 20)
         self.put(server, 500)
-        self.all_succeed(500, 20)
+        self.all_succeed(500)
         worker.kill(15)
         self.assertEqual(0, worker.wait(30))
-        until(lambda: server.metric("workers")["totalWorkers"] == 0, 10)
+        until(lambda: server.metric("workers")["totalWorkers"] == 0)
 
     def test_a_late_completion_of_a_lost_lease_is_refused_and_changes_nothing(self):
         server = self.server("one")
@@ -152,15 +152,15 @@ class Faults(OnPostgres):
         self.crew(server.url)
         self.crew(self.url)
         self.put(server, 20_000)
-        until(lambda: self.succeeded() > 2000, 30)
+        until(lambda: self.succeeded() > 2000)
         database.crash()
-        until(lambda: server.get("/health/ready").status == 503, 10)
+        until(lambda: server.get("/health/ready").status == 503)
         refused = server.call("POST", "/v1/jobs", {"kind": "chaos.work", "args": [0]})
         self.assertEqual((503, "storage_unavailable"), (refused.status, refused.json["code"]))
         self.assertIn("Retry-After", refused.headers)
         self.assertEqual(200, server.get("/health/live").status)
         database.start()
-        until(lambda: server.get("/health/ready").status == 200, 20)
+        until(lambda: server.get("/health/ready").status == 200)
         self.all_succeed(20_000, 120)
 
     def test_connections_are_killed_again_and_again(self):
@@ -183,7 +183,7 @@ class Faults(OnPostgres):
         self.crew(far.url)
         self.crew(near.url)
         self.put(near, 2000, ms=20)
-        until(lambda: self.succeeded() > 300, 30)
+        until(lambda: self.succeeded() > 300)
         proxy.flowing.clear()
         time.sleep(31)  # longer than the lease of 30 s: that is what is tested
         proxy.flowing.set()
@@ -192,23 +192,28 @@ class Faults(OnPostgres):
         self.assertEqual("0", self.sql("SELECT count(*) FROM jobmill_event WHERE state = 5"))
 
     def test_a_host_whose_clock_is_ninety_seconds_ahead(self):
+        self.with_wrong_clock("+90s")
+
+    def test_a_host_whose_clock_is_ninety_seconds_behind(self):
+        self.with_wrong_clock("-90s")
+
+    def with_wrong_clock(self, offset):
         right = self.server("right")
-        wrong = self.server("wrong", env={"LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1", "FAKETIME": "+90s",
+        wrong = self.server("wrong", env={"LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1", "FAKETIME": offset,
                                           "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
         right.close()  # so that the one with the wrong clock leads
         self.crew(wrong.url)
+        later = self.put(wrong, 1, delay="PT80S")["jobs"][0]["id"]
+        self.assertEqual((0, 1), tuple(wrong.metric(f"jobs/scheduled?runInMax={time}")["count"] for time in ("PT20S", "PT100S")))
         self.put(wrong, 3, delay="PT3S")
-        self.assertEqual(0, wrong.metric("jobs/scheduled?runInMax=PT1S")["count"], "counted 90 s too early")
-        self.assertEqual(3, wrong.metric("jobs/scheduled?runInMax=PT10S")["count"])
-        time.sleep(1)  # well before they are due: nothing may have started
-        self.assertEqual(0, self.succeeded())
-        self.all_succeed(3, 10)
+        self.all_succeed(3)
+        self.assertEqual("SCHEDULED", wrong.job(later)["state"])
         self.assertEqual("0", self.sql("SELECT count(*) FROM jobmill_event e JOIN jobmill_job j USING (id) WHERE e.n = 2"
                                        " AND e.at < (j.first_event::json ->> 'scheduledAt')::timestamptz"), "early")
         self.assertEqual(20, wrong.metric("workers")["totalWorkers"], "its worker counts as lost")
 
     def test_servers_and_workers_are_killed_at_random(self):
-        result = chaos.run(chaos.arguments(["--seconds", "12", "--rate", "150", "--seed", "7"]))
+        result = chaos.run(chaos.arguments(["--seconds", "12", "--kills", "6", "--rate", "150", "--seed", "7"]))
         self.assertTrue(chaos.good(result), result)
         self.assertGreater(result["kills"], 5)
 
@@ -217,8 +222,48 @@ class Refusals(OnPostgres):
     def start_with(self, url):
         return self.run_jobmill("serve", "--data", self.folder / "d", "--http", "127.0.0.1:0", "--store", url, timeout=30)
 
-    def test_a_wrong_password_a_missing_database_and_a_database_that_is_away(self):
-        for url, code, text in ((self.database.url_of(self.name, password="guessed"), 77, USER),
+    def test_a_right_that_is_missing_is_named_with_its_grant(self):
+        self.server("one").close()
+        self.database.execute("DROP ROLE IF EXISTS low; CREATE ROLE low LOGIN PASSWORD 'low'")
+        low = self.database.url_of(self.name, "low", "low")
+        refused = self.start_with(low)
+        self.assertEqual(77, refused.returncode, refused.stderr)
+        self.assertRegex(refused.stderr, r"GRANT \w+.* ON .*jobmill_schema_version TO \"?low")
+        granted = self.run_jobmill("migrate", "--store", self.url, "--grant", "low")
+        self.assertEqual(0, granted.returncode, granted.stderr)
+        server = self.server("two", url=low)
+        self.crew(server.url)
+        self.put(server, 20)
+        self.all_succeed(20)
+        self.sql("REVOKE INSERT ON jobmill_job FROM low")
+        refused = server.call("POST", "/v1/jobs", {"kind": "chaos.work", "args": [0]})
+        self.assertIn(refused.status, (403, 500, 503), refused.body)
+        self.assertRegex(refused.json["detail"], r"GRANT .*INSERT.* ON .*jobmill_job TO \"?low")
+
+    def test_json_that_a_database_might_not_take_is_kept_as_it_came(self):
+        server = self.server("one")
+        kept = b'[1e999,"\\u0000",123456789012345678901234567890,"\xc3\xa9\xf0\x9f\x98\x80"]'
+        made = server.call("POST", "/v1/jobs", b'{"kind":"k","args":' + kept + b"}")
+        self.assertEqual(201, made.status, made.body)
+        self.assertIn(b'"args":' + kept, server.get("/v1/jobs").body)
+        for body in (b'{"kind":"a\\u0000b"}', b'{"kind":"k","queue":"\\u0000"}', b'{"kind":"k","labels":["\\u0000"]}', b'{"kind":"k","args":["\xff"]}',
+                     b'{"kind":"k","args":' + b"[" * 500 + b"]" * 500 + b"}", b'{"kind":"k","priority":1e400}', b'{"kind":"k","meta":{"a\\u0000":1}}'):
+            with self.subTest(body=body[:60]):
+                answer = server.call("POST", "/v1/jobs", body)
+                self.assertIn(answer.status, (201, 400), answer.body)
+        worker = server.call("POST", "/v1/workers", {"name": "w", "concurrency": 9}).json["worker_id"]
+        claimed = server.call("POST", f"/v1/workers/{worker}/claim", {"max": 9, "wait_ms": 20000})
+        self.assertIn(b'"args":' + kept, claimed.body)
+        for job in claimed.json["jobs"]:
+            body = b'{"lock_token":"%s","type":"t","message":"\\u0000 \\u0001","stack":"\\u0000","retry":"never"}' % job["lock_token"].encode()
+            self.assertEqual(200, server.call("POST", f"/v1/jobs/{job['id']}/fail", body).status)
+            self.assertEqual("FAILED", server.job(job["id"])["state"])
+
+    def test_a_wrong_password_an_encoding_a_missing_database_and_one_that_is_away(self):
+        latin = self.name + "_latin"
+        encoded = self.database.fresh_database(latin, "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        for url, code, text in ((encoded, 78, "UTF8"),
+                                (self.database.url_of(self.name, password="guessed"), 77, USER),
                                 (self.database.url_of("nowhere"), 78, "nowhere"),
                                 (self.database.url_of(self.name, port=1), 75, "127.0.0.1")):
             refused = self.start_with(url)

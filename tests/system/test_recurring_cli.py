@@ -39,6 +39,17 @@ class Recurring(SystemTest):
         self.assertEqual([], json.loads(self.recurring("list", "-o", "json").stdout))
         self.assertEqual(1, self.recurring("delete", "tick", code=1).stderr.count("\n"))
 
+    def test_a_paused_one_makes_no_runs(self):
+        self.recurring("create", "tick", "k", "--every", "90s")
+        self.assertEqual("recurring/tick paused\n", self.recurring("pause", "tick").stdout)
+        self.assertRegex(self.recurring("list").stdout, r"tick +k +PT1M30S +UTC +paused")
+        self.assertNotIn("nextRun", json.loads(self.recurring("show", "tick", "-o", "json").stdout))
+        self.recurring("create", "tick", "k", "--every", "60s")
+        self.assertNotIn("nextRun", json.loads(self.recurring("show", "tick", "-o", "json").stdout))
+        self.assertEqual("recurring/tick\n", self.recurring("resume", "tick", "-o", "name").stdout)
+        self.assertIn("nextRun", json.loads(self.recurring("show", "tick", "-o", "json").stdout))
+        self.recurring("pause", "nothing", code=1)
+
     def test_next_runs_in_utc_and_in_the_zone(self):
         self.recurring("create", "nightly", "k", "--cron", "30 2 * * *", "--zone", "Europe/Brussels")
         runs = json.loads(self.recurring("next", "nightly", "-n", "400", "-o", "json").stdout)["next"]
@@ -51,8 +62,11 @@ class Recurring(SystemTest):
         self.assertEqual({"02:30:00", "03:00:00"}, {run["local"].split()[1] for run in runs})
         first = json.loads(self.recurring("show", "nightly", "-o", "json").stdout)["nextRun"]
         self.assertEqual(first, runs[0]["utc"])
+        notes = [run["note"] for run in runs if "note" in run]
+        self.assertEqual(["clocks have gone back: +02:00 is now +01:00", "clocks have gone forward: +01:00 is now +02:00"],
+                         sorted(set(notes)))
         table = self.recurring("next", "nightly").stdout
-        self.assertRegex(table, r"^UTC +LOCAL\n")
+        self.assertRegex(table, r"^UTC +LOCAL +NOTE")
         self.assertEqual(21, table.count("\n"))
 
     def test_it_runs(self):

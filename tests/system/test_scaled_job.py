@@ -65,7 +65,7 @@ class ScaledJob(SystemTest):
         """Oldest first."""
         return self.server.get(f"{RESOURCES}/{JOB}/executions?api-version=2025-07-01").json["value"][::-1]
 
-    def when(self, check, what, seconds=60):
+    def when(self, check, what, seconds=180):
         """Waits until `check` is true of the executions; looks again after each change of them."""
         end = time.monotonic() + seconds
         while not check(found := self.executions()):
@@ -109,7 +109,7 @@ class Messages(ScaledJob):
         first = self.running(2)[0]
         self.assertRegex(first["name"], f"^{JOB}-[a-z0-9]{{7}}$")
         self.assertEqual({"name": "orders", "type": "azure-servicebus"}, first["properties"]["jobmill"]["trigger"])
-        self.assertIn("max-executions (2 of 2 running)", self.explain())
+        until(lambda: "max-executions (2 of 2 running)" in self.explain(), what="a decision about the third message")
         self.assertRegex(self.jobmill("get", "sj"), rf"NAME +MIN +MAX +READY +ACTIVE +PAUSED +TRIGGERS.*\n{JOB} +2 +True +True +False +azure-servicebus +bus")
         self.assertEqual("bound", self.status()["semantics"])
         self.go.touch()
@@ -148,12 +148,12 @@ class Messages(ScaledJob):
     def test_what_is_missing_is_named_and_waited_for(self):
         self.send()
         self.apply(AUTHENTICATION, self.manifest())
-        self.assertEqual(("False", "ScaledJobCheckFailed"), self.condition("Ready"))
+        until(lambda: self.condition("Ready") == ("False", "ScaledJobCheckFailed"), what="the look at what it refers to")
         self.assertIn("there is no Secret/bus", self.jobmill("describe", "sj", JOB))
         self.assertEqual([], self.executions())
         self.apply(self.secret)
         self.running()
-        self.assertEqual(("True", "ScaledJobReady"), self.condition("Ready"))
+        until(lambda: self.condition("Ready") == ("True", "ScaledJobReady"), what="the second look")
 
 
 class Changes(ScaledJob):
@@ -163,13 +163,13 @@ class Changes(ScaledJob):
         self.running()
         self.apply(self.manifest(variables={"NAME": "2"}, rollout={"strategy": "gradual"}))
         self.send()
-        self.running(2)
+        second = self.running(2)[1]
+        until(lambda: "hello 2" in self.log(second), what="its first words")
         self.apply(self.manifest(variables={"NAME": "3"}))
         found = self.when(lambda found: [self.state(one) for one in found] == ["Stopped", "Stopped", "Running", "Running"],
                           "the roll-out")
-        self.assertIn("hello 2", self.log(found[1]))
-        self.assertIn("hello 3", self.log(found[2]))
-        self.assertIn("executions of an earlier spec are stopped", self.server.stderr())
+        until(lambda: "hello 3" in self.log(found[2]), what="the first words of the new one")
+        until(lambda: "executions of an earlier spec are stopped" in self.server.stderr(), what="a word about it")
 
     def test_it_is_there_again_after_a_server_that_died(self):
         self.apply(self.secret, AUTHENTICATION, self.manifest())

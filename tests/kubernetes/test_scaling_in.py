@@ -1,0 +1,88 @@
+"""Pods that hold jobs are not ended by a scale-in, whichever Kubernetes would take."""
+from harness import JOBMILL, until
+from node import Program
+from support import ControllerTest
+
+POD = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+COST = "controller.kubernetes.io/pod-deletion-cost"
+AT_ONCE = {"horizontalPodAutoscalerConfig": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}}
+
+
+class ScalingIn(ControllerTest):
+    def setUp(self):
+        super().setUp()
+        self.server = self.controller()
+        # A job runs in a pod until somebody opens the gate of that pod.
+        script = self.file("job.sh", f'touch "{self.folder}/runs-$POD"; until [ -e "{self.folder}/gate-$POD" ]; do sleep 0.05; done')
+        self.node.programs["worker"] = Program([JOBMILL, "worker", "--server", self.server.url, "--workers", "1", "--", "sh", script])
+
+    def workload(self, replicas):
+        variables = [{"name": "POD", **POD}, {"name": "JOBMILL_REPLICA", **POD}]
+        self.deployment("web", 0, image="worker", env=variables)
+        self.source.value = 10 * replicas
+        self.scaled_object(advanced=AT_ONCE)
+        self.until_ready("web", replicas)
+        until(lambda: self.server.metric("workers")["totalWorkers"] == replicas, what="their workers")
+
+    def run_jobs(self, count):
+        """One after the other, so that each has a pod of its own; the pods in that order."""
+        ids, pods = [], []
+        for _ in range(count):
+            ids.append(self.server.call("POST", "/v1/jobs", {"kind": "k"}).json["id"])
+            until(lambda: len(self.running()) > len(pods), what="another job that runs")
+            pods += sorted(self.running() - set(pods))
+        return ids, pods
+
+    def running(self):
+        return {path.name.removeprefix("runs-") for path in self.folder.glob("runs-*")}
+
+    def names(self):
+        return {pod["metadata"]["name"] for pod in self.pods("web") if "deletionTimestamp" not in pod["metadata"]}
+
+    def finish(self, pod):
+        (self.folder / f"gate-{pod}").touch()
+
+    def assert_ran_once(self, ids):
+        for job in ids:
+            until(lambda job=job: self.server.job(job)["state"] == "SUCCEEDED", what="the job's success")
+            states = [event["state"] for event in self.server.job(job)["history"]]
+            self.assertEqual(1, states.count("PROCESSING"), states)
+
+    def test_idle_pods_go_and_busy_ones_end_their_jobs(self):
+        self.workload(4)
+        ids, busy = self.run_jobs(2)
+        self.source.value = 10
+        until(lambda: self.names() == set(busy), 30, "the end of the idle pods")
+        self.assertEqual(2, self.wanted(), "the other victim works on")
+
+        self.finish(busy[1])  # it began last, so it has the least to lose
+        until(lambda: self.names() == {busy[0]}, 30, "the end of the drained pod")
+        self.assertEqual(1, self.wanted())
+        self.finish(busy[0])
+        self.assert_ran_once(ids)
+
+    def test_a_draining_pod_goes_back_to_work(self):
+        self.workload(2)
+        ids, busy = self.run_jobs(2)
+        self.source.value = 10
+        until(lambda: "pod drains" in self.server.stderr(), what="a victim")
+        self.source.value = 20
+        until(lambda: "pod goes back to work" in self.server.stderr(), what="its return")
+        for pod in busy:
+            self.finish(pod)
+        self.assert_ran_once(ids)
+        self.assertEqual(set(busy), self.names())
+        self.assertEqual(2, self.wanted())
+
+    def test_a_busy_pod_is_marked(self):
+        self.workload(2)
+        ids, busy = self.run_jobs(1)
+        until(lambda: self.annotations(busy[0]).get(COST) == "1000", 30, "the mark")
+        self.assertEqual("false", self.annotations(busy[0])["cluster-autoscaler.kubernetes.io/safe-to-evict"])
+        idle = (self.names() - set(busy)).pop()
+        self.assertEqual({}, self.annotations(idle))
+        self.finish(busy[0])
+        self.assert_ran_once(ids)
+
+    def annotations(self, pod):
+        return self.api.get("pods", self.ns, pod)["metadata"].get("annotations", {})
