@@ -77,7 +77,7 @@ void answers_later(RunnerWorld& world) {
   world.runner().start(replica_of(world, "mail-1", wait_for_ever()));
   CHECK(world.told().times.empty());
   world.run_until([&] { return world.told().started.count("mail-1") > 0; });
-  CHECK(world.told().started["mail-1"].pid > 0);
+  CHECK(world.told().started.at("mail-1").pid > 0);
   world.runner().stop("mail-1", true);
   CHECK(world.told().ended.empty());
   CHECK(wait_for_end(world, "mail-1").signal == SIGKILL);

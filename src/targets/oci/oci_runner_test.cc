@@ -214,7 +214,7 @@ TEST_CASE("oci runner: what a replica had is gone with it, also when the server 
 
   world.runner().start(world.replica("mail-2", "echo up; sleep 1000"));
   world.run_until([&] { return world.told().started.count("mail-2") > 0; });
-  const auto pid = static_cast<pid_t>(world.told().started["mail-2"].pid);
+  const auto pid = static_cast<pid_t>(world.told().started.at("mail-2").pid);
   CHECK(listed_process(pid));
   world.close();
   CHECK_FALSE(listed_process(pid));
@@ -227,7 +227,7 @@ TEST_CASE("oci runner: what a server that was killed left is ended by the next o
   OciWorld world;
   world.runner().start(world.replica("mail-1", "echo up; sleep 1000"));
   world.run_until([&] { return world.told().started.count("mail-1") > 0; });
-  const executions::ProcessMark mark = world.told().started["mail-1"];
+  const executions::ProcessMark mark = world.told().started.at("mail-1");
   world.runner().sweep(mark);
   CHECK_FALSE(listed_process(static_cast<pid_t>(mark.pid)));
   world.run_until([&] { return world.told().ended.count("mail-1") > 0; });

@@ -192,15 +192,17 @@ TEST_CASE("process runner: all processes of the session are told to end, and non
   // With job control, each job of a shell is a group of its own.
   world.runner().start(
       world.replica("mail-1",
-                    "set -m; sh -c 'trap \"echo heard; exit\" TERM; sleep 1000 & echo up; wait' & "
-                    "trap 'exit 3' TERM; wait; wait"));
+                    "set -m; trap 'exit 3' TERM; "
+                    "sh -c 'trap \"echo heard; exit\" TERM; sleep 1000 & echo up; wait' & "
+                    "while :; do wait; done"));
   world.run_until([&] { return world.log_text("mail-1").find("up") != std::string::npos; });
-  const auto pid = static_cast<pid_t>(world.told().started["mail-1"].pid);
+  world.run_until([&] { return world.told().started.count("mail-1") > 0; });
+  const auto pid = static_cast<pid_t>(world.told().started.at("mail-1").pid);
   CHECK(session_members(pid).size() >= 3);
   world.runner().stop("mail-1", false);
   world.run_until([&] { return world.told().ended.size() == 1; });
-  CHECK(world.told().ended["mail-1"].exit_code == 3);
-  world.run_until([&] { return session_members(pid).empty(); });
+  CHECK(world.told().ended.at("mail-1").exit_code == 3);
+  CHECK(session_members(pid).empty());
 }
 
 TEST_CASE("process runner: who left the session ends with the replica all the same") {
@@ -283,7 +285,7 @@ TEST_CASE("process runner: its containers share a cgroup with the sum of their l
   world.runner().start(std::move(replica));
   world.run_until([&] { return world.told().started.size() == 1; });
   const std::string cgroup = own + "/mail-1";
-  CHECK(world.told().started["mail-1"].cgroup == cgroup);
+  CHECK(world.told().started.at("mail-1").cgroup == cgroup);
   CHECK(contents(cgroup + "/memory.max") == std::to_string(96 << 20));
   CHECK_FALSE(std::filesystem::exists(cgroup + "/cpu.max"));  // one of them has no limit
 
