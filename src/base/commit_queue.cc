@@ -9,6 +9,8 @@
 namespace jobmill {
 namespace {
 
+thread_local const CommitQueue* writing = nullptr;  // that this thread is the commit thread of
+
 // What a blocked caller waits for. Told under the lock, so that it may go as soon as it was heard.
 class Outcome {
  public:
@@ -49,7 +51,14 @@ void CommitQueue::submit(Work work, Done done, Mode mode, Durability durability)
 }
 
 Status CommitQueue::run(const Work& work, const Done& done, Mode mode, Durability durability) {
-  assert(!on_queue_thread());  // it would wait for itself
+  assert(writing != this);  // it would wait for itself
+  if (take_turn()) {
+    std::vector<Item> alone(1);
+    alone[0] = {[&work] { return work(); }, done, mode, durability, {}};
+    settle(alone);
+    end_turn();
+    return std::move(alone[0].status);
+  }
   Outcome outcome;
   add({[&work] { return work(); },
        [&done, &outcome](const Status& status) {
@@ -66,30 +75,47 @@ void CommitQueue::add(Item item) {
   {
     std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(item));
-    if (waiting_.size() > 1) return;  // the thread has been told, or is at work and will look again
+    // The thread has been told, or whoever is at work will tell it.
+    if (busy_ || waiting_.size() > 1) return;
   }
   arrived_.notify_one();
 }
 
+bool CommitQueue::take_turn() {
+  const std::lock_guard lock(mutex_);
+  if (busy_ || !waiting_.empty()) return false;
+  return busy_ = true;
+}
+
+void CommitQueue::end_turn() {
+  const std::lock_guard lock(mutex_);
+  busy_ = false;
+  if (stopping_ || !waiting_.empty()) arrived_.notify_one();
+}
+
 void CommitQueue::serve() {
   std::vector<Item> batch;
+  std::unique_lock lock(mutex_);
   for (;;) {
-    {
-      std::unique_lock lock(mutex_);
-      arrived_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-      if (waiting_.empty()) return;
-      batch.swap(waiting_);
-    }
-    commit(batch);
-    for (Item& item : batch) {
-      if (item.done) item.done(item.status);
-    }
+    arrived_.wait(lock, [this] { return !busy_ && (stopping_ || !waiting_.empty()); });
+    if (waiting_.empty()) return;
+    batch.swap(waiting_);
+    busy_ = true;
+    lock.unlock();
+    settle(batch);
     batch.clear();
+    lock.lock();
+    busy_ = false;
   }
 }
 
-void CommitQueue::commit(std::vector<Item>& batch) {
+void CommitQueue::settle(std::vector<Item>& batch) {
+  const CommitQueue* const before = std::exchange(writing, this);
   for (std::size_t next = 0; next < batch.size();) next = run_transaction(batch, next);
+  for (Item& item : batch) {
+    if (item.done) item.done(item.status);
+  }
+  writing = before;
 }
 
 // Runs items from `first` on and answers with the first one that is not settled: all of them,

@@ -12,13 +12,18 @@
 
 namespace jobmill {
 
-// Group commit: one thread takes all that waits, runs it as one transaction with one sync, then
-// completes all. What was completed without error is durable, but for items that ask for less.
+// Group commit: one thread at a time takes all that waits, runs it as one transaction with one
+// sync, then completes all. What was completed without error is durable, but for items that ask for
+// less.
 //
 //   Status status = queue.run([&] { return insert(row); });
 //
 // Who comes while a transaction is written joins the next one; nothing waits for a timer, and an
 // idle queue neither wakes up nor opens a transaction. The destructor runs what still waits.
+//
+// The commit thread is whichever thread writes the transaction: the queue's own, or a caller of
+// run() who finds nothing under way, which spares it two changes of thread. There is never more
+// than one, and what one has written the next one sees.
 class CommitQueue {
  public:
   // Synced: it survives loss of power. Relaxed: it survives the death of the process, and loss of
@@ -26,7 +31,7 @@ class CommitQueue {
   // relaxed items alone needs no sync.
   enum class Durability { Synced, Relaxed };
 
-  // How the owner of the resource opens and closes one transaction. Called by the queue's thread.
+  // How the owner of the resource opens and closes one transaction. Called by the commit thread.
   struct Transaction {
     std::function<Status(Durability)> begin;
     std::function<Status()> commit;
@@ -44,9 +49,9 @@ class CommitQueue {
   // wrote (a full disk), all items of the transaction get that error.
   enum class Mode { ChecksFirst, Savepoint };
 
-  // Runs in the transaction, on the queue's thread.
+  // Runs in the transaction, on the commit thread.
   using Work = std::function<Status()>;
-  // Runs after the commit, on the queue's thread, in the order of the items, before the waiting
+  // Runs after the commit, on the commit thread, in the order of the items, before the waiting
   // caller returns. The error is the work's own or the commit's. Must not block.
   using Done = std::function<void(const Status&)>;
 
@@ -59,11 +64,9 @@ class CommitQueue {
   void submit(Work work, Done done, Mode mode = Mode::ChecksFirst,
               Durability durability = Durability::Synced);
 
-  // Waits for the outcome. Not from the queue's own thread.
+  // Waits for the outcome. Not from a Work or Done.
   Status run(const Work& work, const Done& done = {}, Mode mode = Mode::ChecksFirst,
              Durability durability = Durability::Synced);
-
-  bool on_queue_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
  private:
   struct Item {
@@ -75,14 +78,17 @@ class CommitQueue {
   };
 
   void serve();
-  void commit(std::vector<Item>& batch);
+  bool take_turn();
+  void end_turn();
+  void settle(std::vector<Item>& batch);
   std::size_t run_transaction(std::vector<Item>& batch, std::size_t first);
   bool run_item(Item& item);
   void add(Item item);
 
   const Transaction transaction_;
-  std::mutex mutex_;  // guards the next two
+  std::mutex mutex_;  // guards the next three
   std::vector<Item> waiting_;
+  bool busy_ = false;  // somebody is the commit thread
   bool stopping_ = false;
   std::condition_variable arrived_;
   std::thread thread_;
