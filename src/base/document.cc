@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 #include "base/document_rules.h"
 
@@ -173,14 +174,35 @@ bool is_integer_text(std::string_view text) {
 
 }  // namespace
 
+namespace {
+
+// Whether eight bytes are eight characters, and none of them ends a line.
+bool stay_in_line(const char* bytes) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  constexpr std::uint64_t kHighBits = 0x8080808080808080;
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  const std::uint64_t line_end = word ^ kOnes * '\n';  // a byte of zeros
+  return ((word | ((line_end - kOnes) & ~line_end)) & kHighBits) == 0;
+}
+
+}  // namespace
+
 void Cursor::advance_to(std::size_t offset) {
-  for (; offset_ < offset; ++offset_) {
+  while (offset_ < offset) {
+    if (text_.size() - offset_ >= 8 && stay_in_line(text_.data() + offset_)) {
+      const std::size_t step = std::min<std::size_t>(8, offset - offset_);
+      offset_ += step;
+      position_.column += static_cast<int>(step);
+      continue;
+    }
     const auto byte = static_cast<unsigned char>(text_[offset_]);
     if (byte == '\n') {
       position_ = {position_.line + 1, 1};
     } else if ((byte & 0xC0) != 0x80) {  // continuation bytes belong to the character before
       ++position_.column;
     }
+    ++offset_;
   }
 }
 
@@ -190,6 +212,14 @@ Fault error_at(Position at, std::string text) {
 }
 
 const Node::Member* repeated_member(const Node& object) {
+  constexpr std::size_t kFew = 32;  // for which looking at all pairs is quicker than sorting
+  const auto& members = object.members;
+  if (members.size() <= kFew) {
+    for (std::size_t i = 1; i < members.size(); ++i)
+      for (std::size_t k = 0; k < i; ++k)
+        if (members[k].key == members[i].key) return &members[i];
+    return nullptr;
+  }
   std::vector<const Node::Member*> sorted;
   sorted.reserve(object.members.size());
   for (const Node::Member& member : object.members) sorted.push_back(&member);

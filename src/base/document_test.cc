@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "base/json_check.h"
+
 using jobmill::Code;
 using jobmill::DocumentLimits;
 using jobmill::Node;
@@ -10,8 +12,17 @@ using Kind = jobmill::Node::Kind;
 
 namespace {
 
+// Both judges of JSON, who must agree.
+jobmill::Result<Node> read_json(std::string_view text, const DocumentLimits& limits = {}) {
+  auto node = jobmill::parse_json(text, limits);
+  const auto kind = jobmill::check_json(text, limits);
+  REQUIRE(bool(kind) == bool(node));
+  CHECK((kind ? *kind == node->kind : kind.error().message == node.error().message));
+  return node;
+}
+
 Node json(std::string_view text) {
-  auto node = jobmill::parse_json(text);
+  auto node = read_json(text);
   REQUIRE_MESSAGE(node, std::string(text));
   return *std::move(node);
 }
@@ -24,7 +35,7 @@ Node yaml(std::string_view text) {
 }
 
 std::string json_error(std::string_view text, const DocumentLimits& limits = {}) {
-  const auto node = jobmill::parse_json(text, limits);
+  const auto node = read_json(text, limits);
   REQUIRE_FALSE(node);
   CHECK(node.error().code == Code::InvalidArgument);
   return node.error().message;
@@ -68,6 +79,18 @@ TEST_CASE("json: every value knows its line and column") {
   CHECK(list.items[2].column == 16);  // é is one character
 }
 
+TEST_CASE("json: places count characters, however far the line goes") {
+  for (std::size_t pad = 0; pad < 20; ++pad) {
+    CAPTURE(pad);
+    const std::string filler(pad, 'x');
+    const Node node = json("[\"" + filler + "\xC3\xA9\", 1,\n\"\\u00e9" + filler + "\", 2]");
+    CHECK(node.items[1].column == static_cast<int>(pad) + 7);
+    CHECK(node.items[2].line == 2);
+    CHECK(node.items[3].line == 2);
+    CHECK(node.items[3].column == static_cast<int>(pad) + 11);
+  }
+}
+
 TEST_CASE("json: integers that fit no machine word keep their text") {
   CHECK(json("9223372036854775807").as_int() == INT64_MAX);
   CHECK(json("-9223372036854775808").as_int() == INT64_MIN);
@@ -85,23 +108,25 @@ TEST_CASE("json: what is not JSON is refused with its place") {
        {"", "  ", "{", "[1,]", "{\"a\":1,}", "01", "1.", "+1", "'a'", "nul", "[1] 2", "// c\n1",
         "\"\\ud800\"", "\"\xff\"", "\"a", "NaN", "{1:2}", "\"a\nb\"", "\xEF\xBB\xBF{}"}) {
     CAPTURE(text);
-    CHECK_FALSE(jobmill::parse_json(text));
+    CHECK_FALSE(read_json(text));
   }
 }
 
 TEST_CASE("json: a key that comes twice is refused where it comes again") {
   const std::string message = json_error("{\"a\": 1,\n \"b\": 2,\n \"a\": 3}");
   CHECK(message == "line 3, column 2: duplicate key \"a\"");
-  CHECK_FALSE(jobmill::parse_json(R"({"x": {"a": 1, "\u0061": 2}})"));
+  CHECK_FALSE(read_json(R"({"x": {"a": 1, "\u0061": 2}})"));
+  CHECK_FALSE(read_json(R"([{"b": {"a": {"a": 1}, "c": 2}, "a": 3, "b": 4}])"));
+  CHECK(read_json(R"([{"b": {"a": {"a": 1}, "c": 2}, "a": 3}, {"a": 1, "": 2, "\u0062": 3}])"));
 }
 
 TEST_CASE("json: limits on size, depth and number of values") {
   CHECK(json_error("[1, 2]", {.bytes = 5}).find("more than 5 bytes") != std::string::npos);
   CHECK(json_error("[[[1]]]", {.depth = 2}).find("nested deeper than 2") != std::string::npos);
-  CHECK(jobmill::parse_json("[[1]]", {.depth = 2}));
+  CHECK(read_json("[[1]]", {.depth = 2}));
   CHECK(json_error("[1,2,3]", {.nodes = 3}).find("more than 3 values") != std::string::npos);
-  CHECK(jobmill::parse_json("[1,2]", {.nodes = 3}));
-  CHECK_FALSE(jobmill::parse_json(std::string(2'000'000, '[')));
+  CHECK(read_json("[1,2]", {.nodes = 3}));
+  CHECK_FALSE(read_json(std::string(2'000'000, '[')));
 }
 
 TEST_CASE("yaml: scalars resolve as Kubernetes' reader does") {

@@ -74,9 +74,16 @@ char short_escape(std::uint32_t code) {
   }
 }
 
+// As most characters do, it stands for itself.
+bool is_plain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
+
 void append_quoted(std::string& out, std::string_view text) {
   out += '"';
-  while (!text.empty()) {
+  for (;;) {
+    const auto plain = std::find_if_not(text.begin(), text.end(), is_plain);
+    out.append(text.begin(), plain);
+    text.remove_prefix(static_cast<std::size_t>(plain - text.begin()));
+    if (text.empty()) break;
     const Character next = first_character(text);
     const bool broken = next.code == kReplacement && next.bytes == 1;
     if (const char escape = short_escape(next.code)) {
@@ -135,6 +142,8 @@ class JsonWriter {
       });
     } else if (node.is_array()) {
       write_all('[', ']', node.items, [this](const Node& item) { write(item); });
+    } else if (node.is_string()) {
+      append_quoted(out_, node.text);
     } else {
       out_ += json_scalar(node);
     }

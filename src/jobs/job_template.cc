@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 
 #include "base/document.h"
+#include "base/json_check.h"
 
 namespace jobmill::jobs {
 namespace {
@@ -196,23 +197,41 @@ Status check_size(const JobSpec& spec) {
               fmt::format("args: payload_too_large: {} bytes, at most {}", size, kMaxPayloadBytes));
 }
 
-Result<Node> parse_member(std::string_view field, std::string_view text) {
-  auto node = parse_json(text, {.bytes = kMaxPayloadBytes});
-  if (!node) return wrong(field, node.error().message);
-  return node;
+constexpr DocumentLimits kMemberLimits{.bytes = kMaxPayloadBytes};
+
+Status check_members(const JobSpec& spec) {
+  const auto args = check_json(spec.args, kMemberLimits);
+  if (!args) return wrong("args", args.error().message);
+  if (*args != Node::Kind::Array && *args != Node::Kind::Object)
+    return wrong("args", "must be an array or an object");
+  if (spec.meta.empty()) return {};
+  const auto meta = check_json(spec.meta, kMemberLimits);
+  if (!meta) return wrong("meta", meta.error().message);
+  return *meta == Node::Kind::Object ? Status() : wrong("meta", "must be an object");
 }
 
-Result<Node> parse_args(const JobSpec& spec) {
-  TRY(auto args, parse_member("args", spec.args));
-  if (!args.is_array() && !args.is_object()) return wrong("args", "must be an array or an object");
-  return args;
+// --- what people read of a job -----------------------------------------------------------------
+
+struct Shown {
+  std::string name;
+  std::vector<std::string> labels;
+};
+
+bool has_placeholders(const JobSpec& spec) {
+  const auto holds = [](std::string_view text) { return text.find_first_of("{%") != text.npos; };
+  return holds(spec.name) || std::ranges::any_of(spec.labels, holds);
 }
 
-Result<Node> parse_meta(const JobSpec& spec) {
-  if (spec.meta.empty()) return Node::object();
-  TRY(auto meta, parse_member("meta", spec.meta));
-  if (!meta.is_object()) return wrong("meta", "must be an object");
-  return meta;
+// With the values of the placeholders.
+Result<Shown> shown(const JobSpec& spec) {
+  Shown texts{spec.name, spec.labels};
+  if (!has_placeholders(spec)) return texts;
+  TRY(const Node args, parse_json(spec.args, kMemberLimits));
+  TRY(const Node meta, parse_json(spec.meta.empty() ? "{}" : spec.meta, kMemberLimits));
+  const Filler filler(args, meta);
+  texts.name = filler.fill(spec.name);
+  for (std::string& label : texts.labels) label = filler.fill(label);
+  return texts;
 }
 
 }  // namespace
@@ -230,29 +249,28 @@ Result<JobTemplate> JobTemplate::compile(const JobSpec& spec) {
   TRY_VOID(check(spec.extra));
   TRY_VOID(check_count(spec));
   TRY_VOID(check_size(spec));
-  TRY(const Node args, parse_args(spec));
-  TRY(const Node meta, parse_meta(spec));
+  TRY_VOID(check_members(spec));
+  TRY(Shown texts, shown(spec));
 
-  const Filler filler(args, meta);
   const auto indexed = [&](std::string text) {
     return IndexedText(spec.count ? split_at_index(text) : std::vector{std::move(text)});
   };
   JobTemplate job;
   job.count_ = spec.count.value_or(1);
-  job.name_ = indexed(filler.fill(spec.name));
-  for (const std::string& label : spec.labels) job.labels_.push_back(indexed(filler.fill(label)));
+  job.name_ = indexed(std::move(texts.name));
+  for (std::string& label : texts.labels) job.labels_.push_back(indexed(std::move(label)));
   job.args_ = IndexedText(spec.count ? split_values(spec.args) : std::vector{spec.args});
 
   TRY_VOID(check_nul("name", job.name(0)));  // may come from an argument
-  for (const std::string& label : job.labels(0)) TRY_VOID(check_nul("labels", label));
   TRY_VOID(job.check_labels(0));
-  TRY_VOID(job.check_labels(job.count_ - 1));  // the longest
+  if (job.count_ > 1) TRY_VOID(job.check_labels(job.count_ - 1));  // the longest
   return job;
 }
 
 Status JobTemplate::check_labels(std::int64_t index) const {
   auto texts = labels(index);
   for (const std::string& label : texts) {
+    TRY_VOID(check_nul("labels", label));
     if (label.empty()) return wrong("labels", "must not be empty");
     if (characters(label) > kMaxLabelBytes) return wrong("labels", "longer than 45 characters");
     if (label.find('\x1f') != std::string::npos) return wrong("labels", "holds U+001F");

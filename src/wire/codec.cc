@@ -111,7 +111,9 @@ Duration seconds(const Node& node, std::string_view name) {
 }
 
 std::optional<TimePoint> instant(const Node& node, std::string_view name) {
-  const auto at = parse_instant(text(node, name));
+  const Node* member = node.find(name);
+  if (member == nullptr || !member->is_string()) return std::nullopt;
+  const auto at = parse_instant(member->text);
   return at ? std::optional(*at) : std::nullopt;
 }
 
