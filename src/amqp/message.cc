@@ -5,6 +5,7 @@
 #include "amqp/composite.h"
 #include "amqp/short_list.h"
 #include "amqp/usual_fields.h"
+#include "base/hex.h"
 
 namespace jobmill::amqp {
 
@@ -188,23 +189,6 @@ std::optional<Ids> usual_ids(std::string_view section) {
   return ids;
 }
 
-std::string hex(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const char c : bytes) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 0x0F];
-  }
-  return text;
-}
-
-std::string uuid_text(const Uuid& uuid) {
-  std::string text = hex({reinterpret_cast<const char*>(uuid.bytes.data()), uuid.bytes.size()});
-  for (const std::size_t dash : {20u, 16u, 12u, 8u}) text.insert(dash, 1, '-');
-  return text;
-}
-
 }  // namespace
 
 Result<Sections> split(std::string_view message) {
@@ -290,8 +274,9 @@ Result<Ids> decode_ids(std::string_view properties_section) {
 
 std::string id_text(const Value& id) {
   if (const auto text = id.text()) return std::string(*text);
-  if (const auto* uuid = id.as<Uuid>()) return uuid_text(*uuid);
-  if (const auto* binary = id.as<Binary>()) return hex(binary->bytes);
+  if (const auto* uuid = id.as<Uuid>()) return uuid_text(std::as_bytes(std::span(uuid->bytes)));
+  if (const auto* binary = id.as<Binary>())
+    return hex_text(std::as_bytes(std::span(binary->bytes)));
   if (const auto number = id.unsigned_integer()) return std::to_string(*number);
   return {};
 }

@@ -8,6 +8,7 @@
 #include "amqp/codec.h"
 #include "amqp/composite.h"
 #include "amqp/short_list.h"
+#include "base/hex.h"
 #include "base/random.h"
 
 namespace jobmill::amqp {
@@ -293,14 +294,7 @@ std::string random_guid() {
   fill_random(std::as_writable_bytes(std::span(bytes)));
   bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0F) | 0x40);  // RFC 9562: version 4
   bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3F) | 0x80);
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 0x0F];
-  }
-  return text;
+  return uuid_text(std::as_bytes(std::span(bytes)));
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/result.h"
 #include "broker/entity.h"
 
@@ -30,14 +32,7 @@ Result<broker::Right> parse_right(std::string_view text);
 // A lock token or UUID: "01234567-89ab-cdef-0123-456789abcdef".
 template <class Bytes>
 std::string uuid_text(const Bytes& bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
+  return jobmill::uuid_text(std::as_bytes(std::span(bytes)));
 }
 
 }  // namespace jobmill::api

@@ -11,6 +11,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/hex.h"
 #include "base/random.h"
 
 namespace jobmill {
@@ -27,17 +28,13 @@ constexpr std::string_view kTokenLetters =
 
 constexpr std::uint64_t kVariant = std::uint64_t{0b10} << 62;
 
-// By hand: ids are made for every job, and this is a third of their cost otherwise.
 std::string uuid_text(std::uint64_t high, std::uint64_t low) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text(36, '-');
-  std::size_t at = 0;
-  for (int nibble = 0; nibble < 32; ++nibble) {
-    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) ++at;
-    const std::uint64_t half = nibble < 16 ? high : low;
-    text[at++] = kDigits[half >> (60 - 4 * (nibble % 16)) & 0xf];
+  Bytes16 bytes;
+  for (std::size_t i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<std::byte>(high >> (56 - 8 * i));
+    bytes[8 + i] = static_cast<std::byte>(low >> (56 - 8 * i));
   }
-  return text;
+  return jobmill::uuid_text(bytes);
 }
 
 struct Random {

@@ -3,8 +3,11 @@
 
 #include <array>
 #include <cassert>
+#include <span>
 
 #include <openssl/evp.h>
+
+#include "base/hex.h"
 
 namespace jobmill {
 
@@ -18,14 +21,8 @@ std::string sha256(std::string_view bytes) {
 }
 
 std::string sha256_hex(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  for (const char c : sha256(bytes)) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
-  }
-  return out;
+  const std::string digest = sha256(bytes);
+  return hex_text(std::as_bytes(std::span(digest)));
 }
 
 }  // namespace jobmill

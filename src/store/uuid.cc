@@ -2,11 +2,12 @@
 #include "store/uuid.h"
 
 #include <cassert>
+#include <span>
+
+#include "base/hex.h"
 
 namespace jobmill::store {
 namespace {
-
-constexpr std::string_view kDigits = "0123456789abcdef";
 
 unsigned digit(char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10); }
 
@@ -25,15 +26,7 @@ UuidBytes uuid_bytes(std::string_view text) {
 
 std::string uuid_text(std::string_view bytes) {
   assert(bytes.size() == 16);
-  std::string text(36, '-');
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) ++at;
-    const auto byte = static_cast<unsigned char>(bytes[i]);
-    text[at++] = kDigits[byte >> 4];
-    text[at++] = kDigits[byte & 15];
-  }
-  return text;
+  return jobmill::uuid_text(std::as_bytes(std::span(bytes)).first<16>());
 }
 
 }  // namespace jobmill::store

@@ -181,16 +181,18 @@ int Runner::wait_for_free_slots(const std::stop_token& stop) {
 
 void Runner::accept(jobs::Claimed claimed) {
   if (claimed.state == jobs::WorkerState::Stop) set_state(claimed.state, std::nullopt);
-  const std::lock_guard lock(mutex_);
-  for (jobs::ClaimedJob& job : claimed.jobs) {
-    auto held = std::make_shared<Held>(std::move(job), store_);
-    if (held->run.deadline()) look_ = true;
-    held_[held->run.lock_token()] = held;
-    ready_.push_back(std::move(held));
-    ++busy_;
-    work_.notify_one();
+  {
+    const std::lock_guard lock(mutex_);
+    for (jobs::ClaimedJob& job : claimed.jobs) {
+      auto held = std::make_shared<Held>(std::move(job), store_);
+      if (held->run.deadline()) look_ = true;
+      held_[held->run.lock_token()] = held;
+      ready_.push_back(std::move(held));
+      ++busy_;
+    }
+    if (look_) life_.notify_all();
   }
-  if (look_) life_.notify_all();
+  for (std::size_t i = 0; i < claimed.jobs.size(); ++i) work_.notify_one();
 }
 
 // --- a slot -------------------------------------------------------------------------------------

@@ -833,7 +833,7 @@ class SqliteJobStore final : public JobStoreOwner {
   // The job, if the claim of that token still holds it.
   static bool holds(const JobRow& row, const LockToken& token, std::string_view job_id) {
     return row.state == JobState::Processing && row.token == token.token &&
-           row.id_text() == canonical_id(job_id);
+           row.id == uuid_bytes(is_uuid(job_id) ? job_id : std::string_view(name_id(job_id)));
   }
 
   static JobRow* held(const Settlement& settlement, Rows& rows) {
