@@ -52,6 +52,10 @@ std::shared_ptr<void> JobsFeed::subscribe(const JobsQuery& query, std::function<
 }
 
 void JobsFeed::changed() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (subscriptions_.empty()) return;  // a new one looks by itself
+  }
   if (!told_.exchange(true)) pool_.post([this] { tell_all(); });
 }
 
