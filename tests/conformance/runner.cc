@@ -62,6 +62,7 @@ void tells_how_it_ended(RunnerWorld& world) {
   CHECK(good.signal == 0);
   const ReplicaEnd bad = run(world, replica_of(world, "mail-2", "echo broken >&2; exit 3"));
   CHECK(bad.exit_code == 3);
+  CAPTURE(bad.detail);
   CHECK(has(bad.detail, "broken"));
   CHECK(bad.peak_rss_bytes > 0);
   CHECK_FALSE(bad.out_of_memory);

@@ -221,10 +221,17 @@ std::vector<std::string> bundle_command(const ContainerTool& tool, const ToolPla
                "sh",
                run.overlay,
                run.bundle + "/rootfs"};
+  command.push_back(tool.program);
+  // What it says of itself is not the container's stderr: where it must wait for cgroups to be
+  // gone, it says so a dozen times. Why it could not run it says there as well.
+  if (tool.kind == ContainerTool::Kind::Runc) {
+    command.emplace_back("--log");
+    command.push_back(run.bundle + "/tool.log");
+  }
   for (const std::string& word :
-       {tool.program, std::string("--root"), state_folder(place), std::string("run"),
-        std::string("--bundle"), run.bundle, std::string("--pid-file"), run.pid_file,
-        std::string("--preserve-fds"), std::string("1"), run.id})
+       {std::string("--root"), state_folder(place), std::string("run"), std::string("--bundle"),
+        run.bundle, std::string("--pid-file"), run.pid_file, std::string("--preserve-fds"),
+        std::string("1"), run.id})
     command.push_back(word);
   return command;
 }
