@@ -12,6 +12,7 @@
 #include "store/job_events.h"
 #include "store/postgres/copy_rows.h"
 #include "store/postgres/job_views.h"
+#include "store/postgres/notice.h"
 
 namespace jobmill::postgres {
 namespace {
@@ -48,6 +49,14 @@ constexpr Statement kInsertJobs{"insert_jobs",
               $12::text[], $13::text[], $14::text[], $15::text[])
     u(id, lane, v, retries, max_attempts, max_crashes, first_state, first_event, name, labels,
       recurring, created_by, meta, extra, args))sql"};
+
+// A single one, for which arrays would cost more than the row.
+constexpr Statement kInsertJob{"insert_job",
+                               R"sql(
+  INSERT INTO jobmill_job (id, lane, v, retries, max_attempts, max_crashes, created_at, first_state,
+                           first_event, name, labels, recurring, created_by, meta, extra, args)
+  VALUES ($1, $2, $3, $4, $5, $6, jobmill_now(), $7::integer, $8, $9,
+          string_to_array($10, E'\x1f'), $11, $12, $13, $14, $15))sql"};
 
 constexpr Statement kInsertReady{"insert_ready",
                                  R"sql(
@@ -163,6 +172,51 @@ constexpr Statement kClaimLanes{
     ", picked AS ("
     "  SELECT h.ctid FROM open s JOIN jobmill_hot h ON h.ctid = s.ctid"
     "  WHERE h.state = 2 FOR UPDATE OF h SKIP LOCKED)" CLAIMED};
+
+// The row of the worker is locked first, as by a claim.
+#define HAND_OUT(jobs, counts, how_many, first_id, lanes)                                          \
+  "WITH w AS ("                                                                                    \
+  "  UPDATE jobmill_worker SET last_beat = (SELECT jobmill_now()),"                                \
+  "         occupied = occupied + " how_many                                                       \
+  ","                                                                                              \
+  "         busy_since = CASE WHEN occupied = 0 THEN (SELECT jobmill_now()) ELSE busy_since END"   \
+  "  WHERE id = $1 AND gone_at IS NULL AND state = 0"                                              \
+  "    AND NOT EXISTS (SELECT FROM jobmill_pause q JOIN jobmill_lane l USING (queue)"              \
+  "                    WHERE l.id = " lanes                                                        \
+  ")"                                                                                              \
+  "  RETURNING number)"                                                                            \
+  ", begun AS ("                                                                                   \
+  "  INSERT INTO jobmill_hot (id, lane, place, since, version, attempt, failures, crashes, state," \
+  "                           token, worker)"                                                      \
+  "  SELECT u.id, u.lane, (SELECT jobmill_first_place()) + $4 + u.n, (SELECT jobmill_now()),"      \
+  "         CASE WHEN w.number IS NULL THEN 1 ELSE 2 END,"                                         \
+  "         CASE WHEN w.number IS NULL THEN 0 ELSE 1 END, 0, 0,"                                   \
+  "         CASE WHEN w.number IS NULL THEN 2 ELSE 3 END,"                                         \
+  "         CASE WHEN w.number IS NULL THEN 0 ELSE $2 END, coalesce(w.number, 0)"                  \
+  "  FROM " jobs                                                                                   \
+  " u(id, lane, n) LEFT JOIN w ON true"                                                            \
+  "  RETURNING since)"                                                                             \
+  ", counted AS ("                                                                                 \
+  "  INSERT INTO jobmill_count AS c (lane, shard, enqueued, running)"                              \
+  "  SELECT u.lane, $3, CASE WHEN w.number IS NULL THEN u.n ELSE 0 END,"                           \
+  "         CASE WHEN w.number IS NULL THEN 0 ELSE u.n END"                                        \
+  "  FROM " counts                                                                                 \
+  " u(lane, n) LEFT JOIN w ON true"                                                                \
+  "  ON CONFLICT (lane, shard) DO UPDATE SET enqueued = c.enqueued + excluded.enqueued,"           \
+  "    running = c.running + excluded.running)"                                                    \
+  " SELECT w.number, b.since, (SELECT created_at FROM jobmill_job WHERE id = " first_id            \
+  ")"                                                                                              \
+  "   , t.told"                                                                                    \
+  " FROM (SELECT since FROM begun LIMIT 1) b LEFT JOIN w ON true"                                  \
+  " LEFT JOIN LATERAL (SELECT jobmill_notify($5) AS told WHERE w.number IS NULL) t ON true"
+
+constexpr Statement kHandOut{
+    "hand_out",
+    HAND_OUT("unnest($6::uuid[], $7::integer[]) WITH ORDINALITY",
+             "unnest($8::integer[], $9::bigint[])", "cardinality($6)", "($6)[1]", "ANY($8)")};
+constexpr Statement kHandOutOne{
+    "hand_out_one",
+    HAND_OUT("(SELECT $6::uuid, $7::integer, 1)", "(SELECT $7, 1::bigint)", "1", "$6", "$7")};
 
 // --- completions ---------------------------------------------------------------------------------
 
@@ -716,29 +770,45 @@ JobState state_of(const NewJob& job) {
   return job.run_at ? JobState::Scheduled : JobState::Enqueued;
 }
 
+void note_run(std::int32_t lane, Duration waited, Effects& effects) {
+  jobs::Tally& tally = effects.tallies[lane];
+  tally.runs += 1;
+  tally.in_progress += 1;
+  tally.wait.add(waited);
+}
+
 // What a new job changes besides its rows.
 void note_new(const NewJob& job, Counts& counts, Effects& effects) {
-  counts.add(job.lane, state_of(job), 1);
+  if (!job.handed_out) counts.add(job.lane, state_of(job), 1);
   if (job.run_at) {
     effects.due = true;
   } else {
-    effects.ready.insert(job.lane);
+    if (!job.handed_out) effects.ready.insert(job.lane);
     effects.tallies[job.lane].enqueued += 1;
   }
 }
 
 }  // namespace
 
-void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
-                 Effects& effects, std::int64_t before) {
+namespace {
+
+void add_job(Pipeline& pipeline, const NewJob& job) {
+  const jobs::JobSpec& spec = *job.spec;
+  Parameters all;
+  all.uuid(job.id).int4(job.lane).int4(spec.v);
+  spec.retries ? all.int4(*spec.retries) : all.null(Type::Int4);
+  all.int4(job.max_attempts).int4(spec.max_crashes).int4(number(state_of(job))).text(job.event);
+  all.text(job.name).maybe_text(joined(job.labels)).maybe_text(job.recurring);
+  all.text(spec.created_by).text(spec.meta).text(jobs::to_text(spec.extra)).text(job.args);
+  pipeline.add(kInsertJob, std::move(all));
+}
+
+void add_jobs(Pipeline& pipeline, std::span<const NewJob> jobs) {
   const std::size_t n = jobs.size();
-  UuidArray id(n), ready(n), due;
+  UuidArray id(n);
   Int4Array lane(n), v(n), retries(n), max_attempts(n), max_crashes(n), first_state(n);
-  Int4Array ready_lane(n), due_lane;
-  TimestampArray run_at;
   TextArray first_event(n), name(n), labels(n), recurring(n), created_by(n), meta(n), extra(n),
       args(n);
-  Counts counts;
   for (const NewJob& job : jobs) {
     const jobs::JobSpec& spec = *job.spec;
     id.add(job.id);
@@ -756,15 +826,6 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
     meta.add(spec.meta);
     extra.add(jobs::to_text(spec.extra));
     args.add(job.args);
-    note_new(job, counts, effects);
-    if (job.run_at) {
-      due.add(job.id);
-      due_lane.add(job.lane);
-      run_at.add(*job.run_at);
-    } else {
-      ready.add(job.id);
-      ready_lane.add(job.lane);
-    }
   }
   pipeline.add(kInsertJobs, Parameters()
                                 .array(std::move(id))
@@ -782,6 +843,28 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
                                 .array(std::move(meta))
                                 .array(std::move(extra))
                                 .array(std::move(args)));
+}
+
+}  // namespace
+
+void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
+                 Effects& effects, std::int64_t before) {
+  UuidArray ready(jobs.size()), due;
+  Int4Array ready_lane(jobs.size()), due_lane;
+  TimestampArray run_at;
+  Counts counts;
+  for (const NewJob& job : jobs) {
+    note_new(job, counts, effects);
+    if (job.run_at) {
+      due.add(job.id);
+      due_lane.add(job.lane);
+      run_at.add(*job.run_at);
+    } else if (!job.handed_out) {
+      ready.add(job.id);
+      ready_lane.add(job.lane);
+    }
+  }
+  jobs.size() == 1 ? add_job(pipeline, jobs.front()) : add_jobs(pipeline, jobs);
   if (ready.size() > 0) {
     pipeline.add(kInsertReady,
                  Parameters().array(std::move(ready)).array(std::move(ready_lane)).int8(before));
@@ -961,11 +1044,85 @@ ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes, Eff
     if (auto extra = jobs::extra_of(answer.text(i, 20))) job.extra = *std::move(extra);
     job.args = answer.text(i, 21);
     if (job.extra.timeout > Duration::zero()) job.deadline = job.updated_at + job.extra.timeout;
-    jobs::Tally& tally = effects.tallies[lane->id];
-    tally.runs += 1;
-    tally.in_progress += 1;
-    tally.wait.add(Duration(answer.int8(i, 9)));
+    note_run(lane->id, Duration(answer.int8(i, 9)), effects);
     read.jobs.push_back({std::move(job), token});
+  }
+  return read;
+}
+
+void add_hand_out(Pipeline& pipeline, const HandOut& hand_out, std::int64_t shard,
+                  std::int64_t before) {
+  UuidArray id(hand_out.jobs.size());
+  Int4Array lane(hand_out.jobs.size()), counted;
+  Int8Array count;
+  std::map<std::int32_t, std::int64_t> lanes;
+  Effects effects;
+  for (const NewJob* job : hand_out.jobs) {
+    id.add(job->id);
+    lane.add(job->lane);
+    ++lanes[job->lane];
+    effects.ready.insert(job->lane);
+  }
+  for (const auto& [number, jobs] : lanes) counted.add(number), count.add(jobs);
+  Parameters all;
+  all.uuid(hand_out.claim.worker_id).int8(hand_out.claim.token).int8(shard).int8(before);
+  all.text(notice_text(effects, false));
+  if (const NewJob& first = *hand_out.jobs.front(); hand_out.jobs.size() == 1) {
+    pipeline.add(kHandOutOne, std::move(all.uuid(first.id).int4(first.lane)));
+  } else {
+    all.array(std::move(id)).array(std::move(lane));
+    all.array(std::move(counted)).array(std::move(count));
+    pipeline.add(kHandOut, std::move(all));
+  }
+}
+
+namespace {
+
+// As the next claim would read it.
+Job first_run(const NewJob& made, const Lane& lane, TimePoint created, TimePoint started) {
+  const jobs::JobSpec& spec = *made.spec;
+  Job job;
+  job.id = made.id;
+  job.queue = lane.queue;
+  job.kind = lane.kind;
+  job.priority = lane.priority;
+  job.state = JobState::Processing;
+  job.version = 2;
+  job.attempt = 1;
+  job.updated_at = started;
+  job.v = spec.v;
+  job.retries = spec.retries;
+  job.max_attempts = made.max_attempts;
+  job.max_crashes = spec.max_crashes;
+  job.created_at = created;
+  job.name = made.name;
+  job.labels = made.labels;
+  job.recurring_id = made.recurring;
+  job.created_by = spec.created_by;
+  job.meta = spec.meta;
+  job.extra = spec.extra;
+  job.args = made.args;
+  if (job.extra.timeout > Duration::zero()) job.deadline = started + job.extra.timeout;
+  return job;
+}
+
+}  // namespace
+
+ClaimAnswer read_hand_out(const Rows& answer, const HandOut& hand_out, const Lanes& lanes,
+                          Effects& effects) {
+  ClaimAnswer read;
+  read.known = true;
+  if (answer.is_null(0, 0)) {
+    for (const NewJob* job : hand_out.jobs) effects.ready.insert(job->lane);
+    return read;
+  }
+  const std::string token = token_text(hand_out.claim.token);
+  read.jobs.reserve(hand_out.jobs.size());
+  for (const NewJob* job : hand_out.jobs) {
+    note_run(job->lane, Duration::zero(), effects);
+    read.jobs.push_back(
+        {first_run(*job, *lanes.find(job->lane), answer.timestamp(0, 2), answer.timestamp(0, 1)),
+         token});
   }
   return read;
 }

@@ -56,6 +56,7 @@ struct NewJob {
   std::optional<TimePoint> run_at;  // in the future: SCHEDULED
   std::string_view recurring{};
   std::string_view event = "{}";
+  bool handed_out = false;  // its row of what is ready or runs is for add_hand_out
 };
 
 // What failures are found and grouped by.
@@ -148,6 +149,18 @@ struct ClaimAnswer {
   std::map<std::int32_t, std::int64_t> last;  // by lane: the last place that was taken
 };
 ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes, Effects& effects);
+
+// New jobs that go to a claim that waits for them: they begin as running ones. If the claim may not
+// have them, they are as ready as others, others are told, and the answer is empty. After the
+// add_inserts that has these jobs; `before` are those that became ready or were handed out by it.
+struct HandOut {
+  Claim claim;
+  std::vector<const NewJob*> jobs;  // never empty
+};
+void add_hand_out(Pipeline& pipeline, const HandOut& hand_out, std::int64_t shard,
+                  std::int64_t before);
+ClaimAnswer read_hand_out(const Rows& answer, const HandOut& hand_out, const Lanes& lanes,
+                          Effects& effects);
 
 // --- one by one ----------------------------------------------------------------------------------
 

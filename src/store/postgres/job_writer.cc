@@ -2,12 +2,12 @@
 #include "store/postgres/job_writer.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <fmt/core.h>
 
 #include "base/duration.h"
+#include "store/postgres/notice.h"
 
 namespace jobmill::postgres {
 namespace {
@@ -22,9 +22,6 @@ constexpr std::chrono::seconds kTryAgain{2};  // whether an outage has passed, w
 // Every claim changes what a worker holds; others are told of it at most that often.
 constexpr std::chrono::milliseconds kWorkersPause{200};
 
-// A notification holds less than 8000 bytes.
-constexpr std::size_t kMostLanes = 500;
-
 constexpr Statement kSetClock{"set_clock", "SELECT set_config('jobmill.now', $1, false)"};
 constexpr Statement kNoSync{"no_sync", "SELECT set_config('synchronous_commit', 'off', true)"};
 constexpr Statement kNotify{"notify", "SELECT jobmill_notify($1)"};
@@ -36,7 +33,8 @@ constexpr Statement kTryToWrite{
 
 }  // namespace
 
-JobWriter::JobWriter(Options options, Lanes& lanes) : options_(std::move(options)), lanes_(lanes) {}
+JobWriter::JobWriter(Options options, Lanes& lanes, ClaimLine& line)
+    : options_(std::move(options)), lanes_(lanes), line_(line) {}
 
 JobWriter::~JobWriter() {
   {
@@ -91,31 +89,47 @@ Status JobWriter::run(const Work& work) {
 
 Status JobWriter::wait_for(Request& request) {
   std::unique_lock lock(mutex_);
-  waiting_.push_back(&request);
-  arrived_.notify_one();
-  answered_.wait(lock, [&] { return request.done; });
+  if (busy_ || !waiting_.empty()) {
+    waiting_.push_back(&request);
+    if (!busy_) arrived_.notify_one();
+    answered_.wait(lock, [&] { return request.done; });
+  } else {
+    write(lock, [&] { commit({&request}); });
+  }
   return std::move(request.status);
+}
+
+// Under the lock, but for the work itself. Then it is the thread's turn, if anything came meanwhile
+// or it shall look for something earlier than it knows.
+void JobWriter::write(std::unique_lock<std::mutex>& lock, const std::function<void()>& work) {
+  busy_ = true;
+  lock.unlock();
+  work();
+  lock.lock();
+  busy_ = false;
+  const auto look = next_look();
+  const bool sooner = look && (!sleeps_until_ || *look < *sleeps_until_);
+  if (!waiting_.empty() || sooner) arrived_.notify_one();
 }
 
 // --- the thread ----------------------------------------------------------------------------------
 
 void JobWriter::serve() {
-  for (;;) {
-    Batch batch;
-    {
-      std::unique_lock lock(mutex_);
-      const auto some = [this] { return stopping_ || !waiting_.empty(); };
-      if (const auto look = next_look()) {
-        arrived_.wait_until(lock, *look, some);
-      } else {
-        arrived_.wait(lock, some);
-      }
-      batch.swap(waiting_);
-      if (batch.empty() && stopping_) return;
+  std::unique_lock lock(mutex_);
+  while (!stopping_ || !waiting_.empty()) {
+    sleeps_until_ = busy_ ? std::nullopt : next_look();
+    const bool due = sleeps_until_ && *sleeps_until_ <= SteadyClock::now();
+    if (!busy_ && (due || !waiting_.empty())) {
+      write(lock, [this, batch = std::exchange(waiting_, {})] {
+        if (!batch.empty()) commit(batch);
+        tell_late();
+        try_again();
+      });
+    } else if (sleeps_until_) {
+      arrived_.wait_until(lock, *sleeps_until_);
+    } else {
+      arrived_.wait(lock);
     }
-    if (!batch.empty()) commit(std::move(batch));
-    tell_late();
-    try_again();
   }
 }
 
@@ -127,22 +141,12 @@ std::optional<SteadyClock::time_point> JobWriter::next_look() const {
   return next;
 }
 
-void JobWriter::commit(Batch batch) {
+void JobWriter::commit(const Batch& batch) {
   Batch bulk, alone;
   for (Request* request : batch) {
     (request->kind == Request::Kind::Alone ? alone : bulk).push_back(request);
   }
-  if (!bulk.empty()) {
-    const Status status = commit_bulk(bulk);
-    note_outcome(status);
-    const bool lost = !status && (status.error().code == Code::Unavailable || bulk.size() == 1);
-    if (lost) {
-      for (Request* request : bulk) request->status = status;
-    } else if (!status) {
-      commit_one_by_one(bulk);
-    }
-    finish(bulk);
-  }
+  if (!bulk.empty()) commit_bulk(bulk);
   for (Request* request : alone) {
     request->status = run_alone(*request);
     note_outcome(request->status);
@@ -150,35 +154,67 @@ void JobWriter::commit(Batch batch) {
   }
 }
 
-// Something is wrong with one of them, or it met another transaction in a deadlock.
+void JobWriter::commit_bulk(const Batch& bulk) {
+  std::vector<NewJob> jobs;
+  for (const Request* request : bulk) {
+    jobs.insert(jobs.end(), request->jobs.begin(), request->jobs.end());
+  }
+  const auto served = line_.serve(jobs);
+  const Status status = try_bulk(bulk, jobs, served);
+  note_outcome(status);
+  const bool others = bulk.size() > 1 || !served.empty();
+  const bool lost = !status && status.error().code == Code::Unavailable;
+  if (!status && others && !lost) {
+    commit_one_by_one(bulk);
+  } else {
+    for (Request* request : bulk) request->status = status;
+  }
+  finish(bulk);
+}
+
+// Something is wrong with one of them, or it met another transaction in a deadlock. Claims that
+// wait shall do so on: they are nobody's who must not be kept waiting.
 void JobWriter::commit_one_by_one(const Batch& bulk) {
   for (Request* request : bulk) {
     for (int i = 0; i < kTries; ++i) {
-      request->status = commit_bulk({request});
+      request->status = try_bulk({request}, request->jobs, {});
       if (request->status || request->status.error().code != Code::Conflict) break;
     }
   }
 }
 
-Status JobWriter::commit_bulk(const Batch& bulk) {
+// Whoever is served hears of it first.
+Status JobWriter::try_bulk(const Batch& bulk, std::span<const NewJob> jobs,
+                           const ClaimLine::Served& served) {
+  Effects effects;
+  Status status = write_bulk(bulk, jobs, served, effects);
+  line_.end(served, bool(status));
+  if (status) options_.committed(effects);
+  return status;
+}
+
+Status JobWriter::write_bulk(const Batch& bulk, std::span<const NewJob> jobs,
+                             const ClaimLine::Served& served, Effects& effects) {
   TRY_VOID(ready());
   TRY_VOID(set_clock());
-  Effects effects;
   Pipeline pipeline(*connection_);
-  std::vector<NewJob> jobs;
   std::vector<Completion> completions;
   const bool claims_only = std::ranges::all_of(
       bulk, [](const Request* request) { return request->kind == Request::Kind::Claim; });
   if (claims_only) pipeline.add(kNoSync);
 
   for (const Request* request : bulk) {
-    jobs.insert(jobs.end(), request->jobs.begin(), request->jobs.end());
     completions.insert(completions.end(), request->completions.begin(), request->completions.end());
   }
   if (!jobs.empty()) add_inserts(pipeline, jobs, shard(), effects);
   const std::size_t completed = pipeline.size();
   if (!completions.empty()) add_completions(pipeline, completions, shard());
   const std::size_t claimed = pipeline.size();
+  std::int64_t before = std::ssize(jobs);
+  for (const auto& one : served) {
+    add_hand_out(pipeline, ClaimLine::hand_out(one), shard(), before);
+    before += std::ssize(ClaimLine::hand_out(one).jobs);
+  }
   for (const Request* request : bulk) {
     if (request->asked != nullptr) add_claim(pipeline, *request->asked, shard());
   }
@@ -200,11 +236,14 @@ Status JobWriter::commit_bulk(const Batch& bulk) {
     }
   }
   std::size_t next = claimed;
+  for (const auto& one : served) {
+    ClaimLine::answer(one,
+                      read_hand_out((*answers)[next++], ClaimLine::hand_out(one), lanes_, effects));
+  }
   for (Request* request : bulk) {
     if (request->asked == nullptr) continue;
     request->claimed = read_claim((*answers)[next++], *request->asked, lanes_, effects);
   }
-  options_.committed(effects);
   return {};
 }
 
@@ -327,45 +366,6 @@ void JobWriter::tell_late() {
   told_workers_ = SteadyClock::now();
   if (!ready()) return;  // whoever listens starts anew when the database is back
   if (const auto told = connection_->run(kNotify, Parameters().text("w")); !told) return;
-}
-
-std::string notice_text(const Effects& effects, bool workers) {
-  std::string text;
-  if (effects.ready.size() > kMostLanes) text.push_back('a');
-  for (const std::int32_t lane : effects.ready) {
-    if (text == "a") break;
-    text += text.empty() ? 'r' : ',';
-    text += std::to_string(lane);
-  }
-  if (effects.due) text += text.empty() ? "d" : " d";
-  if (effects.states) text += text.empty() ? "s" : " s";
-  if (effects.queues) text += text.empty() ? "q" : " q";
-  if (workers) text += text.empty() ? "w" : " w";
-  return text;
-}
-
-Effects notice_of(std::string_view text) {
-  Effects effects;
-  while (!text.empty()) {
-    const auto end = std::min(text.find(' '), text.size());
-    std::string_view word = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (word == "d") effects.due = true;
-    if (word == "w") effects.workers = true;
-    if (word == "s") effects.states = true;
-    if (word == "q") effects.queues = true;
-    if (word == "a") effects.all = true;
-    if (!word.starts_with('r')) continue;
-    for (word.remove_prefix(1); !word.empty();) {
-      std::int32_t lane = 0;
-      const auto [at, error] = std::from_chars(word.data(), word.data() + word.size(), lane);
-      if (error != std::errc()) break;
-      effects.ready.insert(lane);
-      word.remove_prefix(static_cast<std::size_t>(at - word.data()));
-      if (word.starts_with(',')) word.remove_prefix(1);
-    }
-  }
-  return effects;
 }
 
 }  // namespace jobmill::postgres

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "store/postgres/claim_line.h"
 #include "store/postgres/connection.h"
 #include "store/postgres/job_tables.h"
 #include "store/postgres/lanes.h"
@@ -23,6 +24,7 @@ namespace jobmill::postgres {
 
 // Everything that one process writes, over one connection: whatever waits when the connection is
 // free goes out together, as one transaction and one round trip. More connections gain nothing.
+// Who finds nobody writing writes at once, on its own thread; what comes meanwhile is for ours.
 //
 // Without a connection calls fail at once with Unavailable, and one of them tries to connect anew
 // from time to time.
@@ -32,18 +34,18 @@ class JobWriter {
     Url url;
     ConnectOptions connect;
     const Clock* clock = nullptr;  // tests: stands in for the database's clock
-    // After each commit, on the writer's thread. Must not block.
+    // After each commit, on the thread that wrote. Must not block.
     std::function<void(const Effects&)> committed;
   };
 
-  JobWriter(Options options, Lanes& lanes);
+  JobWriter(Options options, Lanes& lanes, ClaimLine& line);
   ~JobWriter();
   JobWriter(const JobWriter&) = delete;
   JobWriter& operator=(const JobWriter&) = delete;
 
   Status open();  // the first connection; the only failure that is told as it is
 
-  // All of these wait for the commit; not from the writer's own thread.
+  // All of these wait for the commit; not from what it calls.
   Status insert(std::span<const NewJob> jobs);
   Result<std::vector<std::size_t>> complete(std::span<const Completion> completions);  // the lost
   Result<ClaimAnswer> claim(const Claim& claim);
@@ -56,7 +58,7 @@ class JobWriter {
   std::optional<jobs::Outage> outage() const;
 
   int backend() const;  // the process in the server, 0 for none: notifications from it are ours
-  std::int64_t shard() const { return backend(); }  // of the counters; on the writer's thread
+  std::int64_t shard() const { return backend(); }  // of the counters; while it writes
 
  private:
   struct Request {
@@ -75,10 +77,14 @@ class JobWriter {
   using Batch = std::vector<Request*>;
 
   Status wait_for(Request& request);
+  void write(std::unique_lock<std::mutex>& lock, const std::function<void()>& work);
   void serve();
-  void commit(Batch batch);
-  Status commit_bulk(const Batch& bulk);
+  void commit(const Batch& batch);
+  void commit_bulk(const Batch& bulk);
   void commit_one_by_one(const Batch& bulk);
+  Status try_bulk(const Batch& bulk, std::span<const NewJob> jobs, const ClaimLine::Served& served);
+  Status write_bulk(const Batch& bulk, std::span<const NewJob> jobs,
+                    const ClaimLine::Served& served, Effects& effects);
   Status run_alone(const Request& request);
   Status attempt_alone(const Request& request, Effects& effects);
   Status ready();
@@ -93,7 +99,9 @@ class JobWriter {
 
   const Options options_;
   Lanes& lanes_;
-  std::optional<Connection> connection_;  // the writer's thread's; at first the opener's
+  ClaimLine& line_;
+  // These are of the thread that writes; at first the opener's.
+  std::optional<Connection> connection_;
   std::atomic<int> backend_{0};
   Fault away_ = fail(Code::Unavailable, "the database was not reached yet");
   std::chrono::steady_clock::time_point next_try_{};
@@ -105,17 +113,14 @@ class JobWriter {
   mutable std::mutex outage_mutex_;  // guards outage_
   std::optional<jobs::Outage> outage_;
 
-  std::mutex mutex_;  // guards the next two, and `done` of requests
+  std::mutex mutex_;   // guards the next four, and `done` of requests
+  bool busy_ = false;  // somebody writes
   Batch waiting_;
   bool stopping_ = false;
+  std::optional<std::chrono::steady_clock::time_point> sleeps_until_;  // our thread; if it does
   std::condition_variable arrived_;
   std::condition_variable answered_;
   std::thread thread_;
 };
-
-// What a notification says: "r1,2" lanes with new jobs, "a" if they are too many to tell, "d" due
-// instants, "s" states of workers, "q" pauses of queues, "w" workers, in words with blanks between.
-std::string notice_text(const Effects& effects, bool workers);
-Effects notice_of(std::string_view text);
 
 }  // namespace jobmill::postgres

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <charconv>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -21,6 +21,7 @@
 #include "jobs/request_key.h"
 #include "store/alteration.h"
 #include "store/job_events.h"
+#include "store/postgres/claim_line.h"
 #include "store/postgres/job_reader.h"
 #include "store/postgres/job_records.h"
 #include "store/postgres/job_tables.h"
@@ -111,6 +112,19 @@ Result<std::vector<Order>> check(std::span<const JobSpec> specs) {
 bool timed(const Order& order) { return order.spec->delay || order.spec->run_at; }
 bool named(const Order& order) { return !order.spec->id.empty(); }
 
+// Whether nobody can have used a name for long: a client makes them, with the time in them, so that
+// it may repeat its request.
+bool made_just_now(const Order& order, TimePoint now) {
+  const std::string id = canonical_id(order.spec->id);
+  constexpr std::size_t kVersion = 14;
+  if (id[kVersion] != '7') return false;
+  const std::string digits = id.substr(0, 8) + id.substr(9, 4);
+  std::int64_t millis = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), millis, 16);
+  const Duration age = now.time_since_epoch() - std::chrono::milliseconds(millis);
+  return age > -std::chrono::seconds(1) && age < std::chrono::seconds(1);
+}
+
 // Rows of one statement. More go out in parts of one transaction, so that a million jobs take no
 // more memory than these.
 constexpr std::size_t kStatementRows = 5000;
@@ -135,7 +149,7 @@ class PostgresJobStore final : public JobStoreOwner {
                  .connect = options_.connect,
                  .clock = options_.clock,
                  .committed = [this](const Effects& effects) { committed(effects); }},
-                lanes_),
+                lanes_, line_),
         watcher_({.url = url,
                   .connect = options_.connect,
                   .leads = options_.leads,
@@ -173,7 +187,9 @@ class PostgresJobStore final : public JobStoreOwner {
     const bool large = total > static_cast<std::int64_t>(kStatementRows);
     if (large) return insert_alone(orders, now);
     const bool some_named = std::ranges::any_of(orders, named);
-    if (some_named) {
+    const bool doubtful = std::ranges::any_of(
+        orders, [&](const Order& order) { return named(order) && !made_just_now(order, now); });
+    if (doubtful) {
       TRY(const bool known, any_known(orders));
       if (known) return insert_alone(orders, now);
     }
@@ -211,11 +227,16 @@ class PostgresJobStore final : public JobStoreOwner {
     const auto until = steady_clock::now() + request.wait;
     TRY(const auto worker, info(request.worker_id));
     if (!worker) return unknown_worker(request.worker_id);
+    ClaimLine::Place place(
+        line_, [&] { return claim_of(request, *worker); }, request.stop);
     for (;;) {
-      const std::uint64_t mark = wake_mark();
       TRY(auto claimed, take(request, *worker));
       if (!claimed.jobs.empty()) return claimed;
-      if (!wait_for_work(request, *worker, mark, until)) return claimed;
+      auto news = place.wait(until);
+      if (!news) return claimed;
+      if (!news->answer) continue;
+      TRY(auto handed, accept(news->claim, *std::move(news->answer)));
+      return Claimed{std::move(handed.jobs), handed.state};
     }
   }
 
@@ -572,7 +593,7 @@ class PostgresJobStore final : public JobStoreOwner {
  private:
   // --- what changed ----------------------------------------------------------------------------
 
-  // On the writer's thread, after a commit of this process.
+  // After a commit of this process, on the thread that wrote.
   void committed(const Effects& effects) {
     count(effects);
     changed(effects);
@@ -583,7 +604,7 @@ class PostgresJobStore final : public JobStoreOwner {
     change.workers = effects.workers || effects.states;
     change.due = effects.due || (change.workers && nothing_ended_.load());
     if (change.workers || change.due) ahead_known_ = false;
-    if (effects.states) wake_all();  // its claim may be waiting
+    if (effects.states) line_.wake_all();  // its claim may be waiting
     wake(effects.ready, change);
     announce(change);
   }
@@ -604,14 +625,14 @@ class PostgresJobStore final : public JobStoreOwner {
     if (!load_lanes_now()) return;
     Change change{.ready_queues = lanes_.queues(), .workers = true, .due = true};
     ahead_known_ = false;
-    wake_all();
+    line_.wake_all();
     announce(change);
   }
 
   // Who waits may claim from other queues now.
   Status pauses_changed() {
     TRY_VOID(load_lanes());
-    wake_all();
+    line_.wake_all();
     announce({.ready_queues = lanes_.queues(), .workers = false, .due = false});
     return {};
   }
@@ -624,44 +645,12 @@ class PostgresJobStore final : public JobStoreOwner {
 
   void wake(const std::set<std::int32_t>& lanes, Change& change) {
     if (lanes.empty()) return;
-    {
-      const std::lock_guard lock(wake_mutex_);
-      ++mark_;
-      for (const std::int32_t id : lanes) marks_[id] = mark_;
-    }
-    woken_.notify_all();
+    line_.wake(lanes);
     std::set<std::string> queues;
     for (const std::int32_t id : lanes) {
       if (const Lane* lane = lanes_.find(id)) queues.insert(lane->queue);
     }
     change.ready_queues.assign(queues.begin(), queues.end());
-  }
-
-  void wake_all() {
-    {
-      const std::lock_guard lock(wake_mutex_);
-      all_mark_ = ++mark_;
-    }
-    woken_.notify_all();
-  }
-
-  std::uint64_t wake_mark() {
-    const std::lock_guard lock(wake_mutex_);
-    return mark_;
-  }
-
-  // False: the time is up, or the token fired.
-  bool wait_for_work(const ClaimRequest& request, const WorkerInfo& worker, std::uint64_t mark,
-                     steady_clock::time_point until) {
-    const auto wakes = [&] {
-      if (all_mark_ > mark) return true;
-      return std::ranges::any_of(choices(request, worker), [&](const LaneChoice& choice) {
-        const auto found = marks_.find(choice.lane);
-        return found != marks_.end() && found->second > mark;
-      });
-    };
-    std::unique_lock lock(wake_mutex_);
-    return woken_.wait_until(lock, request.stop, until, wakes);
   }
 
   // --- lanes and workers -----------------------------------------------------------------------
@@ -877,14 +866,18 @@ class PostgresJobStore final : public JobStoreOwner {
 
   // --- claiming --------------------------------------------------------------------------------
 
+  Claim claim_of(const ClaimRequest& request, const WorkerInfo& worker) {
+    const int most = std::min(kMaxClaim, worker.spec.concurrency + worker.spec.prefetch);
+    return {.worker_id = request.worker_id,
+            .lanes = choices(request, worker),
+            .limit = std::clamp(request.limit, 0, most),
+            .token = new_token()};
+  }
+
   // What others took under our eyes is looked for again lane by lane, where nobody can be in the
   // way twice.
   Result<Claimed> take(const ClaimRequest& request, const WorkerInfo& worker) {
-    const int most = std::min(kMaxClaim, worker.spec.concurrency + worker.spec.prefetch);
-    Claim claim{.worker_id = request.worker_id,
-                .lanes = choices(request, worker),
-                .limit = std::clamp(request.limit, 0, most),
-                .token = new_token()};
+    const Claim claim = claim_of(request, worker);
     TRY(auto answer, take(claim));
     if (answer.contended) {
       for (const LaneChoice& lane : choices(request, worker)) {
@@ -902,6 +895,10 @@ class PostgresJobStore final : public JobStoreOwner {
 
   Result<ClaimAnswer> take(const Claim& claim) {
     TRY(auto answer, writer_.claim(claim));
+    return accept(claim, std::move(answer));
+  }
+
+  Result<ClaimAnswer> accept(const Claim& claim, ClaimAnswer answer) {
     if (!answer.known) {
       forget(claim.worker_id);
       return unknown_worker(claim.worker_id);
@@ -1372,7 +1369,7 @@ class PostgresJobStore final : public JobStoreOwner {
 
   // --- what is counted -------------------------------------------------------------------------
 
-  // On the writer's thread.
+  // On the thread that wrote.
   void count(const Effects& effects) {
     const std::lock_guard lock(tally_mutex_);
     for (const auto& [id, tally] : effects.tallies) {
@@ -1442,11 +1439,7 @@ class PostgresJobStore final : public JobStoreOwner {
   std::atomic<bool> ahead_known_{false};   // next_ is what the database would say
   std::atomic<bool> nothing_ended_{true};  // the first job that ends is news: of retention
 
-  std::mutex wake_mutex_;  // guards the next three
-  std::uint64_t mark_ = 0;
-  std::uint64_t all_mark_ = 0;
-  std::map<std::int32_t, std::uint64_t> marks_;  // by lane: when it last got ready jobs
-  std::condition_variable_any woken_;
+  ClaimLine line_;
 
   std::mutex known_mutex_;  // guards the next two
   std::map<std::string, std::shared_ptr<const WorkerInfo>, std::less<>> known_;

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <utility>
 
-#include "store/postgres/job_writer.h"
+#include "store/postgres/notice.h"
 
 namespace jobmill::postgres {
 namespace {
