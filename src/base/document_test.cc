@@ -79,6 +79,12 @@ TEST_CASE("json: every value knows its line and column") {
   CHECK(list.items[2].column == 16);  // é is one character
 }
 
+TEST_CASE("json: a place is known behind strings with quotes and backslashes") {
+  const Node node = json(R"(["\\","\\\"","\"", "", 7])");
+  CHECK(node.items[1].text == "\\\"");
+  CHECK(node.items.back().column == 24);
+}
+
 TEST_CASE("json: places count characters, however far the line goes") {
   for (std::size_t pad = 0; pad < 20; ++pad) {
     CAPTURE(pad);

@@ -253,13 +253,13 @@ Result<JobTemplate> JobTemplate::compile(const JobSpec& spec) {
   TRY(Shown texts, shown(spec));
 
   const auto indexed = [&](std::string text) {
-    return IndexedText(spec.count ? split_at_index(text) : std::vector{std::move(text)});
+    return spec.count ? IndexedText(split_at_index(text)) : IndexedText(std::move(text));
   };
   JobTemplate job;
   job.count_ = spec.count.value_or(1);
   job.name_ = indexed(std::move(texts.name));
   for (std::string& label : texts.labels) job.labels_.push_back(indexed(std::move(label)));
-  job.args_ = IndexedText(spec.count ? split_values(spec.args) : std::vector{spec.args});
+  job.args_ = spec.count ? IndexedText(split_values(spec.args)) : IndexedText(spec.args);
 
   TRY_VOID(check_nul("name", job.name(0)));  // may come from an argument
   TRY_VOID(job.check_labels(0));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +17,7 @@ class IndexedText {
  public:
   IndexedText() = default;
   explicit IndexedText(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
+  explicit IndexedText(std::string constant) { pieces_.push_back(std::move(constant)); }
 
   bool constant() const { return pieces_.size() <= 1; }
   std::string at(std::int64_t index) const;

@@ -75,14 +75,6 @@ constexpr char kCopyJobs[] =
     "COPY jobmill_job (id, lane, v, retries, max_attempts, max_crashes, created_at, first_state,"
     " first_event, name, labels, recurring, created_by, meta, extra, args)"
     " FROM STDIN (FORMAT binary)";
-constexpr char kCopyReady[] =
-    "COPY jobmill_hot (id, lane, place, since, version, attempt, failures, crashes, state)"
-    " FROM STDIN (FORMAT binary)";
-constexpr char kCopyDue[] =
-    "COPY jobmill_due (id, lane, run_at, since, version, attempt, failures, crashes)"
-    " FROM STDIN (FORMAT binary)";
-constexpr Statement kBeginning{"beginning", "SELECT jobmill_now(), jobmill_first_place()"};
-
 constexpr Statement kCount{"count",
                            R"sql(
   INSERT INTO jobmill_count AS c (lane, shard, enqueued, scheduled, running, succeeded, failed,
@@ -845,10 +837,9 @@ void add_jobs(Pipeline& pipeline, std::span<const NewJob> jobs) {
                                 .array(std::move(args)));
 }
 
-}  // namespace
-
-void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
-                 Effects& effects, std::int64_t before) {
+// Where they are, and how many.
+void add_states(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
+                Effects& effects, std::int64_t before) {
   UuidArray ready(jobs.size()), due;
   Int4Array ready_lane(jobs.size()), due_lane;
   TimestampArray run_at;
@@ -864,7 +855,6 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
       ready_lane.add(job.lane);
     }
   }
-  jobs.size() == 1 ? add_job(pipeline, jobs.front()) : add_jobs(pipeline, jobs);
   if (ready.size() > 0) {
     pipeline.add(kInsertReady,
                  Parameters().array(std::move(ready)).array(std::move(ready_lane)).int8(before));
@@ -875,6 +865,14 @@ void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t 
         Parameters().array(std::move(due)).array(std::move(due_lane)).array(std::move(run_at)));
   }
   counts.write(pipeline, shard);
+}
+
+}  // namespace
+
+void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
+                 Effects& effects, std::int64_t before) {
+  jobs.size() == 1 ? add_job(pipeline, jobs.front()) : add_jobs(pipeline, jobs);
+  add_states(pipeline, jobs, shard, effects, before);
 }
 
 namespace {
@@ -900,42 +898,18 @@ void add_row(CopyRows& rows, const NewJob& job, TimePoint now) {
   rows.text(job.args);
 }
 
-// Of a job's state: version 1, and nothing has happened.
-void add_beginning(CopyRows& rows) {
-  rows.int4(1);
-  for (int i = 0; i < 3; ++i) rows.int4(0);
-}
-
 }  // namespace
 
 Status copy_jobs(Connection& connection, std::span<const NewJob> jobs, std::int64_t shard,
                  Effects& effects, std::int64_t before) {
   constexpr std::size_t kUsualBytes = 400;
-  TRY(const Rows begin, connection.run(kBeginning));
-  const TimePoint now = begin.timestamp(0, 0);
-  std::int64_t place = begin.int8(0, 1) + before;
-  CopyRows all(16, jobs.size() * kUsualBytes), ready(9, jobs.size() * 100), due(8);
-  bool any_ready = false, any_due = false;
-  Counts counts;
-  for (const NewJob& job : jobs) {
-    note_new(job, counts, effects);
-    add_row(all, job, now);
-    CopyRows& rows = job.run_at ? due : ready;
-    rows.row();
-    rows.uuid(job.id);
-    rows.int4(job.lane);
-    job.run_at ? rows.timestamp(*job.run_at) : rows.int8(++place);
-    rows.timestamp(now);
-    add_beginning(rows);
-    if (!job.run_at) rows.int2(static_cast<std::int16_t>(number(JobState::Enqueued)));
-    (job.run_at ? any_due : any_ready) = true;
-  }
-  TRY_VOID(connection.copy(kCopyJobs, std::move(all).take()));
-  if (any_ready) TRY_VOID(connection.copy(kCopyReady, std::move(ready).take()));
-  if (any_due) TRY_VOID(connection.copy(kCopyDue, std::move(due).take()));
+  TRY(const Rows now, connection.run(kNow));
+  CopyRows rows(16, jobs.size() * kUsualBytes);
+  for (const NewJob& job : jobs) add_row(rows, job, now.timestamp(0, 0));
+  TRY_VOID(connection.copy(kCopyJobs, std::move(rows).take()));
   Pipeline pipeline(connection);
-  counts.write(pipeline, shard);
-  TRY([[maybe_unused]] const auto counted, pipeline.finish());
+  add_states(pipeline, jobs, shard, effects, before);
+  TRY([[maybe_unused]] const auto added, pipeline.finish());
   return {};
 }
 

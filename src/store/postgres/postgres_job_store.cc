@@ -720,13 +720,13 @@ class PostgresJobStore final : public JobStoreOwner {
     inserting.result.total += order.texts.count();
     inserting.result.created += order.texts.count();
     for (std::int64_t i = 0; i < order.texts.count(); ++i) {
-      job.id = spec.id.empty() ? new_id(now) : canonical_id(spec.id);
-      job.name = order.texts.name(i);
-      job.labels = order.texts.labels(i);
-      job.args = order.texts.args(i);
+      NewJob& made = inserting.jobs.emplace_back(job);
+      made.id = spec.id.empty() ? new_id(now) : canonical_id(spec.id);
+      made.name = order.texts.name(i);
+      made.labels = order.texts.labels(i);
+      made.args = order.texts.args(i);
       const JobState state = job.run_at ? JobState::Scheduled : JobState::Enqueued;
-      if (i < kShownIds) inserting.result.jobs.push_back({job.id, state, true});
-      inserting.jobs.push_back(job);
+      if (i < kShownIds) inserting.result.jobs.push_back({made.id, state, true});
       if (inserting.write && inserting.jobs.size() == kStatementRows) {
         TRY_VOID(inserting.write(inserting));
       }

@@ -358,10 +358,11 @@ TEST_CASE("jobs are enqueued in PostgreSQL though the claim that waits for them 
   Connection connection = connect(url);
   const std::string worker = register_worker(*opened);
   wait_for_claim_at_once(*opened, connection, worker);
-  REQUIRE(connection.script(
-      "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-      " $$ BEGIN RAISE EXCEPTION 'no claims today'; END $$;"
-      "CREATE TRIGGER refuse BEFORE UPDATE ON jobmill_hot FOR EACH ROW EXECUTE FUNCTION refuse()"));
+  REQUIRE(
+      connection.script("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                        " $$ BEGIN RAISE EXCEPTION 'no claims today'; END $$;"
+                        "CREATE TRIGGER refuse BEFORE UPDATE ON jobmill_worker FOR EACH ROW "
+                        "EXECUTE FUNCTION refuse()"));
   auto waiting = std::async(std::launch::async, [&] {
     return opened->store->claim({.worker_id = worker,
                                  .limit = 1,
@@ -372,7 +373,7 @@ TEST_CASE("jobs are enqueued in PostgreSQL though the claim that waits for them 
   });
   enqueue(*opened, 1);
   CHECK_FALSE(waiting.get());
-  REQUIRE(connection.script("DROP TRIGGER refuse ON jobmill_hot"));
+  REQUIRE(connection.script("DROP TRIGGER refuse ON jobmill_worker"));
   CHECK(claim(*opened, worker, 10, {}).size() == 1);
 }
 
