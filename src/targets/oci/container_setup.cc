@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "base/id.h"
 #include "targets/oci/bundle.h"
 #include "targets/oci/container_init.h"
 #include "targets/oci/tool_run.h"
@@ -138,11 +139,13 @@ Result<std::vector<ContainerLaunch>> ContainerSetup::prepare(const RunReplica& r
   std::vector<ContainerLaunch> launches;
   for (const RunContainer* container : containers_of(replica)) {
     const std::size_t number = launches.size();
-    const Parts parts{.replica = replica,
-                      .container = *container,
-                      .folder = fmt::format("{}/{}", folder, number),
-                      .hosts = hosts,
-                      .id = fmt::format("jobmill-{}-{}", replica.replica, number)};
+    const Parts parts{
+        .replica = replica,
+        .container = *container,
+        .folder = fmt::format("{}/{}", folder, number),
+        .hosts = hosts,
+        // Its cgroup is called so, too, and other servers may have such a replica.
+        .id = fmt::format("jobmill-{}-{}-{}", replica.replica, number, random_suffix(8))};
     if (const Status made = make_folder(parts.folder); !made) return not_startable(made.error());
     TRY(ContainerLaunch launch, (*tool_)->has_images() ? podman(parts) : bundle(parts));
     launches.push_back(std::move(launch));

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/id.h"
 #include "targets/oci/bundle.h"
 #include "targets/oci/tool_run.h"
 
@@ -98,7 +99,7 @@ Status try_bundle(const ContainerTool& tool, const ToolPlace& place) {
   fs::remove_all(folder, ignored);
   TRY_VOID(make_try_bundle(tool, place, folder));
   BundleRun run{.bundle = folder.string(),
-                .id = fmt::format("{}-{}", kTryName, ::getpid()),
+                .id = fmt::format("{}-{}", kTryName, random_suffix(8)),
                 .pid_file = (folder / "pid").string(),
                 .overlay = {}};
   if (tool.overlay)
