@@ -127,11 +127,12 @@ std::optional<std::string> started_with(pid_t pid, std::string_view variable) {
 
 bool end_processes(const std::function<std::vector<ListedProcess>()>& find, Duration limit) {
   const auto until = std::chrono::steady_clock::now() + limit;
-  for (;;) {
+  for (bool first = true;; first = false) {
     auto found = find();
     std::erase_if(found, [](const ListedProcess& process) { return process.pid == ::getpid(); });
     if (found.empty()) return true;
-    if (std::chrono::steady_clock::now() >= until) return false;
+    // Once in any case: our time may have been over before we got to it.
+    if (!first && std::chrono::steady_clock::now() >= until) return false;
     bool gone = false;  // by itself
     std::vector<Fd> pidfds;
     for (const ListedProcess& process : found) {
