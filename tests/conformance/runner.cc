@@ -33,10 +33,12 @@ std::string wait_for_ever(const std::string& before = "") {
 }
 
 void wait_for_text(RunnerWorld& world, const std::string& replica, const std::string& text) {
+  INFO("for '" << text << "' of " << replica << " in:\n" << world.log_text(replica));
   world.run_until([&] { return has(world.log_text(replica), text); });
 }
 
 const ReplicaEnd& wait_for_end(RunnerWorld& world, const std::string& replica) {
+  INFO("for the end of " << replica << " after:\n" << world.log_text(replica));
   world.run_until([&] { return world.told().ended.count(replica) > 0; });
   return world.told().ended[replica];
 }
@@ -62,8 +64,7 @@ void tells_how_it_ended(RunnerWorld& world) {
   CHECK(good.signal == 0);
   const ReplicaEnd bad = run(world, replica_of(world, "mail-2", "echo broken >&2; exit 3"));
   CHECK(bad.exit_code == 3);
-  CAPTURE(bad.detail);
-  CHECK(has(bad.detail, "broken"));
+  CHECK_MESSAGE(has(bad.detail, "broken"), bad.detail);
   CHECK(bad.peak_rss_bytes > 0);
   CHECK_FALSE(bad.out_of_memory);
   const ReplicaEnd killed = run(world, replica_of(world, "mail-3", "kill -SEGV $$"));

@@ -365,11 +365,11 @@ TEST_CASE("process runner: what an earlier server left of a replica is ended") {
       const Fd out = process->take_stdout();
       std::array<char, 8> up{};
       pollfd wait{out.get(), POLLIN, 0};
-      REQUIRE(::poll(&wait, 1, 10'000) == 1);
+      REQUIRE(::poll(&wait, 1, 60'000) == 1);
       REQUIRE(::read(out.get(), up.data(), up.size()) > 0);
       ::kill(process->pid(), SIGKILL);
       pollfd end{process->pidfd(), POLLIN, 0};
-      REQUIRE(::poll(&end, 1, 10'000) == 1);
+      REQUIRE(::poll(&end, 1, 60'000) == 1);
     }
     return std::pair(*std::move(process), *listed);
   };

@@ -49,7 +49,7 @@ std::string read_line(const Fd& fd) {
 
 bool ended(const Process& process) {
   pollfd wait{process.pidfd(), POLLIN, 0};
-  return ::poll(&wait, 1, 10'000) == 1;
+  return ::poll(&wait, 1, 60'000) == 1;
 }
 
 }  // namespace
@@ -158,8 +158,8 @@ TEST_CASE("process: where it may not have one, the kernel's reason is told") {
 
 TEST_CASE("process: a signal reaches the whole group") {
   auto process = shell(
-      "sh -c 'trap \"echo inner; exit\" TERM; echo up; while :; do sleep 1; done' "
-      "& trap 'wait; echo outer; exit 7' TERM; wait");
+      "trap 'wait; echo outer; exit 7' TERM; "
+      "sh -c 'trap \"echo inner; exit\" TERM; echo up; while :; do sleep 1; done' & wait");
   REQUIRE(process);
   const Fd out = process->take_stdout();
   CHECK(read_line(out) == "up");
@@ -213,7 +213,7 @@ TEST_CASE("process: it does not outlive the program that started it") {
   // No longer our kin, so it cannot be waited for; but its end can.
   const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   pollfd wait{pidfd.get(), POLLIN, 0};
-  CHECK((!pidfd || ::poll(&wait, 1, 10'000) == 1));
+  CHECK((!pidfd || ::poll(&wait, 1, 60'000) == 1));
 }
 
 }  // namespace jobmill::targets
