@@ -8,7 +8,7 @@
 namespace jobmill::testing {
 
 // A blocking TCP connection without any protocol, for tests that mind every byte. A call that
-// waits ten seconds in vain fails the test.
+// waits a minute in vain fails the test.
 class RawSocket {
  public:
   explicit RawSocket(const std::string& address);  // connects to "127.0.0.1:8000"
