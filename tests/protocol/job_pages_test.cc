@@ -592,7 +592,8 @@ TEST_CASE("job pages: an export has a line for each job, and no formulas") {
   // Over a socket, where the body is sent in parts.
   http::Client client;
   const auto fetched = [&](const std::string& target) {
-    auto answer = client.fetch({.url = bench.server.url() + target});
+    auto answer =
+        client.fetch({.url = bench.server.url() + target, .timeout = std::chrono::seconds(60)});
     REQUIRE(answer);
     return *std::move(answer);
   };
