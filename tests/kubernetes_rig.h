@@ -61,7 +61,7 @@ class QueueWorld {
   Duration next_timer() {
     std::unique_lock lock(mutex_);
     std::optional<Duration> next;
-    const bool found = changed_.wait_for(lock, std::chrono::seconds(10), [&] {
+    const bool found = changed_.wait_for(lock, std::chrono::seconds(60), [&] {
       for (const Timer& timer : timers_)
         if (!timer.handle.expired())
           next = std::min(next.value_or(Duration::max()), timer.due - clock.now());
@@ -181,7 +181,7 @@ class Words {
   }
   std::string next() {
     std::unique_lock lock(mutex_);
-    REQUIRE(more_.wait_for(lock, std::chrono::seconds(10), [&] { return !words_.empty(); }));
+    REQUIRE(more_.wait_for(lock, std::chrono::seconds(60), [&] { return !words_.empty(); }));
     std::string word = std::move(words_.front());
     words_.pop_front();
     return word;
@@ -204,7 +204,7 @@ class Bodies {
   }
   std::shared_ptr<http::Body> next() {
     std::unique_lock lock(mutex_);
-    REQUIRE(more_.wait_for(lock, std::chrono::seconds(10), [&] { return !bodies_.empty(); }));
+    REQUIRE(more_.wait_for(lock, std::chrono::seconds(60), [&] { return !bodies_.empty(); }));
     auto body = std::move(bodies_.front());
     bodies_.pop_front();
     return body;

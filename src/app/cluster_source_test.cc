@@ -61,7 +61,7 @@ struct Rig {
     std::promise<Pods> promise;
     queue.post([&] { ask([&](Pods pods) { promise.set_value(std::move(pods)); }); });
     auto future = promise.get_future();
-    REQUIRE(future.wait_for(10s) == std::future_status::ready);
+    REQUIRE(future.wait_for(60s) == std::future_status::ready);
     return future.get();
   }
 

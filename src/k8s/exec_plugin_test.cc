@@ -65,13 +65,13 @@ TEST_CASE("exec plugin: it is told what it needs to know") {
     printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",
              "status":{"token":"%s"}}' "$token")");
   config.exec.env["GREETING"] = "hello";
-  auto result = run_exec_plugin(config, 10s);
+  auto result = run_exec_plugin(config, 60s);
   REQUIRE(result);
   CHECK(result->token.reveal() ==
         R"(login|hello|{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",)"
         R"("spec":{"interactive":false}})");
   config.exec.cluster_info = true;
-  result = run_exec_plugin(config, 10s);
+  result = run_exec_plugin(config, 60s);
   REQUIRE(result);
   CHECK(result->token.reveal().ends_with(
       R"("spec":{"interactive":false,"cluster":{"server":"https://k",)"
@@ -80,7 +80,7 @@ TEST_CASE("exec plugin: it is told what it needs to know") {
 
 TEST_CASE("exec plugin: its failures say why") {
   const auto message = [](const Config& config) {
-    const auto result = run_exec_plugin(config, 10s);
+    const auto result = run_exec_plugin(config, 60s);
     REQUIRE_FALSE(result);
     CHECK(result.error().code == Code::PermissionDenied);
     return result.error().message;
