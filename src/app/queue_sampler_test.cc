@@ -2,6 +2,7 @@
 #include "app/queue_sampler.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -38,7 +39,7 @@ class Rig {
 
   bool sees(std::int64_t waiting) {
     std::unique_lock lock(mutex_);
-    return seen_.wait_for(lock, 10s, [&] { return waiting_ == waiting; });
+    return seen_.wait_for(lock, 60s, [&] { return waiting_ == waiting; });
   }
   int looks() {
     std::lock_guard lock(mutex_);
@@ -72,9 +73,12 @@ class Rig {
 
 TEST_CASE("queue sampler: sees the last change, and looks at many changes once") {
   Rig rig;
+  const auto begun = std::chrono::steady_clock::now();
   for (int i = 0; i < 50; ++i) rig.enqueue(1);
   CHECK(rig.sees(50));
-  CHECK(rig.looks() <= 4);  // at most once a second
+  const int looks = rig.looks();
+  const auto took = std::chrono::steady_clock::now() - begun;
+  CHECK(looks <= 2 + took / 1s);  // at most once a second
 }
 
 TEST_CASE("queue sampler: a store that does not change is not looked at") {
