@@ -346,7 +346,7 @@ TEST_CASE("postgres producers: a transaction that stays open is in nobody's way"
   slow.run("BEGIN");
   slow.run("SELECT jobmill_enqueue('mail.send')");
   other.run("BEGIN");
-  other.run("SET LOCAL lock_timeout = 1");  // this one would say so
+  other.run("SET LOCAL lock_timeout = '5s'");  // this one would say so
   CHECK(is_uuid(other.run("SELECT jobmill_enqueue('mail.send')")));
 
   value(store->insert(std::vector{spec("mail.send")}, {}));

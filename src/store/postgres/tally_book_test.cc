@@ -34,7 +34,7 @@ struct Paper {
   }
   bool wait_for_tries(int wanted) {
     std::unique_lock lock(mutex);
-    return came.wait_for(lock, 20s, [&] { return tries >= wanted; });
+    return came.wait_for(lock, 60s, [&] { return tries >= wanted; });
   }
 
   std::mutex mutex;
