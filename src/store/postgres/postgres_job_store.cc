@@ -135,6 +135,7 @@ struct Inserting {
   std::deque<std::string> events;  // what the jobs' views look at
   InsertResult result;
   std::int64_t written = 0;
+  const Lane* lane = nullptr;                 // of the last one
   std::function<Status(Inserting&)> write{};  // a full part; without it there is only one
 };
 
@@ -199,6 +200,7 @@ class PostgresJobStore final : public JobStoreOwner {
     }
     TRY_VOID(make_lanes(orders));
     Inserting inserting;
+    inserting.jobs.reserve(static_cast<std::size_t>(total));
     for (const Order& order : orders) TRY_VOID(add(inserting, order, at, now));
     const Status written = writer_.insert(inserting.jobs);
     // Somebody made the same one meanwhile, or it is named twice.
@@ -661,10 +663,18 @@ class PostgresJobStore final : public JobStoreOwner {
   }
   bool load_lanes_now() { return static_cast<bool>(load_lanes()); }
 
+  // Jobs of one call are mostly of one lane, `last`.
+  const Lane* find_lane(const JobSpec& spec, const Lane* last) const {
+    const bool same = last != nullptr && last->kind == spec.kind && last->queue == spec.queue &&
+                      last->priority == spec.priority;
+    return same ? last : lanes_.find(spec.queue, spec.kind, spec.priority);
+  }
+
   Status make_lanes(const std::vector<Order>& orders) {
+    const Lane* last = nullptr;
     for (const Order& order : orders) {
       const JobSpec& spec = *order.spec;
-      if (lanes_.find(spec.queue, spec.kind, spec.priority) != nullptr) continue;
+      if ((last = find_lane(spec, last)) != nullptr) continue;
       TRY([[maybe_unused]] const auto lane, reader_.run([&](Connection& connection) {
         return lanes_.get_or_make(connection, spec.queue, spec.kind, spec.priority);
       }));
@@ -710,7 +720,8 @@ class PostgresJobStore final : public JobStoreOwner {
     const JobSpec& spec = *order.spec;
     NewJob job;
     job.spec = &spec;
-    job.lane = lanes_.find(spec.queue, spec.kind, spec.priority)->id;
+    inserting.lane = find_lane(spec, inserting.lane);
+    job.lane = inserting.lane->id;
     job.max_attempts = max_attempts_of(options_.retry, spec);
     if (const auto due = due_of(spec, at); due && *due > *at) {
       job.run_at = due;
