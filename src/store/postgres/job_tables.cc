@@ -51,12 +51,13 @@ constexpr Statement kInsertJobs{"insert_jobs",
       recurring, created_by, meta, extra, args))sql"};
 
 // A single one, for which arrays would cost more than the row.
+#define NEW_JOB_COLUMNS                                                                     \
+  "(id, lane, v, retries, max_attempts, max_crashes, created_at, first_state, first_event," \
+  " name, labels, recurring, created_by, meta, extra, args)"
 constexpr Statement kInsertJob{"insert_job",
-                               R"sql(
-  INSERT INTO jobmill_job (id, lane, v, retries, max_attempts, max_crashes, created_at, first_state,
-                           first_event, name, labels, recurring, created_by, meta, extra, args)
-  VALUES ($1, $2, $3, $4, $5, $6, jobmill_now(), $7::integer, $8, $9,
-          string_to_array($10, E'\x1f'), $11, $12, $13, $14, $15))sql"};
+                               "INSERT INTO jobmill_job " NEW_JOB_COLUMNS
+                               " VALUES ($1, $2, $3, $4, $5, $6, jobmill_now(), $7::integer, $8,"
+                               "  $9, string_to_array($10, E'\\x1f'), $11, $12, $13, $14, $15)"};
 
 constexpr Statement kInsertReady{"insert_ready",
                                  R"sql(
@@ -71,10 +72,7 @@ constexpr Statement kInsertDue{"insert_due",
   SELECT u.id, u.lane, u.run_at, (SELECT jobmill_now()), 1, 0, 0, 0
   FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[]) u(id, lane, run_at))sql"};
 
-constexpr char kCopyJobs[] =
-    "COPY jobmill_job (id, lane, v, retries, max_attempts, max_crashes, created_at, first_state,"
-    " first_event, name, labels, recurring, created_by, meta, extra, args)"
-    " FROM STDIN (FORMAT binary)";
+constexpr char kCopyJobs[] = "COPY jobmill_job " NEW_JOB_COLUMNS " FROM STDIN (FORMAT binary)";
 constexpr Statement kCount{"count",
                            R"sql(
   INSERT INTO jobmill_count AS c (lane, shard, enqueued, scheduled, running, succeeded, failed,
@@ -166,7 +164,7 @@ constexpr Statement kClaimLanes{
     "  WHERE h.state = 2 FOR UPDATE OF h SKIP LOCKED)" CLAIMED};
 
 // The row of the worker is locked first, as by a claim.
-#define HAND_OUT(jobs, counts, how_many, first_id, lanes)                                          \
+#define HAND_OUT(first, jobs, counts, how_many, created, lanes)                                    \
   "WITH w AS ("                                                                                    \
   "  UPDATE jobmill_worker SET last_beat = (SELECT jobmill_now()),"                                \
   "         occupied = occupied + " how_many                                                       \
@@ -176,7 +174,7 @@ constexpr Statement kClaimLanes{
   "    AND NOT EXISTS (SELECT FROM jobmill_pause q JOIN jobmill_lane l USING (queue)"              \
   "                    WHERE l.id = " lanes                                                        \
   ")"                                                                                              \
-  "  RETURNING number)"                                                                            \
+  "  RETURNING number)" first                                                                      \
   ", begun AS ("                                                                                   \
   "  INSERT INTO jobmill_hot (id, lane, place, since, version, attempt, failures, crashes, state," \
   "                           token, worker)"                                                      \
@@ -196,19 +194,25 @@ constexpr Statement kClaimLanes{
   " u(lane, n) LEFT JOIN w ON true"                                                                \
   "  ON CONFLICT (lane, shard) DO UPDATE SET enqueued = c.enqueued + excluded.enqueued,"           \
   "    running = c.running + excluded.running)"                                                    \
-  " SELECT w.number, b.since, (SELECT created_at FROM jobmill_job WHERE id = " first_id            \
-  ")"                                                                                              \
+  " SELECT w.number, b.since, " created                                                            \
   "   , t.told"                                                                                    \
   " FROM (SELECT since FROM begun LIMIT 1) b LEFT JOIN w ON true"                                  \
   " LEFT JOIN LATERAL (SELECT jobmill_notify($5) AS told WHERE w.number IS NULL) t ON true"
 
 constexpr Statement kHandOut{
-    "hand_out",
-    HAND_OUT("unnest($6::uuid[], $7::integer[]) WITH ORDINALITY",
-             "unnest($8::integer[], $9::bigint[])", "cardinality($6)", "($6)[1]", "ANY($8)")};
-constexpr Statement kHandOutOne{
-    "hand_out_one",
-    HAND_OUT("(SELECT $6::uuid, $7::integer, 1)", "(SELECT $7, 1::bigint)", "1", "$6", "$7")};
+    "hand_out", HAND_OUT("", "unnest($6::uuid[], $7::integer[]) WITH ORDINALITY",
+                         "unnest($8::integer[], $9::bigint[])", "cardinality($6)",
+                         "(SELECT created_at FROM jobmill_job WHERE id = ($6)[1])", "ANY($8)")};
+// A single job that is all there is to insert: with the job itself.
+constexpr Statement kHandOutNew{
+    "hand_out_new",
+    HAND_OUT(", job AS ("
+             "  INSERT INTO jobmill_job " NEW_JOB_COLUMNS
+             "  VALUES ($6, $7, $8, $9, $10, $11, jobmill_now(), $12::integer, $13, $14,"
+             "          string_to_array($15, E'\\x1f'), $16, $17, $18, $19, $20)"
+             "  RETURNING id, lane, created_at)",
+             "(SELECT id, lane, 1 FROM job)", "(SELECT lane, 1::bigint FROM job)", "1",
+             "(SELECT created_at FROM job)", "$7")};
 
 // --- completions ---------------------------------------------------------------------------------
 
@@ -784,15 +788,14 @@ void note_new(const NewJob& job, Counts& counts, Effects& effects) {
 
 namespace {
 
-void add_job(Pipeline& pipeline, const NewJob& job) {
+Parameters add_job(Parameters all, const NewJob& job) {
   const jobs::JobSpec& spec = *job.spec;
-  Parameters all;
   all.uuid(job.id).int4(job.lane).int4(spec.v);
   spec.retries ? all.int4(*spec.retries) : all.null(Type::Int4);
   all.int4(job.max_attempts).int4(spec.max_crashes).int4(number(state_of(job))).text(job.event);
   all.text(job.name).maybe_text(joined(job.labels)).maybe_text(job.recurring);
   all.text(spec.created_by).text(spec.meta).text(jobs::to_text(spec.extra)).text(job.args);
-  pipeline.add(kInsertJob, std::move(all));
+  return all;
 }
 
 void add_jobs(Pipeline& pipeline, std::span<const NewJob> jobs) {
@@ -871,7 +874,11 @@ void add_states(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t s
 
 void add_inserts(Pipeline& pipeline, std::span<const NewJob> jobs, std::int64_t shard,
                  Effects& effects, std::int64_t before) {
-  jobs.size() == 1 ? add_job(pipeline, jobs.front()) : add_jobs(pipeline, jobs);
+  if (jobs.size() == 1) {
+    pipeline.add(kInsertJob, add_job({}, jobs.front()));
+  } else {
+    add_jobs(pipeline, jobs);
+  }
   add_states(pipeline, jobs, shard, effects, before);
 }
 
@@ -1024,30 +1031,43 @@ ClaimAnswer read_claim(const Rows& answer, const Claim& claim, Lanes& lanes, Eff
   return read;
 }
 
+namespace {
+
+Parameters hand_out_to(const Claim& claim, std::int64_t shard, std::int64_t before,
+                       const std::map<std::int32_t, std::int64_t>& lanes) {
+  Effects ready;
+  for (const auto& [lane, jobs] : lanes) ready.ready.insert(lane);
+  Parameters all;
+  all.uuid(claim.worker_id).int8(claim.token).int8(shard).int8(before);
+  all.text(notice_text(ready, false));
+  return all;
+}
+
+}  // namespace
+
 void add_hand_out(Pipeline& pipeline, const HandOut& hand_out, std::int64_t shard,
                   std::int64_t before) {
   UuidArray id(hand_out.jobs.size());
   Int4Array lane(hand_out.jobs.size()), counted;
   Int8Array count;
   std::map<std::int32_t, std::int64_t> lanes;
-  Effects effects;
   for (const NewJob* job : hand_out.jobs) {
     id.add(job->id);
     lane.add(job->lane);
     ++lanes[job->lane];
-    effects.ready.insert(job->lane);
   }
   for (const auto& [number, jobs] : lanes) counted.add(number), count.add(jobs);
-  Parameters all;
-  all.uuid(hand_out.claim.worker_id).int8(hand_out.claim.token).int8(shard).int8(before);
-  all.text(notice_text(effects, false));
-  if (const NewJob& first = *hand_out.jobs.front(); hand_out.jobs.size() == 1) {
-    pipeline.add(kHandOutOne, std::move(all.uuid(first.id).int4(first.lane)));
-  } else {
-    all.array(std::move(id)).array(std::move(lane));
-    all.array(std::move(counted)).array(std::move(count));
-    pipeline.add(kHandOut, std::move(all));
-  }
+  Parameters all = hand_out_to(hand_out.claim, shard, before, lanes);
+  all.array(std::move(id)).array(std::move(lane));
+  all.array(std::move(counted)).array(std::move(count));
+  pipeline.add(kHandOut, std::move(all));
+}
+
+void add_hand_out_new(Pipeline& pipeline, const HandOut& hand_out, std::int64_t shard,
+                      Effects& effects) {
+  const NewJob& job = *hand_out.jobs.front();
+  effects.tallies[job.lane].enqueued += 1;
+  pipeline.add(kHandOutNew, add_job(hand_out_to(hand_out.claim, shard, 0, {{job.lane, 1}}), job));
 }
 
 namespace {

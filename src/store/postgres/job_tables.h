@@ -159,6 +159,9 @@ struct HandOut {
 };
 void add_hand_out(Pipeline& pipeline, const HandOut& hand_out, std::int64_t shard,
                   std::int64_t before);
+// The same for a single job, which it inserts as well.
+void add_hand_out_new(Pipeline& pipeline, const HandOut& hand_out, std::int64_t shard,
+                      Effects& effects);
 ClaimAnswer read_hand_out(const Rows& answer, const HandOut& hand_out, const Lanes& lanes,
                           Effects& effects);
 

@@ -206,14 +206,19 @@ Status JobWriter::write_bulk(const Batch& bulk, std::span<const NewJob> jobs,
   for (const Request* request : bulk) {
     completions.insert(completions.end(), request->completions.begin(), request->completions.end());
   }
-  if (!jobs.empty()) add_inserts(pipeline, jobs, shard(), effects);
+  const bool one_for_one = jobs.size() == 1 && served.size() == 1;
+  if (!jobs.empty() && !one_for_one) add_inserts(pipeline, jobs, shard(), effects);
   const std::size_t completed = pipeline.size();
   if (!completions.empty()) add_completions(pipeline, completions, shard());
   const std::size_t claimed = pipeline.size();
-  std::int64_t before = std::ssize(jobs);
-  for (const auto& one : served) {
-    add_hand_out(pipeline, ClaimLine::hand_out(one), shard(), before);
-    before += std::ssize(ClaimLine::hand_out(one).jobs);
+  if (one_for_one) {
+    add_hand_out_new(pipeline, ClaimLine::hand_out(served.front()), shard(), effects);
+  } else {
+    std::int64_t before = std::ssize(jobs);
+    for (const auto& one : served) {
+      add_hand_out(pipeline, ClaimLine::hand_out(one), shard(), before);
+      before += std::ssize(ClaimLine::hand_out(one).jobs);
+    }
   }
   for (const Request* request : bulk) {
     if (request->asked != nullptr) add_claim(pipeline, *request->asked, shard());
