@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/id.h"
 #include "conformance/runner.h"
 #include "control_queue.h"
 #include "targets/oci/image_fixture.h"
@@ -36,6 +37,9 @@ std::string contents(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// Processes of a replica are found by this on the whole machine, where these tests may run twice.
+const std::string kMark = "mail-" + random_suffix(8);
+
 // With a shell and what belongs to it, made once for all tests.
 const std::string& shell_image() {
   static const testing::TemporaryFolder folder;
@@ -56,7 +60,7 @@ class OciWorld final : public executions::RunnerWorld {
     return {.name = name,
             .image = "shop/shell:1",
             .command = {"/bin/sh", "-c", script},
-            .environment = {{"PATH", "/bin"}, {"JOBMILL_REPLICA", "mail-1"}},
+            .environment = {{"PATH", "/bin"}, {"JOBMILL_REPLICA", kMark}},
             .workdir = "",
             .cpu_milli = {},
             .memory_bytes = {},

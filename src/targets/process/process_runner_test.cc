@@ -22,6 +22,7 @@
 #include <iterator>
 #include <thread>
 
+#include "base/id.h"
 #include "conformance/runner.h"
 #include "control_queue.h"
 #include "targets/process/process_table.h"
@@ -36,6 +37,10 @@ using executions::RunContainer;
 using executions::RunReplica;
 
 const Texts kEnvironment{{"PATH", "/usr/bin:/bin"}};
+
+// Processes of a replica are found by its name on the whole machine, where these tests may run
+// twice.
+const std::string kOwn = "mail-" + random_suffix(8);
 
 std::string contents(const std::string& path) {
   std::ifstream file(path);
@@ -219,20 +224,20 @@ TEST_CASE("process runner: who left the session ends with the replica all the sa
     });
     return all.size();
   };
-  world.runner().start(replica("mail-2", "sleep 1000"));
-  CHECK(run(world, replica("mail-1", "setsid sleep 1000 & setsid sh -c 'sleep 1000 & wait' &"))
+  world.runner().start(replica(kOwn + "-2", "sleep 1000"));
+  CHECK(run(world, replica(kOwn, "setsid sleep 1000 & setsid sh -c 'sleep 1000 & wait' &"))
             .exit_code == 0);
-  CHECK(left_of("mail-1") == 0);
-  CHECK(left_of("mail-2") >= 1);
+  CHECK(left_of(kOwn) == 0);
+  CHECK(left_of(kOwn + "-2") >= 1);
 }
 
 TEST_CASE("process runner: what all processes of a replica compute is its computing time") {
   ProcessWorld world;
-  RunReplica replica = world.replica("mail-1", "setsid sh -c 'while :; do :; done' & wait");
-  replica.main.environment["JOBMILL_REPLICA"] = "mail-1";
-  CHECK_FALSE(world.runner().cpu_time("mail-1"));
+  RunReplica replica = world.replica(kOwn, "setsid sh -c 'while :; do :; done' & wait");
+  replica.main.environment["JOBMILL_REPLICA"] = kOwn;
+  CHECK_FALSE(world.runner().cpu_time(kOwn));
   world.runner().start(std::move(replica));
-  while (world.runner().cpu_time("mail-1").value() < std::chrono::milliseconds(50))
+  while (world.runner().cpu_time(kOwn).value() < std::chrono::milliseconds(50))
     std::this_thread::yield();
 }
 
@@ -356,7 +361,7 @@ TEST_CASE("process runner: what an earlier server left of a replica is ended") {
   // As after the death of a server: the leader dies with it, its children do not.
   const auto orphan = [&](const std::string& script, bool leader_stays) {
     Texts environment = kEnvironment;
-    environment["JOBMILL_REPLICA"] = "mail-9";
+    environment["JOBMILL_REPLICA"] = kOwn;
     auto process = Process::start({.command = {"sh", "-c", script}, .environment = environment});
     REQUIRE(process);
     const auto listed = listed_process(process->pid());
@@ -396,16 +401,16 @@ TEST_CASE("process runner: what an earlier server left of a replica is ended") {
     const auto strays = [] {
       auto all = listed_processes();
       std::erase_if(all, [](const ListedProcess& one) {
-        return started_with(one.pid, "JOBMILL_REPLICA") != "mail-9";
+        return started_with(one.pid, "JOBMILL_REPLICA") != kOwn;
       });
       return all;
     };
     CHECK(strays().size() == 1);
-    std::filesystem::create_directories(world.work() + "/mail-9/work");
+    std::filesystem::create_directories(world.work() + "/" + kOwn + "/work");
     world.close();
     world.open();
     CHECK(strays().empty());
-    CHECK_FALSE(std::filesystem::exists(world.work() + "/mail-9"));
+    CHECK_FALSE(std::filesystem::exists(world.work() + "/" + kOwn));
   }
   SUBCASE("by its cgroup") {
     const auto [process, listed] = orphan("sleep 1000", true);
