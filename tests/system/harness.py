@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -29,7 +30,7 @@ WITHOUT_BROKER = ["--amqp", "off", "--amqps", "off", "--admin", "off", "--admin-
                   "--identity", "off"]
 
 
-def until(check, seconds=60, what="it"):
+def until(check, seconds=120, what="it"):
     """Waits for an event that nobody announces; fails when it does not come, however busy the machine is."""
     end = time.monotonic() + seconds
     while True:
@@ -41,10 +42,16 @@ def until(check, seconds=60, what="it"):
         time.sleep(0.02)
 
 
+PORTS = random.sample(range(22000, 32000), 10000)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that can be taken later, and again: the system gives none of these to whoever asks for any."""
+    while PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port := PORTS.pop()))
+            return port
+    raise RuntimeError("no port is free")
 
 
 def alive(pid):
@@ -66,7 +73,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def http(method, url, body=None, headers=None, user=None, timeout=40):
+def http(method, url, body=None, headers=None, user=None, timeout=60):
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))
     if data is not None and "Content-Type" not in (headers or {}):
@@ -90,7 +97,7 @@ class Process:
         self.pid = self.process.pid
         self.ready = self.process.stdout.readline() if ready else ""
         if ready and ready not in self.ready:
-            self.process.wait(10)
+            self.process.wait(60)
             raise AssertionError(f"{words} did not start: {self.ready}{self.stderr()}")
 
     def stderr(self):
@@ -102,14 +109,14 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def wait(self, seconds=40):
+    def wait(self, seconds=60):
         return self.process.wait(seconds)
 
     def close(self):
         if self.process.poll() is None:
             self.kill(signal.SIGTERM)
             try:
-                self.wait(40)
+                self.wait(60)
             except subprocess.TimeoutExpired:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.pid, signal.SIGKILL)
@@ -175,7 +182,7 @@ class SystemTest(unittest.TestCase):
     def worker(self, server, *flags, env=None):
         return self.start([EXAMPLE, "worker", *flags], env={"JOBMILL_URL": server.url, **(env or {})}, ready=None)
 
-    def run_jobmill(self, *words, server=None, env=None, stdin=None, timeout=60):
+    def run_jobmill(self, *words, server=None, env=None, stdin=None, timeout=120):
         environment = {**CLEAN, **(env or {})}
         if server:
             environment["JOBMILL_URL"] = server.url

@@ -7,11 +7,12 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.parse
+
+from harness import free_port
 
 USER, PASSWORD = "jobmill", "p@ss/word"
 PR_SET_PDEATHSIG = 1
@@ -146,9 +147,7 @@ class Postgres:
 
     def _first_start(self):
         for _ in range(5):  # another process may be faster to take the port
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+            self.port = free_port()
             if self._start():
                 return
         raise RuntimeError(self.log.read_text())

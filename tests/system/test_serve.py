@@ -105,7 +105,7 @@ class Start(SystemTest):
         path = str(self.folder / "notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
             listener.bind(path)
-            listener.settimeout(10)
+            listener.settimeout(60)
             self.serve(env={"NOTIFY_SOCKET": path})
             self.assertIn(b"READY=1", listener.recv(256))
 
