@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from harness import JOBMILL, Server, SystemTest, until
+from harness import JOBMILL, SystemTest, free_port, until
 
 
 class CommandLine(SystemTest):
@@ -18,7 +18,7 @@ class CommandLine(SystemTest):
         self.assertRegex(job_id, r"^[0-9a-f-]{36}$")
         again = self.run_jobmill("job", "enqueue", "example.sample", '["Mail", 1]', "--id", "mail-1", server=server)
         self.assertEqual(job_id, again.stdout.strip())
-        waited = self.run_jobmill("job", "wait", job_id, "--timeout", "20s", server=server)
+        waited = self.run_jobmill("job", "wait", job_id, "--timeout", "100s", server=server)
         self.assertEqual((0, f"job/{job_id} SUCCEEDED\n"), (waited.returncode, waited.stdout))
         shown = self.run_jobmill("job", "show", "mail-1", server=server)
         self.assertIn("SUCCEEDED", shown.stdout)
@@ -114,10 +114,14 @@ class Workers(SystemTest):
         until(lambda: server.metric("workers")["occupiedWorkers"] == 8, what="8 running jobs")
         import os
         os.kill(server.pods()[0]["pid"], signal.SIGKILL)
-        until(lambda: len(server.jobs("SUCCEEDED")) == 16, 60, "all jobs")
+        until(lambda: len(server.jobs("SUCCEEDED")) == 16, what="all jobs")
         jobs = [server.job(job["id"]) for job in server.jobs()]
         self.assertEqual(16, len(jobs))
-        self.assertEqual(4, sum(job["crashes"] for job in jobs))
+        for job in jobs:
+            runs = sum(event["state"] == "PROCESSING" for event in job["history"])
+            self.assertEqual(runs - 1, job["crashes"], "the death of its worker is the only reason for another run")
+        crashes = sum(job["crashes"] for job in jobs)
+        self.assertTrue(0 < crashes <= 4, crashes)  # fewer when some ended just before
         self.assertFalse(any(event["state"] == "FAILED" for job in jobs for event in job["history"]))
 
     def test_a_worker_that_is_told_to_go_gives_back_what_it_cannot_finish(self):
@@ -143,14 +147,14 @@ class Workers(SystemTest):
         until(lambda: server.jobs("SUCCEEDED"))
 
     def test_a_worker_survives_a_restart_of_the_server(self):
-        server = self.serve()
+        server = self.serve(http_address=f"127.0.0.1:{free_port()}")
         worker = self.worker(server)
-        self.enqueue(server, ms=3000)
+        self.enqueue(server, ms=8000)  # as long as a busy machine needs to see that it runs
         until(lambda: server.metric("workers")["occupiedWorkers"] == 1)
         server.kill()
         server.wait()
         again = self.serve(http_address=server.address)
-        until(lambda: again.jobs("SUCCEEDED"), 60, "the job that ran over the restart")
+        until(lambda: again.jobs("SUCCEEDED"), what="the job that ran over the restart")
         [job] = [again.job(job["id"]) for job in again.jobs()]
         self.assertEqual(1, job["attempt"], job["history"])
         self.assertIsNone(worker.process.poll())
@@ -187,7 +191,7 @@ class Durability(SystemTest):
                 with lock:
                     sent.add(name)
                 try:
-                    answer = server.call("POST", "/v1/jobs", {"kind": "k", "name": name}, timeout=5)
+                    answer = server.call("POST", "/v1/jobs", {"kind": "k", "name": name})
                 except OSError:
                     return
                 if answer.status == 201:
@@ -226,7 +230,7 @@ class Durability(SystemTest):
             due = history[0]["scheduledAt"]
             started = [event["createdAt"] for event in history if event["state"] == "PROCESSING"][0]
             self.assertLessEqual(instant(due), instant(started))
-            self.assertLess(instant(started) - instant(due), 5, "nothing but its time woke the worker")
+            self.assertLess(instant(started) - instant(due), 15, "nothing but its time woke the worker")
 
 
 def instant(text):
@@ -236,17 +240,22 @@ def instant(text):
 
 
 class Recurring(SystemTest):
+    def one_run_ahead(self, server):
+        ahead = len(server.jobs("SCHEDULED"))
+        self.assertLessEqual(ahead, 1)
+        return ahead == 1
+
     def test_a_recurring_job_runs_again_and_again_also_after_a_restart(self):
-        server = self.serve()
+        server = self.serve(http_address=f"127.0.0.1:{free_port()}")
         self.worker(server)
         spec = {"schedule": "PT1S", "zone": "UTC", "missed": "once", "spec": {"kind": "example.sample", "args": ["tick", 0]}}
         self.assertIn(server.call("PUT", "/v1/recurring/tick", spec).status, (200, 201))
         until(lambda: len(server.jobs("SUCCEEDED")) >= 2)
-        self.assertEqual(1, len(server.jobs("SCHEDULED")), "one run ahead")
+        until(lambda: self.one_run_ahead(server), what="one run ahead")
         server.close()
         again = self.serve(http_address=server.address)
         done = len(again.jobs("SUCCEEDED"))
-        until(lambda: len(again.jobs("SUCCEEDED")) > done, 60)
+        until(lambda: len(again.jobs("SUCCEEDED")) > done)
         self.assertEqual(400, again.call("PUT", "/v1/recurring/x", {**spec, "schedule": "0 0 30 2 *"}).status)
         self.assertEqual(201, again.call("POST", "/v1/recurring/tick/trigger").status)
         self.assertEqual(204, again.call("DELETE", "/v1/recurring/tick").status)

@@ -64,7 +64,7 @@ class Scaling(SystemTest):
     def test_scheduled_jobs_pull_workers_from_0_and_back(self):
         server = self.scaled(JOBS_TRIGGER, interval=600)  # pushed, not polled
         self.assertEqual(0, self.replicas(server)["wanted"])
-        self.enqueue(server, count=40, ms=100, delay="PT3S")
+        self.enqueue(server, count=40, ms=100, delay="PT15S")  # five programs begin in that time on a busy machine, too
         until(lambda: self.replicas(server)["wanted"] == 5, what="5 replicas wanted")
         until(lambda: self.replicas(server)["ready"] == 5, what="5 replicas ready")
         self.assertEqual(20, server.metric("workers")["totalWorkers"])
@@ -95,7 +95,7 @@ class Scaling(SystemTest):
         server = self.scaled(JOBS_TRIGGER.replace('"8", runInMax: PT1M', '"1"'))
         self.enqueue(server, count=3, ms=6000)
         self.enqueue(server, count=2, ms=10)
-        until(lambda: len(server.jobs("SUCCEEDED")) == 5, 60)
+        until(lambda: len(server.jobs("SUCCEEDED")) == 5)
         until(lambda: self.replicas(server) == {"wanted": 0, "ready": 0, "starting": 0, "draining": 0})
         for job in server.jobs():
             states = [event["state"] for event in server.job(job["id"])["history"]]
@@ -103,7 +103,7 @@ class Scaling(SystemTest):
 
     def test_work_in_progress_outlives_the_deletion_of_its_scaled_object(self):
         server = self.scaled(JOBS_TRIGGER)
-        self.enqueue(server, ms=3000)
+        self.enqueue(server, ms=8000)
         until(lambda: server.metric("workers")["occupiedWorkers"] == 1)
         deleted = self.run_jobmill("delete", "-f", self.folder / "scaling.yaml", server=server)
         self.assertEqual(0, deleted.returncode, deleted.stderr)
@@ -135,7 +135,7 @@ class Scaling(SystemTest):
             def do_GET(self):
                 status, body = answers[self.path]
                 if not status:
-                    release.wait(30)
+                    release.wait(60)
                     return
                 self.send_response(status)
                 self.end_headers()
