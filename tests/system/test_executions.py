@@ -136,7 +136,7 @@ class Messages(ExecutionTest):
             return True
 
     def script(self, name, *words, **environment):
-        done = subprocess.run([EXAMPLE / name, *words], capture_output=True, text=True, timeout=120, check=False,
+        done = subprocess.run([EXAMPLE / name, *words], capture_output=True, text=True, timeout=300, check=False,
                               env={**CLEAN, "JOBMILL_URL": self.server.url, "PATH": f"{BIN}:{os.environ['PATH']}", **environment})
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         return done
@@ -220,7 +220,7 @@ class Steps(Messages):
         done = self.ended()[0]
         self.check(done, "Succeeded")
         self.assertRegex(done["name"], "^job-python-[a-z0-9]{7}$")
-        self.assertLess(seconds(done["properties"]["startTime"]) - sent, 10, "told of it: the next poll is in 30 s")
+        self.assertLess(seconds(done["properties"]["startTime"]) - sent, 25, "told of it: the next poll is in 30 s")
         log = self.log(done)
         for line in (f"SERVICEBUS_QUEUE_NAME: {QUEUE}", f"SERVICEBUS_FQDN: {NAMESPACE}.servicebus.windows.net",
                      f"MANAGED_IDENTITY_CLIENT_ID: {identity['clientId']}", "Received message: hello"):
@@ -280,7 +280,7 @@ class Steps(Messages):
         self.assertEqual(["Failed", "Succeeded"], [one["state"] for one in ours(done)["replicas"]])
         first, second = ours(done)["messages"]
         self.assertEqual((first["sequenceNumber"], first["deliveryCount"] + 1), (second["sequenceNumber"], second["deliveryCount"]))
-        self.assertLess(seconds(first["endTime"]) - seconds(ours(done)["replicas"][0]["endTime"]), 0.2)
+        self.assertLess(seconds(first["endTime"]) - seconds(ours(done)["replicas"][0]["endTime"]), 60, "not at the end of the lock, which lasts five minutes")
         self.assertEqual((0, 0), self.counts())
 
     def test_a_stopped_execution_gives_its_message_back_uncounted(self):
@@ -307,7 +307,7 @@ class Steps(Messages):
         self.assertFalse(alive(pid))
         self.assertEqual((1, 0), self.counts())
         self.server.kill(signal.SIGTERM)
-        self.assertEqual(0, self.server.wait(10))  # nobody waits for what became of it
+        self.assertEqual(0, self.server.wait())  # nobody waits for what became of it
 
     def test_a_rule_turns_to_another_queue_while_a_replica_has_a_message(self):
         self.define()
@@ -395,13 +395,13 @@ class Steps(Messages):
         self.define(MAX_EXECUTIONS="6")
         self.az("servicebus", "message", "send", "-n", QUEUE, "--body", "x", "--count", str(count), group=None)
         done = lambda found: sum(one["properties"]["status"] in FINISHED for one in found)
-        found = self.when(lambda found: done(found) >= 10, "ten executions", 120)
+        found = self.when(lambda found: done(found) >= 10, "ten executions", 600)
         running = [one["pid"] for each in found for one in ours(each)["replicas"] if one["state"] == "Running"]
         self.server.kill()
         self.server.wait()
         until(lambda: not any(map(alive, running)), what="the end of the replicas")
         self.server = self.dev()
-        found = self.when(lambda found: done(found) >= count and done(found) == len(found), "the end of all", 300)
+        found = self.when(lambda found: done(found) >= count and done(found) == len(found), "the end of all", 1200)
         self.assertEqual({"Succeeded"}, {one["properties"]["status"] for one in found})
         completed = [one["sequenceNumber"] for each in found for one in ours(each)["messages"] if one.get("outcome") == "completed"]
         self.assertEqual(list(range(1, count + 1)), sorted(completed))
@@ -420,7 +420,7 @@ class Terraform(Messages):
         self.work = shutil.copytree(EXAMPLE, self.folder / "example") / "terraform"
 
     def terraform(self, *words):
-        done = subprocess.run([self.program, *words, "-no-color"], cwd=self.work, capture_output=True, text=True, timeout=120, check=False,
+        done = subprocess.run([self.program, *words, "-no-color"], cwd=self.work, capture_output=True, text=True, timeout=300, check=False,
                               env={**CLEAN, "JOBMILL_URL": self.server.url, "PATH": self.path(), "CHECKPOINT_DISABLE": "1",
                                    "TF_CLI_CONFIG_FILE": os.devnull, "TF_INPUT": "0"})
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
@@ -530,7 +530,7 @@ class Manual(ExecutionTest):
         self.check(done, "Failed", "stalled")
         self.assertEqual(["stalled", "stalled"], [one["reason"] for one in ours(done)["replicas"]])
         self.assertIn("has stalled", self.job("explain"))
-        self.create("for i in 1 2 3 4 5 6 7 8; do sleep 0.5; echo $i; done", "--stalled-after", "3")
+        self.create("for i in $(seq 24); do sleep 0.5; echo $i; done", "--stalled-after", "10")  # more than a busy machine is held up
         self.job("start")
         self.check(self.ended(2)[1], "Succeeded")
 
@@ -600,7 +600,7 @@ class Manual(ExecutionTest):
 
         done = self.run_jobmill("secret", "set", "--keyvault-url", url.lower() + "/", server=self.server, stdin="swordfish-17\n")
         self.assertEqual((0, "", ""), (done.returncode, done.stdout, done.stderr))
-        done = self.ended(seconds=5)[0]  # at once, not after the next pause
+        done = self.ended(seconds=9)[0]  # at once, not after the pause of ten seconds
         self.check(done, "Succeeded")
         self.assertIn("the key is ", self.log(done))
         self.assertNotIn("swordfish", self.log(done) + json.dumps(self.job("show")) + json.dumps(self.job("secret", "list", "--show-values")))

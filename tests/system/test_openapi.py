@@ -27,12 +27,12 @@ class Document(SystemTest):
         self.prepare(server)
         words = [SCHEMATHESIS, "run", server.url + "/v1/openapi.json", "--checks", CHECKS, "--phases",
                  "examples,coverage,fuzzing", "--max-examples", "10", "--max-time", "45", "--workers", "1",
-                 "--request-timeout", "10", "--seed", "1", "--generation-database", "none", "--no-shrink",
+                 "--request-timeout", "60", "--seed", "1", "--generation-database", "none", "--no-shrink",
                  "--exclude-path-regex", "^/sse/",  # these answers do not end
                  "--continue-on-failure", "--suppress-health-check", "all", "--warnings", "off", "--no-color"]
         env = {**CLEAN, "SCHEMATHESIS_HOOKS": "openapi_hooks", "PYTHONPATH": str(HERE)}
         done = subprocess.run([str(word) for word in words], cwd=self.folder, env=env, capture_output=True, text=True,
-                              timeout=150)
+                              timeout=600)
         self.assertEqual(0, done.returncode, done.stdout[-20_000:] + done.stderr[-2_000:])
         self.assertEqual(200, server.get("/health").status)
 

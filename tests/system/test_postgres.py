@@ -79,7 +79,7 @@ class OnPostgres(SystemTest):
     def succeeded(self):
         return int(self.sql("SELECT count(*) FROM jobmill_done WHERE state = 5"))
 
-    def all_succeed(self, count, seconds=60):
+    def all_succeed(self, count, seconds=180):
         until(lambda: self.succeeded() >= count, seconds, f"{count} jobs succeeded")
         self.assertEqual(count, self.succeeded())
         self.assertEqual("0", self.sql("SELECT count(*) FROM jobmill_event WHERE state = 5"), "a job succeeded twice")
@@ -110,7 +110,7 @@ class ManyServers(OnPostgres):
         victim.kill()
         began = time.monotonic()
         self.all_succeed(5)
-        self.assertLess(time.monotonic() - began, 7, "five seconds to take over, one until the jobs are due, one for the machine")
+        self.assertLess(time.monotonic() - began, 25, "five seconds to take over, one until the jobs are due; a lease lasts longer")
 
     def test_a_worker_may_use_the_database_itself_and_hear_of_everything(self):
         server = self.server("one")
@@ -119,7 +119,7 @@ class ManyServers(OnPostgres):
         self.put(server, 500)
         self.all_succeed(500)
         worker.kill(15)
-        self.assertEqual(0, worker.wait(30))
+        self.assertEqual(0, worker.wait())
         until(lambda: server.metric("workers")["totalWorkers"] == 0)
 
     def test_a_late_completion_of_a_lost_lease_is_refused_and_changes_nothing(self):
@@ -161,7 +161,7 @@ class Faults(OnPostgres):
         self.assertEqual(200, server.get("/health/live").status)
         database.start()
         until(lambda: server.get("/health/ready").status == 200)
-        self.all_succeed(20_000, 120)
+        self.all_succeed(20_000)
 
     def test_connections_are_killed_again_and_again(self):
         server = self.server("one")
@@ -172,8 +172,8 @@ class Faults(OnPostgres):
             self.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                      " WHERE datname = current_database() AND pid <> pg_backend_pid()")
             before = self.succeeded()
-            until(lambda: self.succeeded() > min(before, 4999) or self.succeeded() == 5000, 60)
-        self.all_succeed(5000, 120)
+            until(lambda: self.succeeded() > min(before, 4999) or self.succeeded() == 5000)
+        self.all_succeed(5000)
 
     def test_a_network_that_holds_everything_back_for_longer_than_a_lease(self):
         proxy = Proxy(self.database.port)
@@ -187,7 +187,7 @@ class Faults(OnPostgres):
         proxy.flowing.clear()
         time.sleep(31)  # longer than the lease of 30 s: that is what is tested
         proxy.flowing.set()
-        until(lambda: self.succeeded() >= 2000, 60)
+        until(lambda: self.succeeded() >= 2000, 180)
         self.assertEqual(2000, self.succeeded())
         self.assertEqual("0", self.sql("SELECT count(*) FROM jobmill_event WHERE state = 5"))
 
@@ -220,7 +220,7 @@ class Faults(OnPostgres):
 
 class Refusals(OnPostgres):
     def start_with(self, url):
-        return self.run_jobmill("serve", "--data", self.folder / "d", "--http", "127.0.0.1:0", "--store", url, timeout=30)
+        return self.run_jobmill("serve", "--data", self.folder / "d", "--http", "127.0.0.1:0", "--store", url)
 
     def test_a_right_that_is_missing_is_named_with_its_grant(self):
         self.server("one").close()

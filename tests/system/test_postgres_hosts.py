@@ -160,7 +160,7 @@ class Sleep(Hosts):
         time.sleep(35)  # longer than the lease of 30 s: that is what is tested
         for send in reversed(everybody):
             send(signal.SIGCONT)
-        until(lambda: self.succeeded() == 2, 60, "the end of both")
+        until(lambda: self.succeeded() == 2, what="the end of both")
         self.assertEqual([0, 0], [server.job(job["id"])["crashes"] for job in go])
         self.assertEqual({1}, {len(runs) for runs in self.runs().values()})
         self.assertTrue(alive(worker.pid))
