@@ -390,8 +390,11 @@ void ExecutionControl::read_log(const Execution& execution, const Log& query,
   const bool ended = found->finished();
   parts_.pool.post([this, path = log_path(execution, replica), ended, execution = execution.name,
                     job = execution.job, query, replica, done = std::move(done)] {
-    const auto page = query.tail ? targets::tail_log(path, *query.tail)
-                                 : targets::read_log(path, query.offset, kLogPage);
+    auto page = query.tail ? targets::tail_log(path, *query.tail)
+                           : targets::read_log(path, query.offset, kLogPage);
+    // A replica that was lost with its server before it had a log has written nothing.
+    if (!page && page.error().code == Code::NotFound)
+      page = targets::LogRead{.text = {}, .next = query.offset};
     if (!page) return done(page.error());
     if (!page->text.empty() || ended || query.wait <= Duration::zero() || query.tail)
       return done(api::LogPage{page->text, page->next, ended && page->text.empty()});

@@ -696,6 +696,16 @@ template: {{containers: [{{name: main, image: shell, command: [/bin/sleep, "600"
         done = self.run_one()
         self.assertEqual("20000", re.findall(r"(\d+)\s*$", self.log(done).strip())[0])
 
+    def test_a_replica_that_has_no_log_has_written_nothing(self):
+        """As one that was lost with its server before it had begun."""
+        self.create("echo begun")
+        done = self.run_one()
+        files = list((self.folder / "data").rglob(ours(done)["replicas"][0]["name"] + ".log*"))
+        self.assertTrue(files)
+        for file in files:
+            file.unlink()
+        self.assertIsNone(self.log(done))
+
     def test_lines_of_one_container_and_the_last_of_all_replicas(self):
         environment = self.az("containerapp", "env", "show", "-n", ENVIRONMENT)["id"]
         self.az("containerapp", "job", "create", "-n", "job", "--yaml", self.file("job.yaml", f"""
