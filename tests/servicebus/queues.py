@@ -1,7 +1,7 @@
 """The queues of the suites, as the file `--servicebus-config` reads: one for each case, named after it."""
 import json
 
-SHORT = {"LockDuration": "PT5S"}
+SHORT = {"LockDuration": "PT10S"}
 SESSION = {"RequiresSession": True}
 QUEUES = {
     "send-one": {}, "bodies": {}, "amqp-bodies": {}, "send-list": {}, "batch": {}, "message-id": {}, "large": {}, "too-large": {},

@@ -14,7 +14,7 @@ HERE = ROOT / "tests/servicebus"
 CLIENTS = ROOT / "build/clients"
 ROOT_RULE = ("RootManageSharedAccessKey", "SAS_KEY_VALUE")
 ADDRESSES = ("http", "amqp", "amqps", "admin", "admin-http", "identity")
-DEADLINE = 240  # seconds for one program
+DEADLINE = 600  # seconds for one program
 
 PROGRAMS = {
     **{f"python-{version}-{kind}": [CLIENTS / f"python-{version}/bin/python", "-B", HERE / "python/suite.py", kind]

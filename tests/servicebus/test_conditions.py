@@ -71,7 +71,7 @@ class Conditions(ServiceBusTest):
             "SERVICEBUS_LIBRARIES": str(CLIENTS / "javascript"), "NODE_OPTIONS": "--dns-result-order=ipv4first",
         }
         done = subprocess.run([str(word) for word in (*words, *outcomes)], env=environment, text=True, capture_output=True,
-                              timeout=120, check=False)
+                              timeout=600, check=False)
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertEqual(outcomes, dict(line.split(" ", 1) for line in done.stdout.splitlines()))
 

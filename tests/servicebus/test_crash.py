@@ -6,9 +6,10 @@ doubt. JOBMILL_CRASH_ROUNDS asks for more kills than CI takes.
 import collections
 import os
 import random
+import re
 
-from harness import free_port
-from support import CLIENTS, ServiceBusTest
+from harness import free_port, http
+from support import CLIENTS, ROOT_RULE, ServiceBusTest, signature
 
 ROUNDS = int(os.environ.get("JOBMILL_CRASH_ROUNDS", "6"))
 SENDS = 10_000
@@ -37,12 +38,19 @@ class Crash(ServiceBusTest):
                 broker = self.broker(ports=ports)
             elif not kills and len(events["sent"]) >= SENDS and not client.stdin.closed:
                 client.stdin.close()
-        self.assertEqual(0, client.wait(60))
+        self.assertEqual(0, client.wait(120))
         broker.kill()  # ends the locks of messages that were received and not completed
         broker.wait()
         broker = self.broker(ports=ports)
-        left = [line.split()[1] for line in self.run_program(broker, [CLIENTS / "go/crash", "drain", "crash"]).splitlines()]
+        drain = [CLIENTS / "go/crash", "drain", "crash", self.waiting(broker)]
+        left = [line.split()[1] for line in self.run_program(broker, drain).splitlines()]
         self.judge(events, left)
+
+    @staticmethod
+    def waiting(broker):
+        base = f"http://127.0.0.1:{broker.port('admin-http')}"
+        answer = http("GET", f"{base}/crash?api-version=2021-05", headers={"Authorization": signature(base, ROOT_RULE)})
+        return int(re.search(rb"ActiveMessageCount>(\d+)<", answer.body).group(1))
 
     def judge(self, events, left):
         sent, completed = events["sent"], events["completed"]

@@ -85,6 +85,6 @@ class Faults(ServiceBusTest):
 
     def still_serves(self, broker):
         words = [BIN / "proton_client", f"127.0.0.1:{broker.port('amqp')}", "send-one", "50", *ROOT_RULE]
-        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual((0, "sent 50, received 50\n"), (done.returncode, done.stdout + done.stderr))
         self.assertEqual(200, http("GET", f"http://127.0.0.1:{broker.port('admin-http')}/health").status)

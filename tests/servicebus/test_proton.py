@@ -8,7 +8,7 @@ from support import ROOT_RULE, ServiceBusTest
 class Proton(ServiceBusTest):
     def exchange(self, broker, *credential):
         done = subprocess.run([str(BIN / "proton_client"), f"127.0.0.1:{broker.port('amqp')}", "send-one", "500", *credential],
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout + done.stderr
 
     def test_sends_and_receives_with_a_key(self):

@@ -22,5 +22,5 @@ class Restart(ServiceBusTest):
                 broker.kill(signal.SIGTERM)
                 self.assertEqual(0, broker.wait())
                 broker = self.broker(ports=ports)
-        self.assertEqual(0, client.wait(60), "the client gave up")
+        self.assertEqual(0, client.wait(120), "the client gave up")
         self.assertEqual([], waiting, "both restarts happened")

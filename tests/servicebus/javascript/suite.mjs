@@ -6,8 +6,8 @@
 import { Long, check, connect, delay, raises, run, same } from "./cases.mjs";
 
 // The time a receive waits for what must not come, what must come, and the queues' short lock.
-const [QUIET, LONG, LOCK] = [1000, 30_000, 5000];
-const ONCE = { maxRetries: 0, timeoutInMs: 15_000 };
+const [QUIET, LONG, LOCK] = [1000, 60_000, 10_000];
+const ONCE = { maxRetries: 0, timeoutInMs: 60_000 };
 
 async function using(client, action) {
   try {
@@ -153,7 +153,7 @@ async function prefetch(client, queue) {
   const seen = [];
   await receiving(client, queue, {}, async (receiver) => {
     while (seen.length < 500) {
-      const got = await receiver.receiveMessages(50, { maxWaitTimeInMs: 10_000 });
+      const got = await receiver.receiveMessages(50, { maxWaitTimeInMs: LONG });
       check(got.length > 0, `only ${seen.length} of 500 messages came`);
       await Promise.all(got.map((message) => receiver.completeMessage(message)));
       seen.push(...got.map(text));
@@ -341,11 +341,11 @@ async function renewLock(client, queue) {
   await send(client, queue, texts(1));
   await receiving(client, queue, NO_RENEWAL, async (receiver) => {
     const got = await one(receiver);
-    for (let round = 0; round < 2; ++round) {
+    for (let round = 0; round < 3; ++round) {
       const before = got.lockedUntilUtc.getTime();
-      await delay(LOCK * 0.6);
+      await delay(LOCK * 0.4);
       const until = await receiver.renewMessageLock(got);
-      check(until.getTime() > before + LOCK * 0.4, `${before} became ${until.getTime()}`);
+      check(until.getTime() > before + LOCK * 0.3, `${before} became ${until.getTime()}`);
     }
     await receiver.completeMessage(got); // after longer than one lock
     await nothingLeft(receiver);
@@ -361,7 +361,7 @@ async function autoRenew(client, queue) {
         processError: async ({ error }) => reject(error),
         processMessage: async () => {
           deliveries += 1;
-          await delay(LOCK * 3.2);
+          await delay(LOCK * 1.8);
           setTimeout(resolve, 500);
         },
       });
@@ -474,7 +474,7 @@ async function sessionAutoRenew(client, queue) {
   await send(client, queue, inSession("s", "s0"));
   await using(await client.acceptSession(queue, "s", { maxAutoLockRenewalDurationInMs: 60_000 }), async (receiver) => {
     const got = await one(receiver);
-    await delay(LOCK * 1.6);
+    await delay(LOCK * 1.3);
     await receiver.completeMessage(got);
     await nothingLeft(receiver);
   });

@@ -15,7 +15,7 @@ async def use(client, name):
     way = name.split("--")[0]
     if way == "settle":
         async with client.get_queue_receiver(name) as receiver:
-            [message] = await receiver.receive_messages(max_wait_time=20)
+            [message] = await receiver.receive_messages(max_wait_time=60)
             await receiver.complete_message(message)
     elif way == "request":
         async with client.get_queue_receiver(name) as receiver:

@@ -21,7 +21,7 @@ async def hold(client, queue):
 
 async def take_all(client, queue):
     async with client.get_queue_receiver(queue) as receiver:
-        for message in await take(receiver, 3, seconds=60):
+        for message in await take(receiver, 3, seconds=120):
             print(body(message).decode(), message.delivery_count, time.time(), flush=True)
             await receiver.complete_message(message)
 

@@ -22,8 +22,8 @@ from azure.servicebus import exceptions as errors
 
 SYNC = sys.argv[1] == "sync"
 # The time a receive waits for what must not come. What must come is waited for much longer.
-QUIET, LONG = 1, 30
-LOCK = 5  # seconds: the queues with short locks
+QUIET, LONG = 1, 60
+LOCK = 10  # seconds: the queues with short locks
 TRANSPORT = os.environ["SERVICEBUS_TRANSPORT"]
 # A client with a custom endpoint takes every refused claim for a wrong endpoint.
 REFUSED = errors.ServiceBusAuthenticationError if TRANSPORT == "plain" else errors.ServiceBusConnectionError
@@ -244,7 +244,7 @@ async def prefetch(client, queue):
     seen = []
     async with client.get_queue_receiver(queue, prefetch_count=50) as receiver:
         while len(seen) < 500:
-            got = await receiver.receive_messages(max_message_count=50, max_wait_time=10)
+            got = await receiver.receive_messages(max_message_count=50, max_wait_time=LONG)
             check(got, f"only {len(seen)} of 500 messages came")
             for message in got:
                 await receiver.complete_message(message)
@@ -256,7 +256,7 @@ async def prefetch(client, queue):
 async def loop(client, queue):
     await send(client, queue, texts(20))
     seen = []
-    async with client.get_queue_receiver(queue, max_wait_time=2) as receiver:
+    async with client.get_queue_receiver(queue, max_wait_time=8) as receiver:
         async for message in receiver:
             seen.append(body(message).decode())
             await receiver.complete_message(message)
@@ -271,7 +271,7 @@ async def waiting(client, queue):
         start = time.monotonic()
         got = await receiver.receive_messages(max_wait_time=LONG)
         same(["late"], bodies(got), "messages")
-        check(time.monotonic() - start < 10, "the receive returned late")
+        check(time.monotonic() - start < LONG / 2, "the receive returned late")
         await receiver.complete_message(got[0])
 
 
@@ -412,12 +412,12 @@ async def renew_lock(client, queue):
     await send(client, queue, texts(1))
     async with client.get_queue_receiver(queue) as receiver:
         got = await one(receiver)
-        for _ in range(2):
+        for _ in range(3):
             before = got.locked_until_utc
-            await pause(LOCK * 0.6)
+            await pause(LOCK * 0.4)
             until = await receiver.renew_message_lock(got)
             same(until, got.locked_until_utc, "locked until")
-            check(until > before + datetime.timedelta(seconds=LOCK * 0.4), f"{before} became {until}")
+            check(until > before + datetime.timedelta(seconds=LOCK * 0.3), f"{before} became {until}")
         await receiver.complete_message(got)  # after longer than one lock
         await nothing_left(receiver)
 
@@ -428,9 +428,9 @@ async def auto_renew(client, queue):
             client.get_queue_receiver(queue, auto_lock_renewer=keeping) as receiver, \
             client.get_queue_receiver(queue) as other:
         got = await one(receiver)
-        await pause(LOCK * 2)
+        await pause(LOCK * 1.2)
         await nothing_left(other)
-        await pause(LOCK * 1.4)
+        await pause(LOCK * 0.4)
         same(None, got.auto_renew_error, "renewal")
         await receiver.complete_message(got)
         await nothing_left(other)
@@ -505,7 +505,7 @@ async def session_none(client, queue):
         with Raises(errors.OperationTimeoutError):
             async with impatient.get_queue_receiver(queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=2):
                 pass
-        check(1.5 < time.monotonic() - start < 15, "the wait was as long as asked for")
+        check(1.5 < time.monotonic() - start < 40, "the wait was as long as asked for")
 
 
 async def session_locked(client, queue):
@@ -534,7 +534,7 @@ async def session_auto_renew(client, queue):
     async with client.get_queue_receiver(queue, session_id="s") as receiver, renewer() as keeping:
         got = await one(receiver)
         await registered(keeping, receiver)
-        await pause(LOCK * 1.6)
+        await pause(LOCK * 1.3)
         await receiver.complete_message(got)
         await nothing_left(receiver)
 
@@ -602,17 +602,19 @@ async def parallel(client, queue):
             for index in range(25):
                 await sender.send_messages(ServiceBusMessage(f"{number}-{index}"))
 
+    seen, end = [], time.monotonic() + LONG
+
     async def receiving(_):
-        seen = []
         async with connect() as mine, mine.get_queue_receiver(queue) as receiver:
-            while got := await receiver.receive_messages(max_message_count=5, max_wait_time=3):
+            while len(seen) < 100 and time.monotonic() < end:
+                got = await receiver.receive_messages(max_message_count=5, max_wait_time=2)
                 for message in got:
                     await receiver.complete_message(message)
-                seen += bodies(got)
-        return seen
+                seen.extend(bodies(got))
+            await nothing_left(receiver)
 
-    seen = await at_once(*(sending(number) for number in range(4)), *(receiving(number) for number in range(4)))
-    same(sorted(f"{number}-{index}" for number in range(4) for index in range(25)), sorted(sum(seen[4:], [])), "messages")
+    await at_once(*(sending(number) for number in range(4)), *(receiving(number) for number in range(4)))
+    same(sorted(f"{number}-{index}" for number in range(4) for index in range(25)), sorted(seen), "messages")
 
 
 # --- refusals ---------------------------------------------------------------------------------
@@ -684,7 +686,7 @@ CASES = [auto_renew, session_auto_renew, lock_lost, renew_lock, session_lock_los
          session_list, duplicates, forward, forward_dead, wrong_key, expired_token, signed_token, listen_only, send_only,
          missing_entity, disabled, session_required]
 AT_ONCE = 8
-DEADLINE = 100  # seconds for one case: a client that hangs is a failure like any other
+DEADLINE = 400  # seconds for one case: a client that hangs is a failure like any other
 
 
 async def run(case):

@@ -66,7 +66,7 @@ func Get[V any](t *T) func(V, error) V {
 }
 
 // A client that hangs is a failure like any other.
-const deadline = 100 * time.Second
+const deadline = 400 * time.Second
 
 // Run runs the cases whose names are on the command line (all without any) and exits.
 func Run(title string, cases []Case, atOnce int) {

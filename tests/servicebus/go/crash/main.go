@@ -1,7 +1,7 @@
 // The crash program: traffic that says exactly what the server has confirmed, while somebody kills the server.
 //
 //	crash traffic QUEUE SENDERS RECEIVERS    until standard input ends
-//	crash drain QUEUE                        takes and deletes all that is left
+//	crash drain QUEUE COUNT                  takes and deletes so many, and whatever comes after them
 //
 // Lines on standard output, one event each, written the moment the call returned:
 //
@@ -117,18 +117,23 @@ func traffic(queue string, senders, receivers int) {
 	all.Wait()
 }
 
-func drain(queue string) error {
+func drain(queue string, count int) error {
 	client := connect()
 	options := &azservicebus.ReceiverOptions{ReceiveMode: azservicebus.ReceiveModeReceiveAndDelete}
 	receiver, err := client.NewReceiverForQueue(queue, options)
 	for err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		patience := 3 * time.Second // for more than there should be
+		if count > 0 {
+			patience = 300 * time.Second
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		var messages []*azservicebus.ReceivedMessage
 		messages, err = receiver.ReceiveMessages(ctx, 500, nil)
 		cancel()
 		for _, message := range messages {
 			say("left", message.MessageID)
 		}
+		count -= len(messages)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil
@@ -138,7 +143,8 @@ func drain(queue string) error {
 
 func main() {
 	if os.Args[1] == "drain" {
-		if err := drain(os.Args[2]); err != nil {
+		count, _ := strconv.Atoi(os.Args[3])
+		if err := drain(os.Args[2], count); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -28,8 +29,8 @@ import (
 // The time a receive waits for what must not come, what must come, and the queues' short lock.
 const (
 	quiet     = time.Second
-	long      = 30 * time.Second
-	shortLock = 5 * time.Second
+	long      = 60 * time.Second
+	shortLock = 10 * time.Second
 )
 
 type t = check.T
@@ -266,7 +267,7 @@ func waiting(t *t, client *azservicebus.Client) {
 	t.Must(err)
 	start := time.Now()
 	got := one(t, from)
-	t.Check(time.Since(start) < 10*time.Second, "the receive returned after %v", time.Since(start))
+	t.Check(time.Since(start) < long/2, "the receive returned after %v", time.Since(start))
 	complete(t, from, got)
 }
 
@@ -403,11 +404,11 @@ func renewLock(t *t, client *azservicebus.Client) {
 	send(t, client, t.Queue, text("m0"))
 	from := open(t, client, t.Queue, nil)
 	got := one(t, from)
-	for range 2 {
+	for range 3 {
 		before := *got.LockedUntil
-		time.Sleep(shortLock * 6 / 10)
+		time.Sleep(shortLock * 4 / 10)
 		t.Must(from.RenewMessageLock(t.Ctx, got, nil))
-		t.Check(got.LockedUntil.After(before.Add(shortLock*4/10)), "%v became %v", before, got.LockedUntil)
+		t.Check(got.LockedUntil.After(before.Add(shortLock*3/10)), "%v became %v", before, got.LockedUntil)
 	}
 	complete(t, from, got) // after longer than one lock
 	nothingLeft(t, from)
@@ -421,7 +422,7 @@ func autoRenew(t *t, client *azservicebus.Client) {
 	ctx, stop := context.WithCancel(t.Ctx)
 	renewals := make(chan error, 1)
 	go func() {
-		tick := time.NewTicker(shortLock / 2)
+		tick := time.NewTicker(shortLock / 5)
 		defer tick.Stop()
 		for {
 			select {
@@ -436,9 +437,9 @@ func autoRenew(t *t, client *azservicebus.Client) {
 			}
 		}
 	}()
-	time.Sleep(shortLock * 2)
+	time.Sleep(shortLock * 12 / 10)
 	nothingLeft(t, other)
-	time.Sleep(shortLock * 14 / 10)
+	time.Sleep(shortLock * 4 / 10)
 	stop()
 	t.Must(<-renewals)
 	complete(t, from, got)
@@ -600,6 +601,7 @@ func parallel(t *t, client *azservicebus.Client) {
 		}()
 	}
 	wanted := []string{}
+	var received atomic.Int32
 	for number := range 4 {
 		for index := range 50 {
 			wanted = append(wanted, fmt.Sprintf("%d-%d", number, index))
@@ -612,17 +614,20 @@ func parallel(t *t, client *azservicebus.Client) {
 		})
 		part(func() []string {
 			from, seen := open(t, client, t.Queue, nil), []string{}
-			for {
-				ctx, cancel := context.WithTimeout(t.Ctx, 3*time.Second)
+			for end := time.Now().Add(long); received.Load() < 200 && time.Now().Before(end); {
+				ctx, cancel := context.WithTimeout(t.Ctx, 2*time.Second)
 				got, err := from.ReceiveMessages(ctx, 5, nil)
 				cancel()
 				if errors.Is(err, context.DeadlineExceeded) {
-					return seen
+					continue
 				}
 				t.Must(err)
 				complete(t, from, got...)
 				seen = append(seen, bodies(got)...)
+				received.Add(int32(len(got)))
 			}
+			nothingLeft(t, from)
+			return seen
 		})
 	}
 	seen := []string{}

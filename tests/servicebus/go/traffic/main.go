@@ -14,7 +14,7 @@ import (
 )
 
 func run(queue string, count int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 400*time.Second)
 	defer cancel()
 	// The default first wait of 4 s is only long.
 	options := &azservicebus.ClientOptions{RetryOptions: azservicebus.RetryOptions{RetryDelay: 200 * time.Millisecond}}
