@@ -7,7 +7,7 @@ import { button, says, stage } from './lib/stage.mjs';
 
 const it = stage({ flags: EXAMPLE_IMAGE }, async (server) => {
   await fillScaling(server);
-  await until(async () => (await server.get('/api/autoscaling/encoder-scaling')).ready > 0, 'a replica', 30);
+  await until(async () => (await server.get('/api/autoscaling/encoder-scaling')).ready > 0, 'a replica');
 });
 
 const PAGE = '/dashboard/autoscaling/encoder-scaling?range=5m';

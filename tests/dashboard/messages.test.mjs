@@ -108,7 +108,7 @@ test('messages: a slow redrive shows its progress and is stopped', async () => {
     await page.locator('tbody tr').nth(5).waitFor();
     await button(page, /Redrive/).click();
     const dialog = page.getByRole('dialog');
-    await dialog.getByLabel(/At most per second/).fill('4');
+    await dialog.getByLabel(/At most per second/).fill('1');
     await dialog.getByRole('button', { name: 'Redrive' }).click();
     await page.locator('.operation').getByRole('button', { name: 'Stop' }).click();
     await page.locator('.operation', { hasText: 'Cancelled' }).waitFor();

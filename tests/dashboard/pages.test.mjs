@@ -59,7 +59,7 @@ before(async () => {
   await fill.fillScaling(server);
   await until(async () => (await server.get('/v1/scale/encoder-scaling')).replicas.ready > 0, 'a replica');
   visits = await Promise.all(WINDOWS.map(([theme, width]) => browser.open(server, { theme, width, height: width < 500 ? 844 : 900 })));
-}, { timeout: 90_000 });
+}, { timeout: 300_000 });
 
 after(async () => {
   await browser?.close();
@@ -90,7 +90,7 @@ async function look(name, visit, index) {
 }
 
 for (const name of Object.keys(PAGES))
-  test(`pages: ${name} draws, fits and is accessible in both themes, wide and narrow`, { timeout: 60_000 }, async () => {
+  test(`pages: ${name} draws, fits and is accessible in both themes, wide and narrow`, { timeout: 300_000 }, async () => {
     const results = await Promise.allSettled(visits.map((visit, index) => look(name, visit, index)));
     const failed = results.flatMap((result, index) => (result.status === 'rejected' ? [`${WINDOWS[index].join(' ')}: ${result.reason.message}`] : []));
     assert.deepEqual(failed, []);

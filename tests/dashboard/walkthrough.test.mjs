@@ -14,7 +14,7 @@ import { freePort, ROOT, Server, until } from './lib/server.mjs';
 const USER = 'dashboard-user:dashboard-password';
 const TARGET = 'jobrunr-scaling';
 const JOBS = 40, REPLICAS = 5; // 8 jobs for each worker
-const DUE_SECONDS = 22, AHEAD_SECONDS = 12, RUN_MS = 10_000; // workers come that long before the jobs are due
+const DUE_SECONDS = 45, AHEAD_SECONDS = 35, RUN_MS = 10_000; // workers come that long before the jobs are due
 
 let folder, server, browser, enqueue;
 
@@ -44,7 +44,7 @@ before(async () => {
   const flags = ['--user', USER.split(':')[0], '--password-file', path.join(folder, 'password'), ...EXAMPLE_IMAGE, '-f', manifests(port)];
   server = await Server.start({ flags: (http) => [...flags, '--service', `jobrunr-service:8000=${http}`] });
   browser = await Browser.start();
-}, { timeout: 60_000 });
+}, { timeout: 240_000 });
 
 after(async () => {
   await browser?.close();
@@ -75,7 +75,7 @@ async function schedule() {
 // A run that did not end by its own brings its job back to where it came from.
 const interrupted = ({ history }) => history.some(({ state }, n) => state === 'PROCESSING' && ['ENQUEUED', 'SCHEDULED'].includes(history[n + 1]?.state));
 
-test('walkthrough: 40 scheduled jobs, workers from none to five and back, each change with its reason', { timeout: 240_000 }, async () => {
+test('walkthrough: 40 scheduled jobs, workers from none to five and back, each change with its reason', { timeout: 900_000 }, async () => {
   const refused = await challenge(`${server.url}/dashboard`);
   assert.equal(refused.statusCode, 401);
   assert.match(refused.headers['www-authenticate'], /^Basic realm="jobmill"/);
@@ -110,8 +110,8 @@ test('walkthrough: 40 scheduled jobs, workers from none to five and back, each c
   await page.getByRole('link', { name: TARGET }).first().click();
   await page.getByRole('button', { name: '5 min', exact: true }).click();
   const marks = page.getByRole('application').getByRole('button');
-  await marks.filter({ hasText: new RegExp(`→ ${REPLICAS}`) }).first().waitFor({ timeout: 30_000 });
-  await until(async () => (await target()).ready === REPLICAS, 'five workers that are ready', 30);
+  await marks.filter({ hasText: new RegExp(`→ ${REPLICAS}`) }).first().waitFor();
+  await until(async () => (await target()).ready === REPLICAS, 'five workers that are ready');
   await page.locator('.replica-bar', { hasText: `${REPLICAS} ready` }).waitFor();
   assert.equal(await stateOf('PROCESSING'), 0, 'they are there before the work');
   await visit.shot('walkthrough-5-five');
@@ -131,7 +131,7 @@ test('walkthrough: 40 scheduled jobs, workers from none to five and back, each c
   // They work.
   await to(visit, 'Servers');
   await page.locator('tbody tr').nth(REPLICAS - 1).waitFor();
-  await until(async () => (await stateOf('PROCESSING')) > 0, 'the due time', DUE_SECONDS + 20);
+  await until(async () => (await stateOf('PROCESSING')) > 0, 'the due time');
   await page.locator('tbody tr', { hasText: '4 / 4' }).first().waitFor();
   await visit.shot('walkthrough-7-servers');
   await to(visit, 'Busy');
@@ -139,14 +139,14 @@ test('walkthrough: 40 scheduled jobs, workers from none to five and back, each c
   await visit.shot('walkthrough-8-busy');
 
   await to(visit, 'Jobs');
-  await page.locator('.state-link', { hasText: 'Succeeded' }).filter({ hasText: String(JOBS) }).waitFor({ timeout: 60_000 });
+  await page.locator('.state-link', { hasText: 'Succeeded' }).filter({ hasText: String(JOBS) }).waitFor({ timeout: 120_000 });
   await visit.shot('walkthrough-9-succeeded');
 
   // And nobody is left, after the cooldown.
   await until(async () => {
     const { desired, ready, starting, draining } = await target();
     return desired + ready + starting + draining === 0;
-  }, 'the end of all workers', 90);
+  }, 'the end of all workers');
   await to(visit, 'Autoscaling');
   await page.getByRole('link', { name: TARGET }).first().click();
   await page.getByRole('button', { name: '5 min', exact: true }).click();

@@ -54,7 +54,7 @@ export class Browser {
       viewport: { width, height }, colorScheme: theme, locale: 'en-GB', timezoneId: 'Europe/Brussels', reducedMotion: 'reduce',
       ...(user ? { httpCredentials: { username, password } } : {}),
     });
-    context.setDefaultTimeout(30_000); // of a busy machine
+    context.setDefaultTimeout(90_000); // of a busy machine
     if (!live) await context.route('**/sse/**', (route) => route.abort());
     if (WEB) await context.route(/\/dashboard(\/|$|\?)/, fromFolder);
     const page = await context.newPage();
@@ -118,7 +118,7 @@ export class Visit {
   // A page as wide as its window: only boxes made for it scroll sideways. What follows its size does
   // so a frame later.
   async fits(what) {
-    const fit = this.page.waitForFunction(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1, undefined, { timeout: 10_000 });
+    const fit = this.page.waitForFunction(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1, undefined, { timeout: 60_000 });
     await fit.catch(async () => assert.fail(`${what} is wider than its window: ${await this.page.evaluate(widest)}`));
   }
 

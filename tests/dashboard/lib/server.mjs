@@ -25,19 +25,23 @@ function kill(pid, signal) {
   }
 }
 
-export function freePort() {
-  return new Promise((resolve, reject) => {
+const isFree = (port) =>
+  new Promise((resolve) => {
     const probe = net.createServer();
-    probe.on('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
+    probe.on('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
   });
+
+// One that can be taken again: the system gives none of these to whoever asks for any.
+export async function freePort() {
+  for (;;) {
+    const port = 22_000 + Math.floor(Math.random() * 10_000);
+    if (await isFree(port)) return port;
+  }
 }
 
 // Waits for an event that nobody announces; fails when it does not come.
-export async function until(check, what = 'it', seconds = 60) {
+export async function until(check, what = 'it', seconds = 120) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const value = await check();
@@ -75,7 +79,7 @@ export class Program {
 
   async stop(signal = 'SIGTERM') {
     kill(this.child.pid, signal);
-    const patience = setTimeout(() => kill(this.child.pid, 'SIGKILL'), 20_000);
+    const patience = setTimeout(() => kill(this.child.pid, 'SIGKILL'), 60_000);
     await this.ended;
     clearTimeout(patience);
   }

@@ -24,7 +24,7 @@ export function stage(options, fill = async () => ({})) {
     it.server = await Server.start(options);
     it.browser = await Browser.start();
     it.ids = await fill(it.server);
-  }, { timeout: 60_000 });
+  }, { timeout: 240_000 });
   after(async () => {
     await it.browser?.close();
     await it.server?.close();
