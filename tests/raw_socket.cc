@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 namespace jobmill::testing {
@@ -18,6 +19,14 @@ sockaddr_in loopback(int port) {
   where.sin_port = htons(static_cast<std::uint16_t>(port));
   where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return where;
+}
+
+// Calls that have a time limit are also interrupted by a stop of the process.
+template <class Call>
+auto again(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
 }
 
 void set_patience(int socket) {
@@ -45,7 +54,8 @@ RawSocket::RawSocket(RawSocket&& other) noexcept
 
 void RawSocket::send(std::string_view bytes) const {
   while (!bytes.empty()) {
-    const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t sent =
+        again([&] { return ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
     REQUIRE(sent > 0);
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
@@ -61,7 +71,7 @@ void RawSocket::reset() {
 
 bool RawSocket::receive_more() {
   char bytes[16384];
-  const ssize_t size = recv(socket_, bytes, sizeof bytes, 0);
+  const ssize_t size = again([&] { return recv(socket_, bytes, sizeof bytes, 0); });
   REQUIRE(size >= 0);
   buffer_.append(bytes, static_cast<std::size_t>(size));
   return size > 0;
@@ -99,7 +109,7 @@ RawListener::RawListener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXE
 RawListener::~RawListener() { close(socket_); }
 
 RawSocket RawListener::accept() const {
-  const int socket = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
+  const int socket = again([&] { return accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC); });
   REQUIRE(socket >= 0);
   return RawSocket(socket);
 }
