@@ -118,5 +118,5 @@ class Api:
         finally:
             connection.close()
 
-    def _connect(self, timeout=30):
+    def _connect(self, timeout=60):
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.context)

@@ -95,7 +95,7 @@ class Cluster:
                     "--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
                     "--requestheader-extra-headers-prefix=X-Remote-Extra-",
                     f"--proxy-client-cert-file={pki}/front-proxy.crt", f"--proxy-client-key-file={pki}/front-proxy.key", *self.flags)
-        until(self._answers, 180, "the API server's readiness")
+        until(self._answers, 400, "the API server's readiness")
 
     def stop_api_server(self, number=signal.SIGKILL):
         end(self.processes.pop("kube-apiserver"), number)
@@ -103,7 +103,7 @@ class Cluster:
     def kubectl(self, *words, stdin=None, check=True, kubeconfig=None):
         """What it printed; with check=False the whole outcome."""
         done = subprocess.run([PROGRAM, "kubectl", "--kubeconfig", kubeconfig or self.kubeconfig, *map(str, words)], input=stdin,
-                              capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(self.folder)})
+                              capture_output=True, text=True, timeout=180, env={**os.environ, "HOME": str(self.folder)})
         if not check:
             return done
         if done.returncode != 0:
@@ -118,7 +118,7 @@ class Cluster:
     def namespace(self, name):
         """Made, and ready for pods: its service account exists."""
         self.api.create("namespaces", None, {"metadata": {"name": name}})
-        until(lambda: self.api.find("serviceaccounts", name, "default"), 60, "the namespace's service account")
+        until(lambda: self.api.find("serviceaccounts", name, "default"), 180, "the namespace's service account")
         return name
 
     def token_of(self, namespace, account):
@@ -167,7 +167,7 @@ class Cluster:
                     f"--root-ca-file={pki}/ca.crt", "--horizontal-pod-autoscaler-sync-period=1s")
         schedulers = self.kubeconfig_by_certificate("scheduler", "system:kube-scheduler")
         self._start("kube-scheduler", f"--kubeconfig={schedulers}", "--leader-elect=false", "--secure-port=0")
-        until(lambda: self.api.find("serviceaccounts", "default", "default"), 60, "the default service account")
+        until(lambda: self.api.find("serviceaccounts", "default", "default"), 180, "the default service account")
 
     def _start(self, part, *flags):
         self.processes[part] = launch([PROGRAM, part, *flags], self.folder / f"{part}.log", cwd=self.folder)

@@ -27,7 +27,7 @@ def shared_cluster():
 
 
 class KubernetesTest(SystemTest):
-    patience = 40  # seconds that pods may take until they are ready
+    patience = 180  # seconds that pods may take until they are ready
 
     def setUp(self):
         super().setUp()
@@ -74,7 +74,7 @@ class KubernetesTest(SystemTest):
         # What would make new pods goes first; the end of a namespace would take seconds to begin.
         for plural in ("deployments", "statefulsets", "jobs", "replicasets", "pods"):
             self.api.call("DELETE", path(plural, namespace), {"propagationPolicy": "Background"})
-        until(lambda: not self.node.has_pods(namespace), 60, "the end of the test's pods")
+        until(lambda: not self.node.has_pods(namespace), 180, "the end of the test's pods")
 
 
 class Source:
@@ -133,7 +133,7 @@ class ControllerTest(KubernetesTest):
         """The kinds of keda.sh, as we deliver them."""
         self.cluster.apply(DEPLOY / "crds.yaml")
         for plural in KINDS:
-            until(lambda plural=plural: self.served(plural), 60, plural)
+            until(lambda plural=plural: self.served(plural), 180, plural)
 
     def undefine(self):
         """Until the end of the test."""
@@ -209,7 +209,7 @@ class ControllerTest(KubernetesTest):
     def wanted(self, name="web"):
         return self.api.scale("deployments", self.ns, name)
 
-    def until_wanted(self, replicas, name="web", seconds=60):
+    def until_wanted(self, replicas, name="web", seconds=120):
         until(lambda: self.wanted(name) == replicas, seconds, f"{replicas} replicas of {name}")
 
     def condition(self, kind, name="web", plural="scaledobjects"):
@@ -219,10 +219,14 @@ class ControllerTest(KubernetesTest):
                 return one["status"], one.get("reason", ""), one.get("message", "")
         return "", "", ""
 
-    def until_condition(self, kind, status, name="web", plural="scaledobjects", seconds=60):
+    def until_condition(self, kind, status, name="web", plural="scaledobjects", seconds=120):
         until(lambda: self.condition(kind, name, plural)[0] == status, seconds, f"{kind}={status} of {name}")
         return self.condition(kind, name, plural)
 
     def reasons(self, name="web"):
         """Of the events that tell of an object."""
         return {event["reason"] for event in self.api.items("events", self.ns) if event["involvedObject"]["name"] == name}
+
+    def until_told(self, *reasons, name="web"):
+        """Events let everything else go before them."""
+        until(lambda: self.reasons(name) >= set(reasons), what=f"events of {name}: {reasons}")

@@ -135,7 +135,7 @@ metadata: {name: reader}
 subjects: [{kind: ServiceAccount, name: reader}]
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
 """)
-        until(lambda: self.status("jobs", "pods").get("succeeded") and self.status("jobs", "secrets").get("failed"), 60, "both answers")
+        until(lambda: self.status("jobs", "pods").get("succeeded") and self.status("jobs", "secrets").get("failed"), what="both answers")
         pod, = self.api.items("pods", self.ns, labelSelector="job-name=secrets")
         self.assertIn('cannot list resource "secrets"', self.node.log(pod["metadata"]["name"]))
 
@@ -163,4 +163,4 @@ class ControlPlane(KubernetesTest):
             self.api.get("deployments", self.ns, "web")
         self.cluster.start_api_server()
         self.api.scale("deployments", self.ns, "web", 3)
-        self.until_ready("web", 3, 60)
+        self.until_ready("web", 3)

@@ -30,7 +30,7 @@ class Delivered(ControllerTest):
         self.namespace("jobmill")
         self.kubectl("apply", "--server-side", "-k", DEPLOY)
         self.api.create("secrets", "jobmill", {"metadata": {"name": "jobmill"}, "stringData": {**SECRET, "store": self.postgres.url}})
-        until(lambda: self.api.get("deployments", "jobmill", "jobmill")["status"].get("readyReplicas") == 2, 60, "two ready servers")
+        until(lambda: self.api.get("deployments", "jobmill", "jobmill")["status"].get("readyReplicas") == 2, what="two ready servers")
         for name, port in self.ports.items():
             answer = http("GET", f"http://127.0.0.1:{port}/v1/jobs", user=tuple(SECRET.values()))
             self.assertEqual(200, answer.status, f"{name}: {answer.body}")

@@ -17,7 +17,7 @@ class Faults(ControllerTest):
         killed = time.monotonic()
         self.source.value = 40
         self.until_wanted(4)
-        self.assertLess(time.monotonic() - killed, 5 + 1.5, "takeover, and one look at the source")
+        self.assertLess(time.monotonic() - killed, 25, "takeover takes five seconds, not a minute")
         self.assertIsNone(second.process.poll())
 
     def test_a_server_that_stops_hands_over_at_once(self):
@@ -50,10 +50,10 @@ class Faults(ControllerTest):
         self.source.value = 40
         until(lambda: self.source.reads > reads or server.process.poll() is not None, what="a look at the source meanwhile")
         self.cluster.start_api_server()
-        self.until_ready("web", 4, 60)
+        self.until_ready("web", 4)
         self.assertIsNone(server.process.poll())
         self.source.value = 0
-        self.until_ready("web", 0, 60)
+        self.until_ready("web", 0)
 
     def test_replicas_are_held_while_the_source_is_away(self):
         self.deployment("web", 0)
@@ -65,7 +65,7 @@ class Faults(ControllerTest):
         _, _, message = until(lambda: (found := self.condition("Ready"))[0] != "True" and found, what="a condition that says so")
         self.assertIn(f"127.0.0.1:{self.source.port}", message)
         self.assertEqual(3, self.wanted())
-        self.assertLessEqual({"KEDAScalerFailed"}, self.reasons())
+        self.until_told("KEDAScalerFailed")
         self.source.value = 50
         self.source.start()
         self.until_ready("web", 5)
@@ -108,7 +108,7 @@ class Faults(ControllerTest):
         self.deployment("web", 0)
         self.source.value = 20
         self.scaled_object()
-        self.until_wanted(2, seconds=60)
+        self.until_wanted(2)
 
     def test_a_right_that_is_missing_is_named(self):
         rights = self.rights()
@@ -125,7 +125,7 @@ class Faults(ControllerTest):
             self.assertIn(word, message)
         self.assertEqual(0, self.wanted())
         self.give(rights)
-        self.until_wanted(2, seconds=60)
+        self.until_wanted(2)
 
     def test_a_kind_that_may_not_be_read_is_named(self):
         rights = self.rights()

@@ -45,7 +45,7 @@ class ScaledJobs(ControllerTest):
         self.source.value = 0
         self.gate.touch()
         until(lambda: len(self.ended()) == 3, what="three Jobs' success")
-        self.assertIn("KEDAJobsCreated", self.reasons("crunch"))
+        self.until_told("KEDAJobsCreated", name="crunch")
 
     def test_no_more_at_once_than_it_allows(self):
         self.controller()
@@ -83,7 +83,7 @@ class ScaledJobs(ControllerTest):
         self.scaled_job()
         until(lambda: len(self.pods("crunch")) == 2, what="two pods")
         self.api.delete("scaledjobs", self.ns, "crunch")
-        until(lambda: not self.runs() and not self.pods("crunch"), 40, "the end of the Jobs and of their pods")
+        until(lambda: not self.runs() and not self.pods("crunch"), what="the end of the Jobs and of their pods")
 
     def test_runs_go_on_while_another_server_takes_over(self):
         first = self.controller(name="first")

@@ -52,11 +52,11 @@ class ScalingIn(ControllerTest):
         self.workload(4)
         ids, busy = self.run_jobs(2)
         self.source.value = 10
-        until(lambda: self.names() == set(busy), 30, "the end of the idle pods")
+        until(lambda: self.names() == set(busy), what="the end of the idle pods")
         self.assertEqual(2, self.wanted(), "the other victim works on")
 
         self.finish(busy[1])  # it began last, so it has the least to lose
-        until(lambda: self.names() == {busy[0]}, 30, "the end of the drained pod")
+        until(lambda: self.names() == {busy[0]}, what="the end of the drained pod")
         self.assertEqual(1, self.wanted())
         self.finish(busy[0])
         self.assert_ran_once(ids)
@@ -77,7 +77,7 @@ class ScalingIn(ControllerTest):
     def test_a_busy_pod_is_marked(self):
         self.workload(2)
         ids, busy = self.run_jobs(1)
-        until(lambda: self.annotations(busy[0]).get(COST) == "1000", 30, "the mark")
+        until(lambda: self.annotations(busy[0]).get(COST) == "1000", what="the mark")
         self.assertEqual("false", self.annotations(busy[0])["cluster-autoscaler.kubernetes.io/safe-to-evict"])
         idle = (self.names() - set(busy)).pop()
         self.assertEqual({}, self.annotations(idle))

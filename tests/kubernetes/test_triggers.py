@@ -27,7 +27,7 @@ class Triggers(ControllerTest):
         reason, message = self.until_condition("Ready", "False", "proxy")[1:]
         self.assertEqual("TriggerError", reason)
         self.assertEqual(2, self.wanted("proxy"), "what cannot be measured changes nothing")
-        until(lambda: self.status("scaledobjects", "proxy").get("resourceMetricNames") == ["cpu"], 20, "its resource")
+        until(lambda: self.status("scaledobjects", "proxy").get("resourceMetricNames") == ["cpu"], what="its resource")
         self.assertIn("metrics-server", message)
 
     def test_from_zero_by_its_own_pods(self):

@@ -32,13 +32,15 @@ class WalkthroughTest(ControllerTest):
         self.addCleanup(self.end_pods, "default")
         return "default"
 
+    interval = 5  # seconds between two polls of the trigger
+
     def files(self):
         """The example's own, but for the waiting in 3-scaling.yaml."""
         folder = self.folder / "k8s"
         shutil.copytree(K8S, folder)
         scaling = folder / "3-scaling.yaml"
         text = scaling.read_text()
-        for old, new in (("pollingInterval: 30", "pollingInterval: 5"), ("cooldownPeriod: 300", "cooldownPeriod: 5")):
+        for old, new in (("pollingInterval: 30", f"pollingInterval: {self.interval}"), ("cooldownPeriod: 300", "cooldownPeriod: 5")):
             self.assertEqual(1, text.count(old))
             text = text.replace(old, new)
         scaling.write_text(text)
@@ -52,7 +54,7 @@ class WalkthroughTest(ControllerTest):
         self.api.scale("deployments", self.ns, "jobmill", controllers)
         self.until_ready(WEB, 1)
         self.until_ready("jobmill", controllers)
-        self.until_ready(WORKERS, 0, 60)  # it had one, as Deployments do
+        self.until_ready(WORKERS, 0)  # it had one, as Deployments do
         self.until_condition("Active", "False", SCALING)
 
     def schedule(self, count=40, **query):
@@ -69,7 +71,7 @@ class WalkthroughTest(ControllerTest):
     def jobs(self, state=""):
         return self.web(f"/v1/jobs?limit=1000{'&state=' + state if state else ''}")["items"]
 
-    def until_done(self, count, seconds=120):
+    def until_done(self, count, seconds=300):
         until(lambda: len(self.jobs("SUCCEEDED")) == count, seconds, f"{count} jobs' success")
 
     def assert_none_interrupted(self):
