@@ -228,7 +228,7 @@ double drain_rate(jobs::JobStore& store, int jobs) {
 // later. The first run comes right after the load, before anything was analyzed.
 void measure_postgres_loaded(const std::string& full_url, const std::string& empty_url, int history,
                              int runs) {
-  constexpr int kJobs = 50'000;
+  constexpr int kJobs = 200'000;
   const auto full = in_postgres(full_url);
   const auto empty = in_postgres(empty_url);
   drain_rate(*full, history);

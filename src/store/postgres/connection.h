@@ -29,6 +29,10 @@ namespace jobmill::postgres {
 // name. The first use fixes the types of the parameters.
 //
 //   constexpr Statement kFindJob{"find_job", "SELECT … WHERE id = $1"};
+//
+// Plans are made once and kept, and a table that holds a million rows now may have been empty when
+// they were made. So what is joined to a list is looked up by `t.id = ANY(ARRAY[u.id])`: of
+// `t.id = u.id` the server may begin with the table's side, and read all of it for each statement.
 struct Statement {
   const char* name;
   const char* sql;

@@ -44,7 +44,8 @@ TEST_CASE("postgres connection: it has the settings that we count on") {
       "SELECT current_setting('jit'), current_setting('plan_cache_mode'),"
       " current_setting('statement_timeout'), current_setting('application_name'),"
       " current_setting('client_encoding'), current_setting('TimeZone'),"
-      " current_setting('enable_hashjoin'), current_setting('enable_mergejoin')"};
+      " current_setting('enable_hashjoin'), current_setting('enable_mergejoin'),"
+      " current_setting('enable_bitmapscan'), current_setting('enable_seqscan')"};
   Connection connection = connect(Postgres::shared().url());
   const auto rows = connection.run(kSettings);
   REQUIRE(rows);
@@ -56,6 +57,8 @@ TEST_CASE("postgres connection: it has the settings that we count on") {
   CHECK(rows->text(0, 5) == "UTC");
   CHECK(rows->text(0, 6) == "off");
   CHECK(rows->text(0, 7) == "off");
+  CHECK(rows->text(0, 8) == "off");
+  CHECK(rows->text(0, 9) == "off");
 }
 
 TEST_CASE("postgres connection: a password is used over TCP") {

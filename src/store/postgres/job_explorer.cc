@@ -99,8 +99,8 @@ ConnectOptions limited(ConnectOptions options) {
   return options;
 }
 
-ConnectOptions in_order(ConnectOptions options) {
-  options.rows_in_order = true;
+ConnectOptions for_searches(ConnectOptions options) {
+  options.rows_in_order = false;
   return limited(std::move(options));
 }
 
@@ -108,8 +108,8 @@ class PostgresJobExplorer final : public JobExplorer {
  public:
   PostgresJobExplorer(const Url& url, const JobExplorerOptions& options)
       : times_(options.clock),
-        lists_(url, in_order(options.connect), options.clock),
-        searches_(url, limited(options.connect), options.clock) {}
+        lists_(url, limited(options.connect), options.clock),
+        searches_(url, for_searches(options.connect), options.clock) {}
 
   Result<JobSlice> slice(const JobSliceRequest& request) override {
     TRY_VOID(check(request));

@@ -64,9 +64,9 @@ constexpr Statement kExpireKeys{"expire_keys",
     SELECT k.key, d.at, h.id IS NOT NULL OR w.id IS NOT NULL AS active, jobmill_now() AS now
     FROM (SELECT * FROM jobmill_key WHERE check_at <= (SELECT jobmill_now())
           ORDER BY check_at LIMIT $2 FOR UPDATE SKIP LOCKED) k
-    LEFT JOIN jobmill_done d ON d.id = k.job
-    LEFT JOIN jobmill_hot h ON h.id = k.job
-    LEFT JOIN jobmill_due w ON w.id = k.job),
+    LEFT JOIN jobmill_done d ON d.id = ANY(ARRAY[k.job])
+    LEFT JOIN jobmill_hot h ON h.id = ANY(ARRAY[k.job])
+    LEFT JOIN jobmill_due w ON w.id = ANY(ARRAY[k.job])),
   later AS (
     UPDATE jobmill_key k
     SET check_at = CASE WHEN p.active THEN p.now ELSE p.at END + $1 * interval '1 microsecond'

@@ -124,7 +124,7 @@ constexpr Statement kOccupied{"occupied",
   " SELECT c.id, c.lane, 0, c.place, c.version, c.attempt, c.failures, c.crashes, c.since,"      \
   "   c.waited, j.v, j.retries, j.max_attempts, j.max_crashes, j.created_at, j.name, j.labels,"  \
   "   coalesce(j.recurring, ''), j.created_by, j.meta, j.extra, j.args"                          \
-  " FROM claimed c JOIN jobmill_job j USING (id)"
+  " FROM claimed c JOIN jobmill_job j ON j.id = ANY(ARRAY[c.id])"
 
 #define CLAIMER                                                                            \
   "WITH w AS (SELECT number, state FROM jobmill_worker WHERE id = $1 AND gone_at IS NULL " \
@@ -223,7 +223,7 @@ constexpr Statement kComplete{"complete",
       WITH ORDINALITY u(id, token, worker, n)),
   gone AS (
     DELETE FROM jobmill_hot h USING asked u
-    WHERE h.id = u.id AND h.token = u.token AND h.state = 3
+    WHERE h.id = ANY(ARRAY[u.id]) AND h.token = u.token AND h.state = 3
       AND (u.worker = 0 OR u.worker = h.worker)
     RETURNING u.n, h.id, h.since, h.waited, h.lane, h.worker, h.version, h.attempt, h.failures,
               h.crashes),
@@ -260,24 +260,26 @@ constexpr Statement kComplete{"complete",
   "h.id, h.lane, h.state::integer, h.version, h.attempt, h.failures, h.crashes," \
   " j.max_attempts, j.max_crashes, 0::bigint, h.worker, h.waited, h.at,"         \
   " NULL::timestamptz, h.started, h.ended, j.extra, j.retries"
-#define OF_IDS " h JOIN jobmill_job j USING (id) WHERE h.id = ANY($1) FOR UPDATE OF h"
+#define OF_IDS \
+  " h JOIN jobmill_job j ON j.id = ANY(ARRAY[h.id]) WHERE h.id = ANY($1) FOR UPDATE OF h"
 
 constexpr Statement kLockHot{"lock_hot", "SELECT " ROW_HOT " FROM jobmill_hot" OF_IDS};
 constexpr Statement kLockDue{"lock_due", "SELECT " ROW_DUE " FROM jobmill_due" OF_IDS};
 constexpr Statement kLockDone{"lock_done", "SELECT " ROW_DONE " FROM jobmill_done" OF_IDS};
-constexpr Statement kLockHeld{"lock_held", "SELECT " ROW_HOT
-                                           " FROM jobmill_hot h JOIN jobmill_job j USING (id)"
-                                           " WHERE h.state = 3 AND h.worker = $1 FOR UPDATE OF h"};
+constexpr Statement kLockHeld{"lock_held",
+                              "SELECT " ROW_HOT
+                              " FROM jobmill_hot h JOIN jobmill_job j ON j.id = ANY(ARRAY[h.id])"
+                              " WHERE h.state = 3 AND h.worker = $1 FOR UPDATE OF h"};
 constexpr Statement kLockLate{"lock_late",
                               "SELECT " ROW_HOT
-                              " FROM jobmill_hot h JOIN jobmill_job j USING (id)"
+                              " FROM jobmill_hot h JOIN jobmill_job j ON j.id = ANY(ARRAY[h.id])"
                               " WHERE h.deadline <= $1 AND h.state = 3"
                               " ORDER BY h.deadline LIMIT $2 FOR UPDATE OF h SKIP LOCKED"};
 constexpr Statement kSetDeadlines{"set_deadlines",
                                   R"sql(
   UPDATE jobmill_hot h SET deadline = u.at
   FROM unnest($1::uuid[], $2::timestamptz[]) u(id, at)
-  WHERE h.id = u.id AND h.token = $3 AND h.state = 3)sql"};
+  WHERE h.id = ANY(ARRAY[u.id]) AND h.token = $3 AND h.state = 3)sql"};
 constexpr Statement kExist{"exist", "SELECT id FROM jobmill_job WHERE id = ANY($1)"};
 
 JobRow row_of(const Rows& rows, std::size_t i) {
@@ -360,7 +362,7 @@ constexpr Statement kAddRunEvents{"add_run_events",
 constexpr Statement kSetAttempts{"set_attempts",
                                  R"sql(
   UPDATE jobmill_job j SET max_attempts = u.most
-  FROM unnest($1::uuid[], $2::integer[]) u(id, most) WHERE j.id = u.id)sql"};
+  FROM unnest($1::uuid[], $2::integer[]) u(id, most) WHERE j.id = ANY(ARRAY[u.id]))sql"};
 
 constexpr Statement kAddFailures{"add_failures",
                                  R"sql(
@@ -648,15 +650,15 @@ constexpr Statement kChangeHot{"change_lane_hot",
                                R"sql(
   UPDATE jobmill_hot h SET lane = u.lane, place = (SELECT jobmill_first_place()) + u.n,
                            version = h.version + 1
-  FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY u(id, lane, n) WHERE h.id = u.id)sql"};
+  FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY u(id, lane, n) WHERE h.id = ANY(ARRAY[u.id]))sql"};
 constexpr Statement kChangeDue{"change_lane_due",
                                R"sql(
   UPDATE jobmill_due d SET lane = u.lane, version = d.version + 1
-  FROM unnest($1::uuid[], $2::integer[]) u(id, lane) WHERE d.id = u.id)sql"};
+  FROM unnest($1::uuid[], $2::integer[]) u(id, lane) WHERE d.id = ANY(ARRAY[u.id]))sql"};
 constexpr Statement kChangeJob{"change_lane_job",
                                R"sql(
   UPDATE jobmill_job j SET lane = u.lane
-  FROM unnest($1::uuid[], $2::integer[]) u(id, lane) WHERE j.id = u.id)sql"};
+  FROM unnest($1::uuid[], $2::integer[]) u(id, lane) WHERE j.id = ANY(ARRAY[u.id]))sql"};
 
 // --- maintenance ---------------------------------------------------------------------------------
 
@@ -709,12 +711,12 @@ constexpr Statement kPurge{"purge",
     INSERT INTO jobmill_count AS c (lane, shard, deleted)
     SELECT lane, $3, -count(*) FROM gone GROUP BY lane ORDER BY lane
     ON CONFLICT (lane, shard) DO UPDATE SET deleted = c.deleted + excluded.deleted),
-  events AS (DELETE FROM jobmill_event WHERE id IN (SELECT id FROM gone)),
-  results AS (DELETE FROM jobmill_result WHERE id IN (SELECT id FROM gone)),
-  failures AS (DELETE FROM jobmill_failure WHERE id IN (SELECT id FROM gone)),
-  lines AS (DELETE FROM jobmill_log WHERE id IN (SELECT id FROM gone)),
-  told AS (DELETE FROM jobmill_progress WHERE id IN (SELECT id FROM gone))
-  DELETE FROM jobmill_job WHERE id IN (SELECT id FROM gone))sql"};
+  events AS (DELETE FROM jobmill_event WHERE id = ANY(ARRAY(SELECT id FROM gone))),
+  results AS (DELETE FROM jobmill_result WHERE id = ANY(ARRAY(SELECT id FROM gone))),
+  failures AS (DELETE FROM jobmill_failure WHERE id = ANY(ARRAY(SELECT id FROM gone))),
+  lines AS (DELETE FROM jobmill_log WHERE id = ANY(ARRAY(SELECT id FROM gone))),
+  told AS (DELETE FROM jobmill_progress WHERE id = ANY(ARRAY(SELECT id FROM gone)))
+  DELETE FROM jobmill_job WHERE id = ANY(ARRAY(SELECT id FROM gone)))sql"};
 
 constexpr Statement kNow{"now", "SELECT jobmill_now()"};
 

@@ -38,11 +38,10 @@ std::string fresh_store() {
   return url;
 }
 
-std::shared_ptr<Opened> open(const std::string& text) {
+std::shared_ptr<Opened> open(const std::string& text, JobStoreOptions options = {}) {
   auto opened = std::make_shared<Opened>();
   const auto url = Url::parse(text);
   REQUIRE(url);
-  JobStoreOptions options;
   options.clock = &opened->clock;
   auto store = open_job_store(*url, std::move(options));
   REQUIRE_MESSAGE(store, (store ? "" : store.error().message));
@@ -147,8 +146,6 @@ TEST_CASE(
   CHECK(tally_of(*second->store).enqueued == 7);
 }
 
-// --- claims that wait ----------------------------------------------------------------------------
-
 std::string register_worker(Opened& opened, int concurrency = 10) {
   jobs::WorkerSpec spec;
   spec.name = "w";
@@ -157,6 +154,53 @@ std::string register_worker(Opened& opened, int concurrency = 10) {
   REQUIRE(registered);
   return registered->worker_id;
 }
+
+// Of plans that were made when the tables were new, or had just been emptied by a vacuum.
+TEST_CASE("a job store in PostgreSQL reads few rows for a job, whatever its tables were before") {
+  constexpr int kJobs = 20'000, kClaim = 500;
+  constexpr Statement kVacuum{"vacuum", "VACUUM (ANALYZE) jobmill_hot"};
+  constexpr Statement kSessions{
+      "sessions", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'plans'"};
+  constexpr Statement kRead{"rows_read",
+                            "SELECT sum(seq_tup_read + idx_tup_fetch)::bigint"
+                            " FROM pg_stat_user_tables WHERE schemaname = current_schema()"
+                            " AND relname IN ('jobmill_hot', 'jobmill_job')"};
+  const std::string url = fresh_store();
+  Connection connection = connect(url);
+  JobStoreOptions options;
+  options.connect.application_name = "plans";
+  auto opened = open(url, std::move(options));
+  const std::string worker = register_worker(*opened, kClaim);
+  const auto drain = [&] {
+    for (int done = 0;;) {
+      const auto claimed = opened->store->claim(
+          {.worker_id = worker, .limit = kClaim, .queues = {}, .kinds = {}, .wait = {}},
+          opened->clock.now());
+      REQUIRE(claimed);
+      if (claimed->jobs.empty()) return done;
+      std::vector<jobs::Settlement> settlements;
+      for (const auto& [job, token] : claimed->jobs)
+        settlements.push_back({.job_id = job.id, .lock_token = token});
+      REQUIRE(opened->store->settle(worker, settlements, opened->clock.now()));
+      done += static_cast<int>(settlements.size());
+    }
+  };
+  SUBCASE("new") {}
+  SUBCASE("used, and emptied by a vacuum") {
+    enqueue(*opened, 1000);
+    CHECK(drain() == 1000);
+    REQUIRE(connection.run(kVacuum));
+  }
+  enqueue(*opened, 1);  // here the plans are made
+  CHECK(drain() == 1);
+  enqueue(*opened, kJobs);
+  CHECK(drain() == kJobs);
+  opened.reset();  // its sessions tell at their end what they read
+  while (connection.run(kSessions)->int8(0, 0) > 0) std::this_thread::yield();
+  CHECK(connection.run(kRead)->int8(0, 0) < kJobs * 10);
+}
+
+// --- claims that wait ----------------------------------------------------------------------------
 
 using ClaimedIds = std::vector<std::string>;
 

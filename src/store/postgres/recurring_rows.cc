@@ -44,14 +44,14 @@ constexpr Statement kSave{"save_recurring",
 constexpr Statement kActive{"active_runs",
                             R"sql(
   SELECT u.id FROM unnest($1::uuid[]) u(id)
-  WHERE EXISTS (SELECT FROM jobmill_hot h WHERE h.id = u.id)
+  WHERE EXISTS (SELECT FROM jobmill_hot h WHERE h.id = ANY(ARRAY[u.id]))
      OR EXISTS (SELECT FROM jobmill_due d
-                WHERE d.id = u.id AND d.run_at <= (SELECT jobmill_now())))sql"};
+                WHERE d.id = ANY(ARRAY[u.id]) AND d.run_at <= (SELECT jobmill_now())))sql"};
 constexpr Statement kExisting{"existing_runs",
                               R"sql(
   SELECT u.id FROM unnest($1::uuid[]) u(id)
-  WHERE EXISTS (SELECT FROM jobmill_hot h WHERE h.id = u.id)
-     OR EXISTS (SELECT FROM jobmill_due d WHERE d.id = u.id))sql"};
+  WHERE EXISTS (SELECT FROM jobmill_hot h WHERE h.id = ANY(ARRAY[u.id]))
+     OR EXISTS (SELECT FROM jobmill_due d WHERE d.id = ANY(ARRAY[u.id])))sql"};
 
 Fault unknown(std::string_view id) {
   return fail(Code::NotFound, "unknown recurring job " + std::string(id));

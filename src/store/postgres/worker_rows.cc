@@ -30,12 +30,12 @@ constexpr Statement kRunning{"running",
                              R"sql(
   SELECT h.id IS NOT NULL, d.id IS NOT NULL, coalesce(h.attempt, 0), h.deadline,
          h.id IS NULL AND EXISTS (
-           SELECT FROM jobmill_event e WHERE e.id = u.id AND e.state = 6
+           SELECT FROM jobmill_event e WHERE e.id = ANY(ARRAY[u.id]) AND e.state = 6
              AND e.data LIKE '%"exceptionType":"jobmill.Timeout"%'
              AND e.n = (SELECT max(l.n) FROM jobmill_event l WHERE l.id = u.id AND l.state = 6))
   FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY u(id, token, n)
-  LEFT JOIN jobmill_hot h ON h.id = u.id AND h.token = u.token AND h.state = 3
-  LEFT JOIN jobmill_done d ON d.id = u.id AND d.state = 7
+  LEFT JOIN jobmill_hot h ON h.id = ANY(ARRAY[u.id]) AND h.token = u.token AND h.state = 3
+  LEFT JOIN jobmill_done d ON d.id = ANY(ARRAY[u.id]) AND d.state = 7
   ORDER BY u.n)sql"};
 constexpr Statement kLive{"live_workers",
                           R"sql(

@@ -17,7 +17,8 @@ namespace jobmill::postgres {
 //
 // A claim changes no column that an index has, and pages have room for it (fillfactor): no index is
 // written, and the row's old version is pruned with the page. Nothing here needs statistics: the
-// plans of all hot statements are the same on an empty, a fresh and an analyzed table.
+// plans of all hot statements are the same on an empty, a fresh and an analyzed table (see
+// Statement, and the settings of a session).
 //
 // History: jobmill_event has what cannot be derived. The first event is in the job's row; the run
 // that ended well, the usual case, is in the row of jobmill_done.
