@@ -8,7 +8,7 @@
 
 #include <fmt/core.h>
 
-#include "base/duration.h"
+#include "base/time_or_ago.h"
 #include "broker/address.h"
 #include "executions/execution.h"
 
@@ -33,16 +33,6 @@ Result<std::optional<std::uint64_t>> whole(const http::Request& request, std::st
               fmt::format("{}: expected a whole number, not '{}'", name, *text));
 }
 
-// An instant, or how long ago.
-Result<TimePoint> instant(std::string_view text, TimePoint now) {
-  if (const auto at = parse_instant(text)) return *at;
-  if (const auto ago = parse_duration(text)) return now - *ago;
-  return fail(Code::InvalidArgument,
-              fmt::format("since: expected a time such as 2025-01-01T00:00:00Z, or how long ago "
-                          "(30m), not '{}'",
-                          text));
-}
-
 }  // namespace
 
 executions::JobKey job_key(std::string_view group, std::string_view name) {
@@ -57,7 +47,9 @@ Result<ExecutionPlane::List> execution_query(const http::Request& request, TimeP
       return fail(Code::InvalidArgument, fmt::format("status: there is no status '{}'", status));
   }
   if (const std::string since = text_in(request, "since"); !since.empty()) {
-    TRY(query.since, instant(since, now));
+    auto at = time_or_ago(since, now);
+    if (!at) return fail(Code::InvalidArgument, "since: " + at.error().message);
+    query.since = *at;
   }
   TRY(const auto top, whole(request, "$top"));
   if (top) query.limit = std::clamp<std::uint64_t>(*top, 1, kLargestPage);

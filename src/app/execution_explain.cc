@@ -9,6 +9,7 @@
 
 #include "base/cron.h"
 #include "base/duration.h"
+#include "scale/ledger.h"
 
 namespace jobmill::app {
 namespace {
@@ -64,18 +65,6 @@ std::string trigger_text(const scale::JobTrigger& trigger) {
                   trigger.target, trigger.active ? "active" : "not active");
   if (!trigger.error.empty()) text += "; stale: " + trigger.error;
   return text + "\n";
-}
-
-std::string decision_text(const scale::ExecutionsDecision& decision) {
-  std::string text =
-      fmt::format("decided {}: {}\n", format_instant(decision.input.at), decision.sentence);
-  for (const scale::BoundRule& rule : decision.input.bound) text += bound_text(rule);
-  for (const scale::JobTrigger& trigger : decision.input.triggers) text += trigger_text(trigger);
-  if (!decision.formula.empty()) text += "  " + decision.formula + "\n";
-  if (decision.input.semantics == scale::JobSemantics::Bound)
-    text +=
-        fmt::format("  the cloud's arithmetic would have started {}\n", decision.keda_would_create);
-  return text;
 }
 
 // Settings that are read, and have no effect.
@@ -154,6 +143,25 @@ Node answer(std::string text) {
 
 }  // namespace
 
+std::string explain_decision(const scale::ExecutionsDecision& decision) {
+  std::string text =
+      fmt::format("decided {}: {}\n", format_instant(decision.input.at), decision.sentence);
+  for (const scale::BoundRule& rule : decision.input.bound) text += bound_text(rule);
+  for (const scale::JobTrigger& trigger : decision.input.triggers) text += trigger_text(trigger);
+  if (!decision.formula.empty()) text += "  " + decision.formula + "\n";
+  if (decision.input.semantics == scale::JobSemantics::Bound)
+    text +=
+        fmt::format("  the cloud's arithmetic would have started {}\n", decision.keda_would_create);
+  return text;
+}
+
+Result<std::string> explain_kept_decision(const Node& record) {
+  const Node* inputs = record.find("inputs");
+  if (inputs == nullptr) return fail(Code::Internal, "a kept decision cannot be read");
+  TRY(const scale::ExecutionsInput input, scale::executions_input_from(*inputs));
+  return explain_decision(scale::decide_executions(input));
+}
+
 std::vector<std::string> warnings_of(const JobPicture& picture) {
   const ContainerJob& job = picture.job;
   std::vector<std::string> warnings;
@@ -182,11 +190,11 @@ Node explain_job(const JobPicture& picture, TimePoint now) {
   if (job.options.suspended) text += "suspended: its triggers start nothing\n";
   text += schedule_text(job, now);
   text += stalled_text(job) + supervised_text(picture);
-  if (picture.latest != nullptr) text += decision_text(*picture.latest);
+  if (picture.latest != nullptr) text += explain_decision(*picture.latest);
   if (picture.last_create != nullptr && picture.last_create != picture.latest)
     text += fmt::format("the last time that it started executions, {} s ago:\n",
                         (now - picture.last_create->input.at) / std::chrono::seconds(1)) +
-            decision_text(*picture.last_create);
+            explain_decision(*picture.last_create);
   const std::vector<std::string> warnings = warnings_of(picture);
   for (const std::string& warning : warnings) text += "warning: " + warning + "\n";
 

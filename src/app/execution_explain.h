@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/document.h"
+#include "base/result.h"
 #include "broker/entity.h"
 #include "executions/container_job.h"
 #include "executions/execution.h"
@@ -28,6 +29,10 @@ struct JobPicture {
 
 // Each answers {text, …}: the text for people, beside it what it was made from.
 Node explain_job(const JobPicture& picture, TimePoint now);
+// What a decision said, with its numbers; also one that was kept, which is made anew from what it
+// looked at. Internal: what was kept cannot be read.
+std::string explain_decision(const scale::ExecutionsDecision& decision);
+Result<std::string> explain_kept_decision(const Node& record);
 // The one reason why there are no more executions: "max-executions (1 of 1 running); 3 ready".
 Node explain_why_not(const JobPicture& picture, TimePoint now);
 // From its creation to its end: replicas, messages, what became of them.

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "scale/ledger.h"
+
 namespace jobmill::app {
 namespace {
 
@@ -85,6 +87,22 @@ TEST_CASE("explain: a job is told of with what is particular about it") {
         "a replica that for 60 s writes nothing", "locks last as long as their replica",
         "warning: "})
     CHECK(text.find(words) != std::string::npos);
+}
+
+TEST_CASE("explain: what was decided is told from what was kept of it") {
+  scale::ExecutionsInput input;
+  input.at = TimePoint(7s);
+  input.max = 1;
+  input.unfinished = 1;
+  input.bound.push_back({.name = "r", .ready = 3, .messages = 1});
+  const scale::ExecutionsDecision decision = scale::decide_executions(input);
+  const auto record = parse_json(scale::to_record("ContainerJob/default/j", decision).document);
+  REQUIRE(record);
+  const auto text = explain_kept_decision(*record);
+  REQUIRE(text);
+  CHECK(*text == explain_decision(decision));
+  CHECK(text->find("max-executions (1 of 1 running); 3 ready") != std::string::npos);
+  CHECK_FALSE(explain_kept_decision(Node::object()));
 }
 
 TEST_CASE("explain: an execution's times stand in order, the token of its identity among them") {

@@ -10,6 +10,7 @@
 
 #include "app/control.h"
 #include "app/execution_control.h"
+#include "app/execution_explain.h"
 #include "base/duration.h"
 #include "base/json_writer.h"
 #include "scale/explain.h"
@@ -87,7 +88,11 @@ std::string text_of(const ObjectKey& key, const Node& document, const LedgerReco
                     const std::optional<LedgerRecord>& change, TimePoint at) {
   const std::string plain =
       fmt::format("{}: {} at {}\n  {}\n", key.name, record.to, format_instant(at), record.sentence);
-  if (!is_object(key)) return plain;
+  if (!is_object(key)) {
+    const auto kept = explain_kept_decision(document);
+    return kept ? fmt::format("{}: {} at {}\n{}", key.name, record.to, format_instant(at), *kept)
+                : plain;
+  }
   auto decision = scale::decision_from(document);
   if (!decision) return plain;
   decision->repeated = record.repeated;

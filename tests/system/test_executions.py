@@ -242,8 +242,13 @@ class Steps(Messages):
         self.send("1", "2", "3", "4")
         self.holding()
         self.assertIn("max-executions (1 of 1 running); 3 ready", self.job("explain", "--why-not"))
+        then = datetime.datetime.now(datetime.timezone.utc).isoformat()
         held.unlink()
         found = self.ended(4)
+        self.assertRegex(self.job("explain", "--at", then),
+                         r"(?s)decided .*: max-executions \(1 of 1 running\).*\d ready.*the cloud's arithmetic would have started")
+        self.assertRegex(self.job("explain", "--at", then, "--why-not"), r"^max-executions \(1 of 1 running\); \d ready$")
+        self.assertIn("no decision is kept from then", self.job("explain", "--at", "240h"))
         self.assertEqual(["1", "2", "3", "4"], self.received(found))
         self.assertRegex(self.job("explain", "--execution", found[0]["name"]),
                          "(?s)created.*started.*gets a token of its identity.*takes message 1 .*completed")

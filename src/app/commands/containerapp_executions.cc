@@ -11,9 +11,12 @@
 
 #include <fmt/core.h>
 
+#include "api/execution_query.h"
 #include "app/commands/commands.h"
 #include "app/commands/containerapp_common.h"
 #include "app/log_lines.h"
+#include "base/duration.h"
+#include "base/time_or_ago.h"
 #include "http/message.h"
 
 // Executions of a job: what they are, what they write, and why there are some or none.
@@ -311,16 +314,36 @@ int run(const Arguments& arguments, AzClient& client, const std::string& name) {
 
 // --- explain -----------------------------------------------------------------------------------
 
+int print_page(const AzClient& client, std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  return client.print_text(text);
+}
+
+// What was decided then, which the ledger keeps.
+int explain_then(const Arguments& arguments, AzClient& client, const std::string& name) {
+  const auto at = time_or_ago(arguments.get("at"), SystemClock().now());
+  if (!at) return client.usage_error("--at: " + at.error().message);
+  const executions::JobKey key = api::job_key(client.group(), name);
+  const std::string target = fmt::format("ContainerJob/{}/{}", key.group, key.name);
+  const Reply reply =
+      client.api().get(fmt::format("/api/autoscaling/{}/why-not?at={}", http::url_encode(target),
+                                   http::url_encode(format_instant(*at))));
+  if (!reply) return refused_job(client, reply, name);
+  if (arguments.has("output") || arguments.has("query")) return client.print(reply.document);
+  const std::string text = text_at(reply.document, {"text"});
+  const bool short_one = arguments.has("why-not") || text.empty();
+  return print_page(client, short_one ? text_at(reply.document, {"sentence"}) : text);
+}
+
 int explain(const Arguments& arguments, AzClient& client, const std::string& name) {
+  if (arguments.has("at")) return explain_then(arguments, client, name);
   const Reply reply = client.api().get(execution_api_path(
       client, name,
       fmt::format("explain?execution={}&why_not={}", http::url_encode(arguments.get("execution")),
                   arguments.has("why-not"))));
   if (!reply) return refused_job(client, reply, name);
   if (arguments.has("output") || arguments.has("query")) return client.print(reply.document);
-  std::string text = text_at(reply.document, {"text"});
-  while (text.ends_with('\n')) text.pop_back();
-  return client.print_text(text);
+  return print_page(client, text_at(reply.document, {"text"}));
 }
 
 // --- the table ---------------------------------------------------------------------------------
@@ -357,6 +380,7 @@ constexpr std::array kRunFlags{
 };
 constexpr std::array kExplainFlags{
     kJobName, Flag{"--execution", "NAME", "the timeline of this execution"},
+    Flag{"--at", "TIME", "what was decided then: RFC 3339, or how long ago (30m)"},
     Flag{"--why-not", "", "the one reason why there are no more executions"}};
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "app/commands/commands.h"
 #include "app/table.h"
 #include "base/duration.h"
+#include "base/time_or_ago.h"
 #include "http/message.h"
 
 namespace jobmill::app {
@@ -30,16 +31,6 @@ std::string path_of(const ApiClient& client, const Arguments& arguments, std::st
                      http::url_encode(full ? name : client.ns() + "/" + name), what);
 }
 
-// An instant, or how long ago: "10m".
-Result<TimePoint> time_of(const std::string& text) {
-  if (auto at = parse_instant(text)) return at;
-  const auto ago = parse_duration(text);
-  if (!ago)
-    return fail(Code::InvalidArgument,
-                "'" + text + "' is neither a time such as 2026-01-31T10:00:00Z nor a duration");
-  return SystemClock().now() - *ago;
-}
-
 // --- why ----------------------------------------------------------------------------------------
 
 int explain_now(ApiClient& client, const Arguments& arguments) {
@@ -55,7 +46,7 @@ int explain_now(ApiClient& client, const Arguments& arguments) {
 
 // What the ledger says of a time.
 int explain_then(ApiClient& client, const Arguments& arguments) {
-  const auto at = time_of(arguments.get("at", "0s"));
+  const auto at = time_or_ago(arguments.get("at", "0s"), SystemClock().now());
   if (!at) return usage("--at: " + at.error().message);
   const Reply reply = client.get(
       path_of(client, arguments, "/why-not?at=" + http::url_encode(format_instant(*at))));
@@ -90,7 +81,7 @@ std::optional<std::string> history_query(const Arguments& arguments) {
   std::string query;
   for (const char* bound : {"since", "until"}) {
     if (!arguments.has(bound)) continue;
-    const auto at = time_of(arguments.get(bound));
+    const auto at = time_or_ago(arguments.get(bound), SystemClock().now());
     if (!at) {
       usage(fmt::format("--{}: {}", bound, at.error().message));
       return std::nullopt;
