@@ -293,6 +293,8 @@ void read_crash(ObjectReader& in, jobs::Settlement& settlement, std::vector<Fiel
   ObjectReader how(*node, in.path_of("crash"), errors);
   how.integer("signal", crash.signal, 0, 127);
   how.integer("exit_code", crash.exit_code, 0, 255);
+  how.integer("peak_rss_bytes", crash.peak_rss_bytes);
+  how.flag("out_of_memory", crash.out_of_memory);
   how.text("detail", crash.detail);
   how.close();
 }

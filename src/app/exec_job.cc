@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "app/post_mortem.h"
 #include "base/duration.h"
 
 namespace jobmill::app {
@@ -116,7 +117,7 @@ Settlement crashed(const ProcessExit& exit) {
   Settlement settlement{.kind = Settlement::Kind::Fail};
   settlement.failure.type = "jobmill.Crash";
   settlement.failure.message = message_of(exit);
-  settlement.crash = {.signal = exit.signal, .exit_code = exit.exit_code, .detail = exit.detail};
+  settlement.crash = crash_of(exit);
   return settlement;
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "app/apply_plan.h"
+#include "app/post_mortem.h"
 #include "base/duration.h"
 #include "manifest/services.h"
 
@@ -222,11 +223,7 @@ void LocalWorkloads::worker_died(const std::string& id, const ProcessExit& exit,
   parts_.pool.post([this, id, exit, ordered] {
     const TimePoint now = parts_.clock.now();
     const Status status =
-        ordered
-            ? parts_.store.leave(id, now)
-            : parts_.store.worker_died(
-                  id, {.signal = exit.signal, .exit_code = exit.exit_code, .detail = exit.detail},
-                  now);
+        ordered ? parts_.store.leave(id, now) : parts_.store.worker_died(id, crash_of(exit), now);
     // NotFound: it had said good-bye itself.
     if (!status && status.error().code != Code::NotFound)
       parts_.log.error("the jobs of an ended worker wait for its lease",

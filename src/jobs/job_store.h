@@ -127,7 +127,10 @@ struct Failure {
 struct Crash {
   int signal = 0;
   int exit_code = 0;
-  std::string detail;  // for people: last lines of its stderr, …
+  std::int64_t peak_rss_bytes = 0;  // 0: not known
+  bool out_of_memory = false;       // the kernel killed it for that; false also if nobody knows
+  std::string detail{};             // the end of its stderr, or what else is known
+  std::string build{};              // WorkerSpec::version of a worker that died
 };
 
 // Why an attempt failed that took longer than its job allows.

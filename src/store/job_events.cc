@@ -44,6 +44,7 @@ std::string_view shortened(std::string_view text, std::size_t bytes) {
 }
 
 std::string crash_text(const jobs::Crash& crash) {
+  if (crash.out_of_memory) return "out of memory";
   if (crash.signal != 0) return fmt::format("signal {}", crash.signal);
   if (crash.exit_code != 0) return fmt::format("exit code {}", crash.exit_code);
   return crash.detail.empty() ? "worker lost" : std::string(shortened(crash.detail));
@@ -108,9 +109,11 @@ std::string crash_limit_event(const jobs::Crash& crash, int crashes) {
       .key("crash")
       .object()
       .member("signal", crash.signal)
-      .member("exitCode", crash.exit_code)
-      .member("stderrTail", end_of(crash.detail))
-      .end();
+      .member("exitCode", crash.exit_code);
+  if (crash.peak_rss_bytes > 0) json.member("peakRss", crash.peak_rss_bytes);
+  if (crash.out_of_memory) json.member("oom", true);
+  if (!crash.build.empty()) json.member("build", shortened(crash.build));
+  json.member("stderrTail", end_of(crash.detail)).end();
   return std::move(json.end()).text();
 }
 

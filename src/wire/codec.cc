@@ -400,6 +400,8 @@ void write_crash(JsonWriter& json, const jobs::Crash& crash) {
   json.key("crash").object();
   if (crash.signal != 0) json.member("signal", crash.signal);
   json.member("exit_code", crash.exit_code);
+  if (crash.peak_rss_bytes > 0) json.member("peak_rss_bytes", crash.peak_rss_bytes);
+  if (crash.out_of_memory) json.member("out_of_memory", true);
   write_text(json, "detail", crash.detail);
   json.end();
 }

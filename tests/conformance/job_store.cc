@@ -526,9 +526,17 @@ void exercise_workers(const MakeJobStore& make) {
     Bench bench(make);
     const auto id = bench.enqueue(spec("k"));
     const auto die = [&] {
-      const auto worker = bench.worker();
+      WorkerSpec worker_spec;
+      worker_spec.name = "w";
+      worker_spec.concurrency = 1;
+      worker_spec.version = "shop 1.2";
+      const auto worker = bench.worker(worker_spec);
       bench.claim_one(worker);
-      need(bench.owner.worker_died(worker, {.signal = 9, .exit_code = 0, .detail = "killed"},
+      need(bench.owner.worker_died(worker,
+                                   {.signal = 9,
+                                    .peak_rss_bytes = 70'000'000,
+                                    .out_of_memory = true,
+                                    .detail = std::string(70'000, 'x') + "last words"},
                                    bench.now()));
     };
     die();
@@ -548,6 +556,13 @@ void exercise_workers(const MakeJobStore& make) {
     const Node crash = bench.event(id, last, "crash");
     REQUIRE(crash.find("signal") != nullptr);
     CHECK(crash.find("signal")->as_int() == 9);
+    CHECK(crash.find("peakRss")->as_int() == 70'000'000);
+    CHECK(crash.find("oom")->as_bool() == true);
+    CHECK(crash.find("build")->as_string() == "shop 1.2");
+    const auto tail = crash.find("stderrTail")->as_string().value();
+    CHECK(tail.size() == 64u << 10);
+    CHECK(tail.ends_with("xlast words"));
+    CHECK(bench.event_text(id, last, "exceptionMessage") == "out of memory");
     CHECK(code(bench.owner.worker_died("nobody", {}, bench.now())) == Code::NotFound);
   }
 

@@ -65,6 +65,7 @@ class Exec(ExecTest):
         failure = self.failure(job)
         self.assertEqual("jobmill.CrashLimit", failure["exceptionType"])
         self.assertEqual((11, "last words\n"), (failure["crash"]["signal"], failure["crash"]["stderrTail"]))
+        self.assertGreater(failure["crash"]["peakRss"], 500_000)
         self.assertIn("Crash 1 of 2: signal 11", [event.get("reason") for event in job["history"]])
 
     def test_a_program_is_handed_its_job(self):

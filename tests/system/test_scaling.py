@@ -1,6 +1,8 @@
 """Manifests and the autoscaler from the outside, with real local processes."""
 import http.server
 import json
+import os
+import signal
 import threading
 import time
 
@@ -186,6 +188,22 @@ class Scaling(SystemTest):
         pod = until(lambda: (p := server.pods()) and p[0]["restarts"] >= 1 and p[0])
         self.assertIn("3", json.dumps(pod))
         self.assertIn("CrashLoopBackOff", until(lambda: [p["status"] for p in server.pods() if p["status"] == "CrashLoopBackOff"])[0])
+
+
+    def test_the_end_of_a_replica_is_told_of_the_job_that_it_ran(self):
+        deployment = DEPLOYMENT.replace("args: [worker]", f'command: [/bin/sh, -c, "echo last words >&2; exec {EXAMPLE} worker"]')
+        server = self.serve(*self.IMAGE, "-f", self.file("scaling.yaml", deployment + SCALING + JOBS_TRIGGER))
+        self.enqueue(server, ms=60_000, max_crashes=1)
+        until(lambda: server.metric("workers")["occupiedWorkers"] == 1)
+        os.kill(server.pods()[0]["pid"], signal.SIGKILL)
+        job = until(lambda: server.jobs("FAILED"))[0]
+        failure = server.job(job["id"])["history"][-1]
+        self.assertEqual(("jobmill.CrashLimit", "signal 9"), (failure["exceptionType"], failure["exceptionMessage"]))
+        crash = failure["crash"]
+        self.assertEqual(9, crash["signal"])
+        self.assertGreater(crash["peakRss"], 1_000_000)
+        self.assertTrue(crash["stderrTail"].startswith("last words\n"), crash)
+        self.assertTrue(crash["build"])
 
 
 class Manifests(SystemTest):

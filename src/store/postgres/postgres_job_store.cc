@@ -452,7 +452,8 @@ class PostgresJobStore final : public JobStoreOwner {
   }
 
   Status worker_died(std::string_view worker_id, const Crash& how, TimePoint) override {
-    TRY(const bool known, bury(worker_id, {}, crashed(how)));
+    TRY(const GiveBack give_back, crashed(worker_id, how));
+    TRY(const bool known, bury(worker_id, {}, give_back));
     return known ? Status() : unknown_worker(worker_id);
   }
 
@@ -473,7 +474,8 @@ class PostgresJobStore final : public JobStoreOwner {
     const Crash how{.detail = "no beat of its worker for one lease"};
     std::int64_t count = 0;
     for (const std::string& id : lost) {
-      TRY(const bool buried, bury(id, options_.lease, crashed(how)));
+      TRY(const GiveBack give_back, crashed(id, how));
+      TRY(const bool buried, bury(id, options_.lease, give_back));
       count += buried ? 1 : 0;
     }
     return count;
@@ -1233,8 +1235,13 @@ class PostgresJobStore final : public JobStoreOwner {
 
   using GiveBack = std::function<Move(JobRow, const RetryContext&, TimePoint)>;
 
-  static GiveBack crashed(const Crash& how) {
-    return [how](JobRow row, const RetryContext& retry, TimePoint now) {
+  Result<GiveBack> crashed(std::string_view worker_id, Crash how) {
+    if (is_uuid(worker_id)) {
+      TRY(const auto worker,
+          reader_.run([&](Connection& connection) { return worker_info(connection, worker_id); }));
+      if (worker) how.build = worker->spec.version;
+    }
+    return [how = std::move(how)](JobRow row, const RetryContext& retry, TimePoint now) {
       return crash(std::move(row), how, retry, now);
     };
   }

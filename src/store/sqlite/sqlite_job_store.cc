@@ -961,7 +961,9 @@ class SqliteJobStore final : public JobStoreOwner {
       const auto worker_row = memory_.worker_row(worker_id);
       if (!worker || !worker_row || worker->last_beat > deadline) return false;
       TRY(auto rows, tables_.running(*worker_row, worker_id));
-      for (JobRow& row : rows) TRY_VOID(crash(delta, row, how, now));
+      Crash known = how;
+      known.build = worker->spec.version;
+      for (JobRow& row : rows) TRY_VOID(crash(delta, row, known, now));
       delta.workers = true;
       TRY_VOID(workers_.remove(worker_id));
       return true;

@@ -19,23 +19,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kDetailBytes = 2000;  // of stderr, in texts for people
 constexpr std::size_t kLogsOfTheGone = 50;  // files kept of replicas that are no more
 constexpr LogFile::Limits kLogLimits{};
 
 std::uint64_t seed() {
   std::random_device device;
   return std::uint64_t{device()} << 32 | device();
-}
-
-// What can be said of an end: how, how large it was, what it wrote last.
-std::string post_mortem(const ProcessExit& exit, bool out_of_memory, std::string_view errors) {
-  std::string text =
-      fmt::format("{}, peak memory {} MiB", describe(exit), exit.peak_rss_bytes >> 20);
-  if (out_of_memory) text += ", out of memory";
-  if (errors.size() > kDetailBytes) errors.remove_prefix(errors.size() - kDetailBytes);
-  if (!errors.empty()) text += fmt::format("; stderr: {}", errors);
-  return text;
 }
 
 }  // namespace
@@ -259,9 +248,12 @@ void ProcessTarget::ended(const std::string& replica, pid_t pid, const std::stri
   if (running == running_.end() || running->second.process.pid() != pid) return;
   ProcessExit exit = running->second.process.reap();
   const auto& cgroup = running->second.cgroup;
-  exit.detail = post_mortem(exit, cgroup && cgroup->out_of_memory(), last_errors);
+  exit.out_of_memory = cgroup && cgroup->out_of_memory();
+  exit.detail = last_errors;
   running_.erase(running);
-  world_.log.info("replica ended", {{"replica", replica}, {"how", describe(exit)}});
+  world_.log.info(
+      "replica ended",
+      {{"replica", replica}, {"how", describe(exit)}, {"peak_rss_mib", exit.peak_rss_bytes >> 20}});
   set_.exited(replica, exit, world_.hooks.now());
   work();
 }

@@ -36,7 +36,8 @@ struct ProcessExit {
   int exit_code = 0;
   int signal = 0;  // 0: it exited by itself
   std::int64_t peak_rss_bytes = 0;
-  std::string detail = {};  // for people: what it wrote to stderr last
+  bool out_of_memory = false;  // the kernel killed it for its memory, as far as its cgroup tells
+  std::string detail = {};     // what it wrote to stderr last, at most 64 KiB
 };
 std::string describe(const ProcessExit& exit);  // "exit code 1", "signal 9"
 
