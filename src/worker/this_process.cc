@@ -34,6 +34,7 @@ jobs::WorkerSpec spec_of_this_process(std::string_view runtime) {
   spec.replica = environment("JOBMILL_REPLICA");
   spec.name = spec.replica.empty() ? fmt::format("{}:{}", spec.host, spec.pid) : spec.replica;
   spec.runtime = runtime;
+  spec.version = environment("JOBMILL_VERSION");
   return spec;
 }
 

@@ -10,7 +10,7 @@
 namespace jobmill::worker {
 
 // How a worker of this process introduces itself, as far as the process decides it: host, pid, the
-// replica that it is, and a name.
+// replica that it is, a name, and the version of the program (JOBMILL_VERSION).
 jobs::WorkerSpec spec_of_this_process(std::string_view runtime);
 
 // "25s", "PT25S", or a bare number of seconds.

@@ -191,7 +191,7 @@ class Scaling(SystemTest):
 
 
     def test_the_end_of_a_replica_is_told_of_the_job_that_it_ran(self):
-        deployment = DEPLOYMENT.replace("args: [worker]", f'command: [/bin/sh, -c, "echo last words >&2; exec {EXAMPLE} worker"]')
+        deployment = DEPLOYMENT.replace("args: [worker]", f'command: [/bin/sh, -c, "echo last words >&2; JOBMILL_VERSION=1.2 exec {EXAMPLE} worker"]')
         server = self.serve(*self.IMAGE, "-f", self.file("scaling.yaml", deployment + SCALING + JOBS_TRIGGER))
         self.enqueue(server, ms=60_000, max_crashes=1)
         until(lambda: server.metric("workers")["occupiedWorkers"] == 1)
@@ -203,7 +203,7 @@ class Scaling(SystemTest):
         self.assertEqual(9, crash["signal"])
         self.assertGreater(crash["peakRss"], 1_000_000)
         self.assertTrue(crash["stderrTail"].startswith("last words\n"), crash)
-        self.assertTrue(crash["build"])
+        self.assertEqual("1.2", crash["build"])
 
 
 class Manifests(SystemTest):
