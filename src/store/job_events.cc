@@ -107,9 +107,9 @@ std::string crash_limit_event(const jobs::Crash& crash, int crashes) {
       .member("stackTrace", "")
       .member("doNotRetry", true)
       .key("crash")
-      .object()
-      .member("signal", crash.signal)
-      .member("exitCode", crash.exit_code);
+      .object();
+  if (crash.signal != 0) json.member("signal", crash.signal);
+  if (crash.exit_code != 0) json.member("exitCode", crash.exit_code);
   if (crash.peak_rss_bytes > 0) json.member("peakRss", crash.peak_rss_bytes);
   if (crash.out_of_memory) json.member("oom", true);
   if (!crash.build.empty()) json.member("build", shortened(crash.build));

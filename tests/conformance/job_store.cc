@@ -334,6 +334,7 @@ void exercise_settle(const MakeJobStore& make) {
     CHECK(bench.job(id).failures == 0);
     CHECK(bench.job(id).attempt == 0);
     CHECK(bench.event_text(id, 2, "reason") == "Crash 1 of 3: signal 11");
+    CHECK(bench.event(id, 1, "attempt").as_int() == 1);  // it ran, although that does not count
     CHECK(die() == JobState::Scheduled);
     CHECK(bench.job(id).run_at == bench.now() + 3s);
     bench.clock.advance(3s);

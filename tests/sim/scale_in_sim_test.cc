@@ -235,7 +235,7 @@ class World {
 
   void bury(const Action& action) {
     message([this, action] {
-      const jobs::Crash crash{action.exit.signal, action.exit.exit_code, ""};
+      const jobs::Crash crash{.signal = action.exit.signal, .exit_code = action.exit.exit_code};
       // NotFound: it had said good-bye itself.
       (void)(action.ordered ? store_->leave(action.worker_id, clock_.now())
                             : store_->worker_died(action.worker_id, crash, clock_.now()));

@@ -25,7 +25,7 @@ JobRow row_of(const Statement& row) {
   job.version = small(row.number(4));
   job.run_at = row.maybe_instant(5);
   job.place = row.number(6);
-  job.attempt = small(row.number(7));
+  job.attempt = job.ran = small(row.number(7));
   job.failures = small(row.number(8));
   job.crashes = small(row.number(9));
   job.max_attempts = small(row.number(10));

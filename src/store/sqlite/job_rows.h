@@ -38,6 +38,7 @@ struct JobRow {
   std::optional<TimePoint> run_at;
   std::int64_t place = 0;
   int attempt = 0;
+  int ran = 0;  // the attempt as it was found
   int failures = 0;
   int crashes = 0;
   int max_attempts = 0;

@@ -699,7 +699,7 @@ Status JobTables::update(const JobRow& row) {
 std::optional<JobTables::Run> JobTables::run_of(const JobRow& row) const {
   if (row.state != JobState::Processing) return std::nullopt;
   const auto [id, name] = memory_.worker_name(row.worker);
-  return Run{row.updated_at, processing_event(processing_event_start(id, name), row.attempt)};
+  return Run{row.updated_at, processing_event(processing_event_start(id, name), row.ran)};
 }
 
 Status JobTables::add_event(const JobRow& row, TimePoint at, std::string_view data,
