@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory_message_store.h"
 
+#include <algorithm>
 #include <variant>
 
 namespace jobmill::testing {
@@ -22,10 +23,23 @@ std::shared_ptr<const Message> with_count(const Message& message, std::uint32_t 
 
 bool MemoryMessageStore::run_one() {
   if (waiting_.empty()) return false;
-  const auto next = std::move(waiting_.front());
-  waiting_.pop_front();
-  next();
+  run(waiting_.begin());
   return true;
+}
+
+void MemoryMessageStore::run_reads() {
+  const auto reads = [](const Request& request) { return request.reads; };
+  for (;;) {
+    const auto next = std::ranges::find_if(waiting_, reads);
+    if (next == waiting_.end()) return;
+    run(next);
+  }
+}
+
+void MemoryMessageStore::run(std::deque<Request>::iterator request) {
+  const auto work = std::move(request->work);
+  waiting_.erase(request);
+  work();
 }
 
 void MemoryMessageStore::run() {
@@ -47,8 +61,9 @@ void MemoryMessageStore::crash() {
 }
 
 void MemoryMessageStore::write(std::vector<Change> changes, Done done) {
-  waiting_.push_back(
-      [this, changes = std::move(changes), done = std::move(done)] { perform(changes, done); });
+  waiting_.push_back({.work = [this, changes = std::move(changes), done = std::move(done)] {
+    perform(changes, done);
+  }});
 }
 
 void MemoryMessageStore::perform(const std::vector<Change>& changes, const Done& done) {
@@ -92,9 +107,9 @@ void MemoryMessageStore::apply_all(const std::vector<Change>& changes) {
 void MemoryMessageStore::write_later(Change change) { later_.push_back(std::move(change)); }
 
 void MemoryMessageStore::read(QueueKey queue, std::vector<SequenceNumber> sequences, Read done) {
-  waiting_.push_back([this, queue, sequences = std::move(sequences), done = std::move(done)] {
-    look_up(queue, sequences, done);
-  });
+  waiting_.push_back({.reads = true,
+                      .work = [this, queue, sequences = std::move(sequences),
+                               done = std::move(done)] { look_up(queue, sequences, done); }});
 }
 
 void MemoryMessageStore::look_up(QueueKey queue, const std::vector<SequenceNumber>& sequences,

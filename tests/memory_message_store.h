@@ -21,6 +21,8 @@ class MemoryMessageStore final : public broker::MessageStore {
   void run();
   // Only the next one; false when nothing waits.
   bool run_one();
+  // Only what waits to be read, before the writes that were asked for earlier.
+  void run_reads();
   std::size_t waiting() const { return waiting_.size(); }
 
   void fail_writes(int next) { failing_writes_ = next; }
@@ -78,7 +80,12 @@ class MemoryMessageStore final : public broker::MessageStore {
   std::map<Key, Table> messages_;
   std::vector<broker::HolderOutcome> outcomes_;
 
-  std::deque<std::function<void()>> waiting_;
+  struct Request {
+    bool reads = false;
+    std::function<void()> work{};
+  };
+  void run(std::deque<Request>::iterator request);
+  std::deque<Request> waiting_;
   std::vector<broker::Change> later_;
   int failing_writes_ = 0;
   int failing_reads_ = 0;

@@ -87,10 +87,13 @@ void Engine::give_up_waiting(Queue& queue) {
 }
 
 // Its messages go back to the front. One whose settlement is being written keeps its lock until
-// the outcome is known.
+// the outcome is known; it and those that are being deleted hold up those behind them until then.
 void Engine::release_session(Queue& queue, MessageSession& session, Outcome how) {
   queue.entity.changed();
-  if (OpenReceiver* holder = find_receiver(session.holder)) holder->session = nullptr;
+  if (OpenReceiver* holder = find_receiver(session.holder)) {
+    session.returning += holder->deleting;
+    holder->session = nullptr;
+  }
   const std::string id = session.id;
   queue.sessions->unlock(session);
   for (const LockId lock_id : std::exchange(session.locks, {})) {
@@ -101,6 +104,7 @@ void Engine::release_session(Queue& queue, MessageSession& session, Outcome how)
     }
     lock.session = nullptr;
     lock.ends_as = how;
+    hold_up(lock);
   }
   if (MessageSession* still = queue.sessions->find(id)) queue.sessions->changed(*still);
   wake(queue);
@@ -111,7 +115,7 @@ void Engine::expire_sessions(Queue& queue) {
     if (session->locked_until > now_) return;
     const ReceiverId holder = session->holder;
     release_session(queue, *session, Outcome::LockLost);
-    post(holder, fail(Code::Conflict, "the lock of the session was lost"));
+    end_receiver(*find_receiver(holder), fail(Code::Conflict, "the lock of the session was lost"));
   }
 }
 

@@ -44,6 +44,33 @@ struct Bench : BrokerBench {
     rest();
     return asker;
   }
+  // As rest(), but nothing is written meanwhile.
+  void rest_unwritten() {
+    for (int i = 0; i < 10; ++i) {
+      store.run_reads();
+      broker->tick(clock.now());
+    }
+  }
+  void end(const std::shared_ptr<Asker>& asker, bool by_time) {
+    if (by_time) {
+      clock.advance(1min);
+    } else {
+      broker->close(asker->id, clock.now());
+    }
+    rest_unwritten();
+  }
+  // Holds the session and wants all of it, with nothing written in the meantime.
+  std::shared_ptr<Asker> follow(const std::string& session) {
+    auto next = std::make_shared<Asker>();
+    next->id = broker->open_session(
+        {.address = at("s")}, {session, clock.now() + 1min}, next->hands, clock.now(),
+        [next](Result<SessionGrant> answer) { next->answer = std::move(answer); });
+    rest_unwritten();
+    broker->grant(next->id, 10, false, clock.now());
+    rest_unwritten();
+    CHECK(next->granted());
+    return next;
+  }
   void close(const std::shared_ptr<Asker>& asker) {
     broker->close(asker->id, clock.now());
     rest();
@@ -201,6 +228,40 @@ TEST_CASE("sessions: a settlement that is being written when the session ends st
   const auto next = bench.ask("x");
   bench.grant(next->id, 2);
   CHECK(next->hands.bodies() == Bodies{"2"});
+}
+
+// Nobody gets it twice, and nobody gets what is behind it before its fate is known.
+TEST_CASE("sessions: a message whose deletion is being written when the session ends") {
+  for (const bool by_time : {false, true}) {
+    for (const bool received_and_deleted : {false, true}) {
+      for (const bool written : {false, true}) {
+        CAPTURE(by_time);
+        CAPTURE(received_and_deleted);
+        CAPTURE(written);
+        Bench bench;
+        bench.send_to("x", {"1", "2"});
+        const auto first = bench.ask(
+            "x", 60s, received_and_deleted ? ReceiveMode::ReceiveAndDelete : ReceiveMode::PeekLock);
+        bench.broker->grant(first->id, 1, false, bench.clock.now());
+        bench.rest_unwritten();
+        if (!received_and_deleted)
+          bench.broker->settle(first->hands.last().lock, {}, bench.clock.now(),
+                               [&](const Status& status) { CHECK(bool(status) == written); });
+        REQUIRE(bench.store.waiting() == 1);
+        bench.store.fail_writes(written ? 0 : 1);
+        bench.end(first, by_time);
+        const auto next = bench.follow("x");
+        CHECK(next->hands.bodies() == Bodies{});
+        bench.rest();
+        bench.pass(2s);  // after a failure it pauses
+        CHECK(next->hands.bodies() == (written ? Bodies{"2"} : Bodies{"1", "2"}));
+        CHECK(first->hands.end == (by_time ? std::optional(Code::Conflict) : std::nullopt));
+        // A link that went gets nothing more; one that only lost its session does.
+        const bool got = !received_and_deleted || (by_time && written);
+        CHECK(first->hands.bodies() == (got ? Bodies{"1"} : Bodies{}));
+      }
+    }
+  }
 }
 
 TEST_CASE("sessions: an abandoned message comes again before those behind it") {

@@ -114,6 +114,30 @@ TEST_CASE("broker: a disabled queue refuses what its status says, and ends its r
   CHECK(bench.take_all("orders") == Bodies{"a"});
 }
 
+TEST_CASE("broker: what is being deleted for a receiver comes before it is ended") {
+  for (const bool written : {true, false}) {
+    CAPTURE(written);
+    Bench bench;
+    REQUIRE(bench.send("orders", {.body = "a"}));
+    Hands hands;
+    const ReceiverId id = bench.open_receiver("orders", hands, ReceiveMode::ReceiveAndDelete);
+    bench.broker->update({.name = "orders", .status = EntityStatus::ReceiveDisabled},
+                         bench.clock.now(), [](const Status& status) { CHECK(status); });
+    bench.broker->grant(id, 2, false, bench.clock.now());
+    bench.store.run_reads();
+    REQUIRE(bench.store.run_one());  // it is disabled, the deletion still waits
+    bench.broker->grant(id, 2, false, bench.clock.now());
+    CHECK_FALSE(hands.end);
+    bench.store.fail_writes(written ? 0 : 1);
+    bench.rest();
+    CHECK(hands.end == Code::PermissionDenied);
+    CHECK(hands.bodies() == (written ? Bodies{"a"} : Bodies{}));
+    CHECK(bench.counts("orders").active == (written ? 0 : 1));
+    bench.pass(2s);
+    CHECK(bench.counts("orders").active == (written ? 0 : 1));
+  }
+}
+
 TEST_CASE("broker: a namespace is removed with its queues; the default one stays") {
   BrokerBench bench;
   REQUIRE(bench.status([&](auto done) { bench.broker->put_namespace("other", "{}", done); }));

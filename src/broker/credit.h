@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "broker/broker.h"
 #include "broker/holder.h"
 
@@ -22,7 +24,8 @@ struct OpenReceiver {
   MessageSession* session = nullptr;  // the one it holds
   std::uint32_t credit = 0;
   bool draining = false;
-  std::uint32_t deleting = 0;  // messages that are deleted first and then sent
+  std::uint32_t deleting = 0;     // messages that are deleted first and then sent
+  std::optional<Fault> ending{};  // it is told why it ends once those are sent
   TimePoint granted_at{};
 
   bool listed = false;

@@ -75,7 +75,7 @@ void Engine::grant(ReceiverId id, std::uint32_t credit, bool drain, TimePoint no
   const Turn turn(*this, false);
   see(now);
   OpenReceiver* receiver = find_receiver(id);
-  if (receiver == nullptr || receiver->queue == nullptr) return;
+  if (receiver == nullptr || receiver->queue == nullptr || receiver->ending) return;
   // What is being deleted for it is on its way: it counts among the deliveries asked for.
   credit -= std::min(credit, receiver->deleting);
   Queue& queue = *receiver->queue;
@@ -97,6 +97,15 @@ void Engine::take_credit(OpenReceiver& receiver) {
     --receiver.credit;
   } else {
     receiver.queue->credit.take(receiver);
+  }
+}
+
+void Engine::give_back_credit(OpenReceiver& receiver) {
+  if (receiver.ending) return;
+  if (receiver.session != nullptr) {
+    ++receiver.credit;
+  } else {
+    receiver.queue->credit.give_back(receiver);
   }
 }
 
@@ -258,30 +267,36 @@ void Engine::delete_and_send(Queue& queue, OpenReceiver& receiver, Messages mess
   commit(std::move(batch),
          [this, entity = pointer(queue.entity), &queue, id = receiver.id, holder = receiver.holder,
           messages = std::move(messages)](const Status& written) {
-           if (entity->gone) return;
-           OpenReceiver* to = find_receiver(id);
-           for (const MessagePtr& message : messages) {
-             if (written) {
-               queue.remove(message->sequence);
-               tell_deleted(queue, holder, *message);
-               if (to != nullptr) post(id, Delivery{.message = message});
-               continue;
-             }
-             queue.put(message->sequence, Place::Ready);
-             if (to == nullptr) continue;
-             if (to->session != nullptr) {
-               ++to->credit;
-             } else {
-               queue.credit.give_back(*to);
-             }
-           }
-           if (!written) pause(queue);
-           wake(queue);
-           if (to == nullptr) return;
-           to->deleting -= static_cast<std::uint32_t>(messages.size());
-           if (to->credit == 0 && to->deleting == 0) finish_drain(*to);
-           if (to->session != nullptr) pump_session(queue, *to->session);
+           if (!entity->gone) deleted(queue, id, holder, messages, static_cast<bool>(written));
          });
+}
+
+// By now the receiver may be gone, or have lost its session, or be about to end.
+void Engine::deleted(Queue& queue, ReceiverId id, const HolderPtr& holder, const Messages& messages,
+                     bool written) {
+  OpenReceiver* to = find_receiver(id);
+  MessageSession* session = queue.find(messages.front()->sequence)->session;
+  const std::string session_id = session == nullptr ? std::string() : session->id;
+  const bool lost = to == nullptr || to->session == nullptr;
+  if (session != nullptr && lost) session->returning -= messages.size();
+  for (const MessagePtr& message : messages) {
+    if (written) {
+      queue.remove(message->sequence);
+      tell_deleted(queue, holder, *message);
+      if (to != nullptr) post(id, Delivery{.message = message});
+    } else {
+      queue.put(message->sequence, Place::Ready);
+      if (to != nullptr) give_back_credit(*to);
+    }
+  }
+  if (!written) pause(queue);
+  wake(queue);
+  if (to != nullptr) {
+    to->deleting -= static_cast<std::uint32_t>(messages.size());
+    if (to->credit == 0 && to->deleting == 0) finish_drain(*to);
+    if (to->ending && to->deleting == 0) post(id, *to->ending);
+  }
+  if (session != nullptr) pump_session(queue, session_id);
 }
 
 // In order to the one receiver that holds the session.
@@ -335,8 +350,12 @@ void Engine::hand_out(Queue& queue, MessageSession& session, ReceiverId holder,
   const std::string id = session.id;
   drop_missing(queue, asked, *got);  // this may end the session
   wake(queue);
-  MessageSession* still = queue.sessions->find(id);
-  if (still != nullptr && still->holder != 0) pump_session(queue, *still);
+  pump_session(queue, id);
+}
+
+void Engine::pump_session(Queue& queue, const std::string& id) {
+  MessageSession* session = queue.sessions->find(id);
+  if (session != nullptr && session->holder != 0) pump_session(queue, *session);
 }
 
 }  // namespace jobmill::broker

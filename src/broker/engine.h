@@ -190,6 +190,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void remove(Entity& entity, Broker::Done done);
   void forget(Entity& entity);
   void end_receivers(Entity& entity, const Fault& why);
+  void end_receiver(OpenReceiver& receiver, const Fault& why);
   void apply(Entity& entity, StoredEntity stored);
   Entity& add_entity(StoredEntity stored);
   bool knows_namespace(std::string_view name) const;
@@ -223,16 +224,20 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void pump(Queue& queue);
   void pump_plain(Queue& queue);
   void pump_session(Queue& queue, MessageSession& session);
+  void pump_session(Queue& queue, const std::string& id);  // if it is still there, and held
   void hand_out(Queue& queue, const Messages& messages);
   void hand_out(Queue& queue, MessageSession& session, ReceiverId holder,
                 const std::vector<SequenceNumber>& asked, const Result<Messages>& got);
   void drop_missing(Queue& queue, const std::vector<SequenceNumber>& asked, const Messages& got);
   bool hand_over(Queue& queue, const MessagePtr& message);
   void take_credit(OpenReceiver& receiver);
+  void give_back_credit(OpenReceiver& receiver);
   void give(Queue& queue, OpenReceiver& receiver, const MessagePtr& message);
   Delivery lock(Queue& queue, MessageSession* session, ReceiverId receiver, HolderPtr holder,
                 const MessagePtr& message, Place place);
   void delete_and_send(Queue& queue, OpenReceiver& receiver, Messages messages);
+  void deleted(Queue& queue, ReceiverId id, const HolderPtr& holder, const Messages& messages,
+               bool written);
   void finish_drain(OpenReceiver& receiver);
   void finish_drains(Queue& queue);
 
@@ -251,6 +256,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void defer(Lock& lock, Settlement settlement, Broker::Done done);
   void dead_letter(Lock& lock, Settlement settlement, std::uint32_t count, Broker::Done done);
   void lock_again(Lock& lock);
+  static void hold_up(Lock& lock);
+  static std::optional<std::string> let_go_on(Lock& lock);
   static Message settled_copy(const Lock& lock, const Entry& entry, const amqp::Map& properties);
 
   // --- watching.cc ---

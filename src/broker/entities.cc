@@ -191,9 +191,9 @@ void Engine::forget(Entity& entity) {
         receiver.session->locks.clear();
     }
   }
-  end_receivers(entity, why);
   entity.gone = true;
   entity.visible = false;
+  end_receivers(entity, why);
   by_path_.erase(entity.path);
   by_id_.erase(entity.stored.id);
   if (on_entities_changed_) on_entities_changed_(entity.path, Broker::Change::Gone);
@@ -205,8 +205,15 @@ void Engine::end_receivers(Entity& entity, const Fault& why) {
     if (receiver.queue == nullptr || &receiver.queue->entity != &entity) continue;
     receiver.queue->credit.remove(receiver);
     receiver.credit = 0;
-    post(id, why);
+    end_receiver(receiver, why);
   }
+}
+
+// Nothing reaches it afterwards. What is being deleted for it comes first, unless it goes with its
+// entity anyway.
+void Engine::end_receiver(OpenReceiver& receiver, const Fault& why) {
+  receiver.ending = why;
+  if (receiver.deleting == 0 || receiver.queue->entity.gone) post(receiver.id, why);
 }
 
 // --- namespaces and rules ---

@@ -32,7 +32,7 @@ struct Lock {
   std::shared_ptr<const Message> message{};
   // Its settlement is being written: it does not expire and cannot be settled again.
   bool settling = false;
-  bool returning = false;  // settling, and counted in its session
+  bool returning = false;  // settling, and counted as such in its session
   // Settling, and its session or its holder has ended: what becomes of it when the settlement
   // cannot be written.
   std::optional<Outcome> ends_as{};

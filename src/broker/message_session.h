@@ -44,7 +44,9 @@ struct MessageSession {
   TimePoint locked_until{};
   std::vector<LockId> locks{};  // of its messages, in the order of hand-out
   bool reading = false;
-  std::size_t returning = 0;  // abandoned, the change is being written: those behind them wait
+  // Their fate is being written, and they may come back: those behind them wait. Abandoned ones,
+  // and those that were being settled or deleted when their holder lost the session.
+  std::size_t returning = 0;
   SequenceNumber available_as = 0;  // its key among the available ones; 0: it is not
 };
 

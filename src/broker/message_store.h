@@ -142,10 +142,11 @@ struct StoredSequence {
 // Where messages live. One implementation per database, all held to
 // tests/conformance/message_store.cc.
 //
-// The broker's thread calls, and is called back on that thread, in the order of the calls, never
-// from within a call. Many writes share one transaction and one sync; what was answered without
-// error survives a crash and the loss of power. When a write fails, none of its changes happened.
-// Keys of rules are encrypted at rest.
+// The broker's thread calls, and is called back on that thread, never from within a call: writes in
+// the order of the calls, and so reads; what is read may come before what was written earlier. Many
+// writes share one transaction and one sync; what was answered without error survives a crash and
+// the loss of power. When a write fails, none of its changes happened. Keys of rules are encrypted
+// at rest.
 class MessageStore {
  public:
   using Done = std::function<void(const Status&)>;

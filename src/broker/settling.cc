@@ -154,12 +154,9 @@ void Engine::settle_with(Lock& settled, Batch batch, EventPtr outcome, Broker::D
                             done = std::move(done), then = std::move(then)](const Status& written) {
     Lock* lock = locks_.find(id);
     if (lock == nullptr) return done(written);  // with its entity
-    if (std::exchange(lock->returning, false)) {
-      const Entry* entry = lock->queue->find(lock->sequence);
-      if (entry != nullptr && entry->session != nullptr) --entry->session->returning;
-    }
+    Queue& queue = *lock->queue;
+    const std::optional<std::string> waits = let_go_on(*lock);
     if (written) {
-      Queue& queue = *lock->queue;
       const SequenceNumber sequence = lock->sequence;
       unlock(*lock);
       tell(queue, outcome);
@@ -167,8 +164,27 @@ void Engine::settle_with(Lock& settled, Batch batch, EventPtr outcome, Broker::D
     } else {
       lock_again(*lock);
     }
+    if (waits) pump_session(queue, *waits);
     done(written);
   });
+}
+
+// The messages of the session behind this one wait until its fate is known.
+void Engine::hold_up(Lock& lock) {
+  const Entry* entry = lock.queue->find(lock.sequence);
+  if (lock.returning || entry == nullptr || entry->session == nullptr) return;
+  if (entry->place != Place::Locked) return;  // deferred ones hold up nobody
+  lock.returning = true;
+  ++entry->session->returning;
+}
+
+// Answers the session, if any, whose messages need not wait any more.
+std::optional<std::string> Engine::let_go_on(Lock& lock) {
+  if (!std::exchange(lock.returning, false)) return std::nullopt;
+  const Entry* entry = lock.queue->find(lock.sequence);
+  if (entry == nullptr || entry->session == nullptr) return std::nullopt;
+  --entry->session->returning;
+  return entry->session->id;
 }
 
 // With the rest of its time, unless its session or holder has ended in the meantime.
@@ -214,8 +230,7 @@ void Engine::abandon(Lock& lock, Settlement settlement, Broker::Done done) {
     end_lock(lock, Outcome::Released);  // there nothing counts
     return done({});
   }
-  lock.returning = entry.session != nullptr && entry.place == Place::Locked;
-  if (lock.returning) ++entry.session->returning;
+  hold_up(lock);
   settle_with(lock, std::move(batch), outcome(lock, Outcome::Abandoned), std::move(done),
               [this, count](Queue& from, SequenceNumber sequence) {
                 from.set_delivery_count(sequence, count);
