@@ -293,6 +293,14 @@ Result<std::vector<std::string>> read_messages(const Request& request) {
   return messages;
 }
 
+bool too_large(const broker::Broker& broker, const Address& to,
+               const std::vector<std::string>& messages) {
+  const auto queue = broker.queue(to.path);
+  if (!queue) return false;
+  const auto most = static_cast<std::size_t>(queue->description.max_message_kb) * 1024;
+  return std::ranges::any_of(messages, [&](const std::string& one) { return one.size() > most; });
+}
+
 // --- receiving ---------------------------------------------------------------------------------
 
 std::optional<LockToken> read_token(std::string_view text) {
@@ -440,6 +448,8 @@ void MessageRest::serve(const Request& request, const Responder& responder) {
 void MessageRest::send(const Request& request, const Address& to, const Responder& responder) {
   const auto messages = read_messages(request);
   if (!messages) return responder.send(refuse(messages.error()));
+  if (too_large(broker_, to, *messages))
+    return responder.send(plain(403, "The message is larger than the queue allows."));
   const std::vector<std::string_view> views(messages->begin(), messages->end());
   broker_.send(to, views, clock_.now(), [responder](const Status& status) {
     responder.send(status ? plain(201, "") : refuse(status.error()));

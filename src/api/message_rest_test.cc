@@ -69,6 +69,12 @@ TEST_CASE("message REST: paths with /messages are its own") {
   CHECK_FALSE(serves("/orders/messagesx"));
 }
 
+TEST_CASE("message REST: a message that is larger than the queue allows is forbidden") {
+  Rig rig;
+  CHECK(rig.send(std::string(1000 << 10, 'x')) == 201);
+  CHECK(rig.send(std::string(1024 << 10, 'x')) == 403);
+}
+
 TEST_CASE("message REST: broker properties and user headers come back") {
   Rig rig;
   CHECK(rig.send("hello",

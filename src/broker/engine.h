@@ -254,6 +254,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   EventPtr outcome(const Lock& lock, Outcome outcome, std::string reason = {}) const;
   void abandon(Lock& lock, Settlement settlement, Broker::Done done);
   void defer(Lock& lock, Settlement settlement, Broker::Done done);
+  void refuse_growth(Lock& lock, const Fault& why, std::uint32_t count, Broker::Done done);
   void dead_letter(Lock& lock, Settlement settlement, std::uint32_t count, Broker::Done done);
   void lock_again(Lock& lock);
   static void hold_up(Lock& lock);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "amqp/message.h"
 #include "broker/engine.h"
 
 namespace jobmill::broker {
@@ -12,6 +13,16 @@ Fault lock_lost() {
   return fail(Code::Conflict,
               "The lock supplied is invalid. Either the lock expired, or the message has already "
               "been removed from the queue");
+}
+
+// What a dead letter gets is bounded for itself: it must find room however large the message is.
+Status check_given(const Settlement& settlement) {
+  amqp::Map given = settlement.properties;
+  amqp::set_string(given, kReasonProperty, settlement.reason);
+  amqp::set_string(given, kDescriptionProperty, settlement.description);
+  std::string section;
+  amqp::encode_map_section(section, amqp::kApplicationProperties, given);
+  return check_properties(section);
 }
 
 }  // namespace
@@ -217,10 +228,8 @@ void Engine::abandon(Lock& lock, Settlement settlement, Broker::Done done) {
   Batch batch;
   if (!settlement.properties.empty()) {
     Message changed = settled_copy(lock, entry, settlement.properties);
-    if (const Status fits = check_properties(*changed.bytes); !fits && queue.main()) {
-      settlement = {.reason = "HeaderSizeExceeded", .description = fits.error().message};
-      return dead_letter(lock, std::move(settlement), count, std::move(done));
-    }
+    if (const Status fits = check_properties(*changed.bytes); !fits)
+      return refuse_growth(lock, fits.error(), count, std::move(done));
     changed.delivery_count = count;
     batch.changes.emplace_back(
         UpdateMessage{queue.key(), std::make_shared<const Message>(std::move(changed)), true});
@@ -238,9 +247,20 @@ void Engine::abandon(Lock& lock, Settlement settlement, Broker::Done done) {
               });
 }
 
+// A receiver's properties make it larger than a sender may. A dead letter has nowhere to go.
+void Engine::refuse_growth(Lock& lock, const Fault& why, std::uint32_t count, Broker::Done done) {
+  if (!lock.queue->main()) return done(why);
+  dead_letter(lock, {.reason = "HeaderSizeExceeded", .description = why.message}, count,
+              std::move(done));
+}
+
 void Engine::defer(Lock& lock, Settlement settlement, Broker::Done done) {
   Queue& queue = *lock.queue;
   Message deferred = settled_copy(lock, *queue.find(lock.sequence), settlement.properties);
+  if (!settlement.properties.empty()) {
+    if (const Status fits = check_properties(*deferred.bytes); !fits)
+      return refuse_growth(lock, fits.error(), deferred.delivery_count, std::move(done));
+  }
   deferred.state = MessageState::Deferred;
   Batch batch;
   batch.changes.emplace_back(UpdateMessage{queue.key(),
@@ -255,6 +275,7 @@ void Engine::dead_letter(Lock& lock, Settlement settlement, std::uint32_t count,
   Queue& queue = *lock.queue;
   if (!queue.main())
     return done(fail(Code::Unsupported, "a dead letter cannot be dead-lettered again"));
+  if (const Status fits = check_given(settlement); !fits) return done(fits);
   Message message = *lock.message;
   message.delivery_count = count;
   EventPtr dead = outcome(lock, Outcome::DeadLettered, settlement.reason);

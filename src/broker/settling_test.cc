@@ -288,14 +288,33 @@ TEST_CASE("settling: deferred messages are received all or none, and deleted fir
 }
 
 TEST_CASE("settling: a message that would get too large properties becomes a dead letter") {
+  for (const Action action : {Action::Abandon, Action::Defer}) {
+    CAPTURE(static_cast<int>(action));
+    Bench bench;
+    REQUIRE(bench.send("orders", {.body = "a"}));
+    Settlement settlement{.action = action};
+    amqp::set_string(settlement.properties, "large", std::string(40 * 1024, 'x'));
+    REQUIRE(bench.settle(bench.must_take("orders").lock, settlement));
+    CHECK(bench.counts("orders") == Counts{.dead_letter = 1});
+    CHECK(property_of(*bench.peek("orders/$deadletterqueue").at(0), "DeadLetterReason") ==
+          "HeaderSizeExceeded");
+    // A dead letter has nowhere to go: its lock stays.
+    const Delivery dead = bench.must_take("orders/$deadletterqueue");
+    CHECK(code_of(bench.settle(dead.lock, settlement)) == Code::InvalidArgument);
+    CHECK(bench.settle(dead.lock, Action::Complete));
+  }
+}
+
+TEST_CASE(
+    "settling: a dead letter with a reason that is too large is refused, and its lock stays") {
   Bench bench;
   REQUIRE(bench.send("orders", {.body = "a"}));
-  Settlement settlement{.action = Action::Abandon};
-  amqp::set_string(settlement.properties, "large", std::string(40 * 1024, 'x'));
-  REQUIRE(bench.settle(bench.must_take("orders").lock, std::move(settlement)));
+  const Delivery held = bench.must_take("orders");
+  Settlement settlement{.action = Action::DeadLetter, .reason = std::string(40 * 1024, 'x')};
+  CHECK(code_of(bench.settle(held.lock, settlement)) == Code::InvalidArgument);
+  settlement.reason = "broken";
+  CHECK(bench.settle(held.lock, settlement));
   CHECK(bench.counts("orders") == Counts{.dead_letter = 1});
-  CHECK(property_of(*bench.peek("orders/$deadletterqueue").at(0), "DeadLetterReason") ==
-        "HeaderSizeExceeded");
 }
 
 TEST_CASE("settling: a deferred message that is asked for twice at once is locked once") {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "front/errors.h"
+#include "front/message_size.h"
 #include "front/settlement.h"
 
 namespace jobmill::front {
@@ -53,6 +54,12 @@ Outcome failed(Operation operation, const Fault& fault) {
   return {.status = what.status,
           .description = describe(operation, fault),
           .condition = std::string(what.condition)};
+}
+
+Outcome refused(amqp::Error error) {
+  return {.status = kBadRequest,
+          .description = std::move(error.description),
+          .condition = std::move(error.condition)};
 }
 
 // What an answer needs of its request; the request itself is gone by then.
@@ -272,8 +279,14 @@ Status schedule_message(const Call& call) {
   if (list == nullptr || list->empty())
     return bad_argument("messages", "a list of maps with a binary 'message'");
   std::vector<std::string_view> messages;
+  const std::uint64_t most = max_message_bytes(call.broker, call.entity.path);
   for (const Value& item : *list) {
     TRY(const std::string_view message, scheduled_message(item));
+    auto error = message.size() > most ? std::optional(too_large()) : properties_too_large(message);
+    if (error) {
+      call.done(refused(*std::move(error)));
+      return {};
+    }
     messages.push_back(message);
   }
   call.broker.schedule(call.entity, messages, call.now,

@@ -289,6 +289,22 @@ TEST_CASE_FIXTURE(Managed, "management: messages are scheduled, and cancelled by
   CHECK(receive().body == "kept");
 }
 
+TEST_CASE_FIXTURE(Managed, "management: a message that is too large is not scheduled either") {
+  std::string wide;
+  amqp::Map properties;
+  amqp::set_string(properties, "wide", std::string(33 << 10, 'x'));
+  amqp::encode_map_section(wide, amqp::kApplicationProperties, properties);
+  for (const std::string& bytes :
+       {FrontClient::message(std::string(1025 << 10, 'x')), wide + FrontClient::message("x")}) {
+    const auto answer =
+        ask("com.microsoft:schedule-message",
+            map("messages", Value(amqp::List{Value(map("message", Value(amqp::Binary{bytes})))})));
+    CHECK(answer.status == 400);
+    CHECK(answer.condition == "amqp:link:message-size-exceeded");
+  }
+  CHECK(rig.counts().scheduled == 0);
+}
+
 TEST_CASE_FIXTURE(Managed,
                   "management: deferred messages are received by number, with their lock") {
   const auto deferred = defer("later");

@@ -8,9 +8,9 @@
 #include <variant>
 
 #include "amqp/message.h"
-#include "broker/message.h"
 #include "front/amqp_connection.h"
 #include "front/errors.h"
+#include "front/message_size.h"
 
 namespace jobmill::front {
 namespace {
@@ -27,22 +27,6 @@ std::optional<amqp::Error> obstacle(const broker::Broker& broker, const broker::
   if (!queue) return entity_not_found(address.path);
   if (closed_for_sending(queue->description.status)) return entity_disabled(address.path);
   return std::nullopt;
-}
-
-std::uint64_t max_message_bytes(const broker::Broker& broker, const std::string& path) {
-  const auto queue = broker.queue(path);
-  return queue ? static_cast<std::uint64_t>(queue->description.max_message_kb) * 1024 : 0;
-}
-
-amqp::Error too_large() {
-  return make_error(condition::kTooLarge, "The message is larger than the queue allows.");
-}
-
-// What is no message at all is not too large.
-std::optional<amqp::Error> too_large(std::string_view message) {
-  const Status checked = broker::check_properties(message);
-  if (checked) return std::nullopt;
-  return make_error(condition::kTooLarge, checked.error().message);
 }
 
 }  // namespace
@@ -88,7 +72,7 @@ void SenderLink::on_message(const amqp::MessageReceived& message, TimePoint now)
     return reject(message,
                   make_error(condition::kNotImplemented, "Transactions are not supported."));
   if (message.message_format == amqp::kBatchFormat) return send_batch(message, now);
-  if (auto error = too_large(message.bytes)) return reject(message, *std::move(error));
+  if (auto error = properties_too_large(message.bytes)) return reject(message, *std::move(error));
   ++storing_;
   connection_.broker().send(
       about_.address, std::span(&message.bytes, 1), now,
@@ -103,7 +87,7 @@ void SenderLink::send_batch(const amqp::MessageReceived& message, TimePoint now)
   if (messages->empty())
     return reject(message, make_error(condition::kArgument, "The batch holds no message."));
   for (const std::string_view one : *messages)
-    if (auto error = too_large(one)) return reject(message, *std::move(error));
+    if (auto error = properties_too_large(one)) return reject(message, *std::move(error));
   ++storing_;
   connection_.broker().send(
       about_.address, *messages, now,
