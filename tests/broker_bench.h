@@ -107,7 +107,8 @@ class BrokerBench {
   BrokerBench() { open(); }
 
   void open() {
-    auto opened = broker::Broker::open(store, {.root_key = Secret("key")}, clock.now());
+    auto opened =
+        broker::Broker::open(store, {.root_key = Secret("key"), .limits = limits}, clock.now());
     REQUIRE(opened);
     broker = *std::move(opened);
   }
@@ -261,6 +262,7 @@ class BrokerBench {
 
   MemoryMessageStore store;
   ManualClock clock;
+  broker::Limits limits{};
   std::unique_ptr<broker::Broker> broker;
 };
 

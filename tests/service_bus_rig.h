@@ -44,8 +44,9 @@ struct AskedSink final : http::Responder::Sink {
 // timers of the loop; everything happens in the calls.
 class ServiceBusRig {
  public:
-  ServiceBusRig() {
-    auto opened = broker::Broker::open(store, {.root_key = Secret(kRootKey)}, clock.now());
+  explicit ServiceBusRig(broker::Limits limits = {}) {
+    auto opened =
+        broker::Broker::open(store, {.root_key = Secret(kRootKey), .limits = limits}, clock.now());
     REQUIRE(opened);
     broker_ = *std::move(opened);
   }

@@ -48,6 +48,7 @@ struct ServiceBusOptions {
   std::chrono::milliseconds claim_deadline{60'000};  // to show a claim, for peers that log in so
   std::optional<std::chrono::milliseconds> idle_link_timeout{};
   std::size_t body_cache = 32u << 20;  // bytes of messages kept in memory
+  bool cloud_limits = false;           // what the cloud would refuse is refused
 
   bool enabled() const {
     return amqp != "off" || amqps != "off" || admin != "off" || admin_http != "off" ||

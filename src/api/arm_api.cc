@@ -167,7 +167,7 @@ void put_queue(ApiContext& context, Call call) {
 
   broker::Broker& broker = context.bus->broker;
   const auto done = [&context, call](const Status& status) {
-    if (!status) return call.responder.send(to_response(status.error()));
+    if (!status) return call.responder.send(refusal_of(status.error()));
     get_queue(context, call);
   };
   const auto existing = queue_of(context, call);

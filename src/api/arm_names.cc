@@ -54,4 +54,9 @@ std::string id_of(const Call& call, const StoredNamespace& name_space, const Que
   return id_of(call, name_space) + "/queues/" + queue.description.name;
 }
 
+http::Response refusal_of(const Fault& fault) {
+  if (fault.code != Code::Exhausted) return to_response(fault);
+  return to_response(Fault(fail(Code::PermissionDenied, fault.message)));
+}
+
 }  // namespace jobmill::api

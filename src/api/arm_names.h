@@ -32,4 +32,7 @@ std::string id_of(const Call& call, const broker::StoredNamespace& name_space);
 std::string id_of(const Call& call, const broker::StoredNamespace& name_space,
                   const broker::QueueInfo& queue);
 
+// Of what namespaces have no room for: forbidden, as the cloud says it. All else as anywhere.
+http::Response refusal_of(const Fault& fault);
+
 }  // namespace jobmill::api

@@ -180,7 +180,7 @@ void put_rule(ApiContext& context, Call call) {
   rule->rights = *rights;
   rule->updated_at = now;
   store(context, *owner, rules, [call, owner = *owner, rule = *rule](const Status& status) {
-    if (!status) return call.responder.send(to_response(status.error()));
+    if (!status) return call.responder.send(refusal_of(status.error()));
     answer_rule(call, owner, rule);
   });
 }
@@ -263,6 +263,16 @@ void connection_string(ApiContext& context, Call call) {
   call.responder.send(json_response(200, std::move(json).text()));
 }
 
+// What would be refused if the limits of the cloud held here.
+void beyond_the_cloud(ApiContext& context, Call call) {
+  const broker::Broker& broker = context.bus->broker;
+  JsonWriter json;
+  json.object().member("limits", broker.limits() == broker::kCloudLimits ? "cloud" : "open");
+  json.key("beyond").array();
+  for (const std::string& one : broker.beyond(broker::kCloudLimits)) json.value(one);
+  call.responder.send(json_response(200, std::move(json.end().end()).text()));
+}
+
 #define JOBMILL_RULES \
   "/subscriptions/{s}/resourceGroups/{g}/providers/Microsoft.ServiceBus/namespaces/{ns}"
 #define JOBMILL_RULES_OF(owner)                                                                    \
@@ -281,6 +291,7 @@ constexpr std::array kRoutes{
     JOBMILL_RULES_OF(JOBMILL_RULES "/queues/{q}"),
     Route{"GET", "/v1/servicebus/{ns}/connection-string", Scope::Admin,
           with_broker<connection_string>},
+    Route{"GET", "/v1/servicebus/limits", Scope::Read, with_broker<beyond_the_cloud>},
 };
 #undef JOBMILL_RULES_OF
 #undef JOBMILL_RULES

@@ -14,8 +14,9 @@ using testing::AskedRequest;
 using testing::http_request;
 
 struct Rig : testing::ServiceBusRig {
-  explicit Rig(bool anonymous = false)
-      : access(broker(), clock, anonymous,
+  explicit Rig(bool anonymous = false, broker::Limits limits = {})
+      : ServiceBusRig(limits),
+        access(broker(), clock, anonymous,
                [](std::string_view jwt, std::string_view, TimePoint) -> Result<broker::Claim> {
                  if (jwt != "a.b.c") return fail(Code::PermissionDenied, "unknown token");
                  return broker::Claim{.rights = {4}};
@@ -70,6 +71,20 @@ TEST_CASE("atom admin: a queue is made, shown, changed and deleted") {
 
   CHECK(rig.call({.method = "DELETE", .target = "/ORDERS"}).status == 200);
   CHECK(rig.call({.method = "DELETE", .target = "/orders"}).status == 404);
+}
+
+TEST_CASE("atom admin: within the limits of the cloud, as it says them") {
+  Rig rig(false, {.entities = 1, .message_kb = 256, .least_queue_mb = 1024, .queue_mb = 5120});
+  CHECK(has(rig.put("orders", ""), "<MaxMessageSizeInKilobytes>256<"));
+  const auto many = rig.put("bills", "");
+  CHECK(many.status == 403);
+  CHECK(has(many, "SubCode=40300. a namespace has at most 1 entities"));
+  for (const char* wrong : {"<MaxSizeInMegabytes>512</MaxSizeInMegabytes>",
+                            "<MaxMessageSizeInKilobytes>2048</MaxMessageSizeInKilobytes>"}) {
+    CAPTURE(wrong);
+    CHECK(rig.put("orders", wrong, true).status == 400);
+  }
+  CHECK(rig.put("orders", "<MaxSizeInMegabytes>5120</MaxSizeInMegabytes>", true).status == 200);
 }
 
 TEST_CASE("atom admin: what is there already, or is not, is refused with the cloud's texts") {

@@ -570,10 +570,14 @@ Status set_service_bus(ServerOptions& options, const Node& node, const File& fil
       }
     } else if (member.key == "body_cache") {
       TRY(bus.body_cache, bytes(member.value, file));
+    } else if (member.key == "limits") {
+      if (member.value.text != "open" && member.value.text != "cloud")
+        return fail(Code::InvalidArgument, place + ": limits is open or cloud");
+      bus.cloud_limits = member.value.text == "cloud";
     } else {
       return fail(Code::InvalidArgument,
                   fmt::format("{}: unknown key 'servicebus.{}'; known: auth, body_cache, "
-                              "claim_deadline, idle_link_timeout, loopback_mss, names",
+                              "claim_deadline, idle_link_timeout, limits, loopback_mss, names",
                               place, member.key));
     }
   }

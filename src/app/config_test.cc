@@ -37,6 +37,20 @@ TEST_CASE("config: the body cache is a number of bytes, with or without a unit")
   }
 }
 
+TEST_CASE("config: the limits of the broker are open, or those of the cloud") {
+  const auto cloud = [](const std::string& value) {
+    const auto options = options_of("servicebus: {limits: " + value + "}\n");
+    REQUIRE(options);
+    return options->service_bus.cloud_limits;
+  };
+  CHECK(cloud("cloud"));
+  CHECK_FALSE(cloud("open"));
+  CHECK_FALSE(options_of("\n")->service_bus.cloud_limits);
+  const auto refused = options_of("servicebus:\n  limits: premium\n");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.ends_with("config.yaml:2: limits is open or cloud"));
+}
+
 TEST_CASE("config: policies of retries, and how long keys of requests live") {
   const auto options = options_of(
       "retry:\n  - {kind: mail.send, delays: \"5,5\"}\n  - {base: 2}\nidempotency: {ttl: 90m}\n");

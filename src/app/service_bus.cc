@@ -80,8 +80,13 @@ Result<std::unique_ptr<ServiceBus>> ServiceBus::open(Parts parts) {
                        std::function<void()> work) { on.run_after(delay, std::move(work)); }};
   TRY(auto store, sqlite::MessageStore::open(parts.file, parts.data + "/secrets.key", loop,
                                              {.body_cache_bytes = parts.options.body_cache}));
-  TRY(auto broker, broker::Broker::open(*store, {.default_namespace = kNamespace, .root_key = key},
-                                        parts.clock.now()));
+  TRY(auto broker,
+      broker::Broker::open(
+          *store,
+          {.default_namespace = kNamespace,
+           .root_key = key,
+           .limits = parts.options.cloud_limits ? broker::kCloudLimits : broker::kOpenLimits},
+          parts.clock.now()));
   std::unique_ptr<ServiceBus> bus(
       new ServiceBus(std::move(parts), std::move(store), std::move(broker), std::move(key)));
   TRY_VOID(bus->read_emulator_file());

@@ -94,6 +94,7 @@ std::vector<Value> values_of(const ServerOptions& options) {
       {"servicebus-key", bus.key.empty() ? bus.key_file : fingerprint(bus.key)},
       {"servicebus-config", bus.config},
       {"servicebus.auth", bus.anonymous ? "none" : "strict"},
+      {"servicebus.limits", bus.cloud_limits ? "cloud" : "open"},
       {"servicebus.names", joined(bus.names)},
       {"filename", joined(options.filename)},
       {"image", joined(options.image)},

@@ -9,7 +9,7 @@ ReceiverId Engine::open_session(const ReceiverOptions& options, SessionRequest r
                                 Receiver& receiver, TimePoint now,
                                 Broker::Answer<SessionGrant> done) {
   const Turn turn(*this, false);
-  const auto queue = check_receiver(options, now);
+  const auto queue = check_one_more(options, now);
   OpenReceiver& open = add_receiver(options, receiver, queue ? *queue : nullptr);
   const ReceiverId id = open.id;
   if (!queue) {

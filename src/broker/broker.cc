@@ -67,6 +67,10 @@ void Broker::update(QueueDescription queue, TimePoint now, Done done) {
 void Broker::remove(std::string_view path, Done done) { engine_->remove(path, std::move(done)); }
 Result<QueueInfo> Broker::queue(std::string_view path) const { return engine_->queue(path); }
 std::vector<QueueInfo> Broker::queues() const { return engine_->queues(); }
+const Limits& Broker::limits() const { return engine_->limits(); }
+std::vector<std::string> Broker::beyond(const Limits& limits) const {
+  return engine_->beyond(limits);
+}
 bool Broker::exists(const Address& address) const { return engine_->exists(address); }
 
 std::vector<StoredNamespace> Broker::namespaces() const { return engine_->namespaces(); }

@@ -16,6 +16,7 @@
 #include "broker/address.h"
 #include "broker/authorization.h"
 #include "broker/entity.h"
+#include "broker/limits.h"
 #include "broker/message.h"
 #include "broker/message_store.h"
 
@@ -135,6 +136,7 @@ struct BrokerOptions {
   std::string default_namespace = "sbemulatorns";
   // Key of RootManageSharedAccessKey, which every namespace has.
   Secret root_key{};
+  Limits limits{};
 };
 
 // The Service Bus of this server: entities, messages in order, locks, message sessions. An engine:
@@ -146,7 +148,7 @@ struct BrokerOptions {
 //   NotFound          no such entity, message or namespace
 //   Conflict          the lock, or the session's lock, is lost; a session is locked by another
 //   PermissionDenied  the entity is disabled for this
-//   Exhausted         its size is reached
+//   Exhausted         its size is reached, or there are as many as the limits allow
 //   Unsupported       not for entities of this kind (with or without sessions, dead letters, …)
 //   Unavailable       the store could not write; nothing happened; later
 //
@@ -195,6 +197,9 @@ class Broker {
   void remove(std::string_view path, Done done);
   Result<QueueInfo> queue(std::string_view path) const;
   std::vector<QueueInfo> queues() const;  // by name
+  const Limits& limits() const;
+  // What is there and these limits would refuse, one sentence each.
+  std::vector<std::string> beyond(const Limits& limits) const;
   bool exists(const Address& address) const;
 
   std::vector<StoredNamespace> namespaces() const;  // by name; the default one is always there

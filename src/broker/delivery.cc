@@ -27,6 +27,13 @@ Result<Queue*> Engine::check_receiver(const ReceiverOptions& options, TimePoint 
   return queue;
 }
 
+Result<Queue*> Engine::check_one_more(const ReceiverOptions& options, TimePoint now) {
+  TRY(Queue * queue, check_receiver(options, now));
+  TRY_VOID(check_count(queue->entity.receivers, options_.limits.receivers, queue->entity.path,
+                       "receivers"));
+  return queue;
+}
+
 OpenReceiver& Engine::add_receiver(const ReceiverOptions& options, Receiver& receiver,
                                    Queue* queue) {
   const ReceiverId id = ++last_receiver_;
@@ -43,7 +50,7 @@ OpenReceiver& Engine::add_receiver(const ReceiverOptions& options, Receiver& rec
 Result<ReceiverId> Engine::open_receiver(const ReceiverOptions& options, Receiver& receiver,
                                          TimePoint now) {
   const Turn turn(*this, false);
-  TRY(Queue * queue, check_receiver(options, now));
+  TRY(Queue * queue, check_one_more(options, now));
   if (queue->sessions)
     return fail(Code::Unsupported, queue->entity.path + " needs a receiver of a session");
   return add_receiver(options, receiver, queue).id;

@@ -40,6 +40,8 @@ Status Engine::load(TimePoint now) {
   TRY(auto entities, store_.entities());
   for (auto& stored : entities) {
     next_entity_ = std::max(next_entity_, stored.id + 1);
+    // It may have been made under wider limits.
+    stored.description = within(std::move(stored.description), options_.limits);
     add_entity(std::move(stored)).visible = true;
   }
   TRY(const auto sequences, store_.sequences());

@@ -63,6 +63,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void remove(std::string_view path, Broker::Done done);
   Result<QueueInfo> queue(std::string_view path) const;
   std::vector<QueueInfo> queues() const;
+  const Limits& limits() const { return options_.limits; }
+  std::vector<std::string> beyond(const Limits& limits) const;
   bool exists(const Address& address) const;
   std::vector<StoredNamespace> namespaces() const;
   void put_namespace(std::string name, std::string properties, Broker::Done done);
@@ -194,6 +196,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void apply(Entity& entity, StoredEntity stored);
   Entity& add_entity(StoredEntity stored);
   bool knows_namespace(std::string_view name) const;
+  std::int64_t entities_of(std::string_view name_space) const;
+  Status admit(QueueDescription& queue, const QueueDescription& before) const;
 
   // --- sending.cc ---
   Result<Batch> read_all(Entity& entity, std::span<const std::string_view> messages, bool schedule,
@@ -213,6 +217,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // --- delivery.cc ---
   OpenReceiver* find_receiver(ReceiverId id);
   Result<Queue*> check_receiver(const ReceiverOptions& options, TimePoint now);
+  Result<Queue*> check_one_more(const ReceiverOptions& options, TimePoint now);
   OpenReceiver& add_receiver(const ReceiverOptions& options, Receiver& receiver, Queue* queue);
   void drop_receiver(OpenReceiver& receiver);
   template <class What>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <iterator>
 
 #include "broker/engine.h"
 #include "broker/root_rule.h"
@@ -68,7 +69,41 @@ std::vector<QueueInfo> Engine::queues() const {
   return all;
 }
 
+std::int64_t Engine::entities_of(std::string_view name_space) const {
+  return std::ranges::count_if(
+      by_id_, [&](const auto& one) { return one.second->stored.name_space == name_space; });
+}
+
+std::vector<std::string> Engine::beyond(const Limits& limits) const {
+  std::vector<std::string> all;
+  const auto look = [&](std::int64_t count, std::int64_t limit, const std::string& owner,
+                        const std::string& what) {
+    if (count > limit)
+      all.push_back(owner + " has " + std::to_string(count) + " " + what + ", the limit is " +
+                    std::to_string(limit));
+  };
+  for (const StoredNamespace& one : namespaces()) {
+    const std::string name = "namespace " + one.name;
+    look(entities_of(one.name), limits.entities, name, "entities");
+    look(std::ssize(one.rules), limits.rules, name, "authorization rules");
+  }
+  for (const QueueInfo& queue : queues()) {
+    for (std::string& one : broker::beyond(queue.description, limits))
+      all.push_back(std::move(one));
+    look(find_entity(lower(queue.description.name))->receivers, limits.receivers,
+         "queue " + queue.description.name, "receivers");
+  }
+  return all;
+}
+
 // --- creation, change, removal ---
+
+Status Engine::admit(QueueDescription& queue, const QueueDescription& before) const {
+  TRY_VOID(check(queue));
+  TRY_VOID(check(queue, options_.limits, before));
+  queue = within(std::move(queue), options_.limits);
+  return {};
+}
 
 Entity& Engine::add_entity(StoredEntity stored) {
   auto entity = std::make_shared<Entity>(std::move(stored));
@@ -84,11 +119,15 @@ void Engine::create(std::string name_space, QueueDescription queue, TimePoint no
   const Turn turn(*this, false);
   see(now);
   if (name_space.empty()) name_space = options_.default_namespace;
-  if (const Status good = check(queue); !good) return done(good);
+  if (const Status good = admit(queue, {}); !good) return done(good);
   if (!knows_namespace(name_space)) return done(fail(Code::NotFound, "no namespace " + name_space));
   if (const auto at = by_path_.find(lower(queue.name)); at != by_path_.end())
     return done(fail(Code::AlreadyExists, "queue " + queue.name + " exists in the namespace " +
                                               at->second->stored.name_space));
+  if (const Status room =
+          check_count(entities_of(name_space), options_.limits.entities, "a namespace", "entities");
+      !room)
+    return done(room);
   const EntityId id = next_entity_++;
   Entity& entity = add_entity({id, std::move(name_space), std::move(queue), now_, now_});
   Batch batch;
@@ -113,7 +152,7 @@ void Engine::update(QueueDescription queue, TimePoint now, Broker::Done done) {
   see(now);
   Entity* entity = find_entity(lower(queue.name));
   if (entity == nullptr) return done(fail(Code::NotFound, "no queue " + queue.name));
-  if (const Status good = check(queue); !good) return done(good);
+  if (const Status good = admit(queue, entity->description()); !good) return done(good);
   if (const Status same = check_fixed(entity->description(), queue); !same) return done(same);
   StoredEntity changed = entity->stored;
   changed.description = std::move(queue);
@@ -296,8 +335,16 @@ void Engine::put_namespace_rules(std::string_view name, std::vector<Authorizatio
   const Turn turn(*this, false);
   if (!knows_namespace(name))
     return done(fail(Code::NotFound, "no namespace " + std::string(name)));
-  Batch batch;
   const auto& stored = namespaces_.find(name)->second;
+  // A change of those that are there goes on.
+  if (rules.size() > stored.rules.size()) {
+    const std::int64_t before_last = std::ssize(rules);  // with the root rule, without the new one
+    if (const Status room =
+            check_count(before_last, options_.limits.rules, "a namespace", "authorization rules");
+        !room)
+      return done(room);
+  }
+  Batch batch;
   batch.changes.emplace_back(PutNamespace{stored.name, stored.properties});
   batch.changes.emplace_back(PutNamespaceRules{std::string(name), rules});
   commit(std::move(batch), [this, name = std::string(name), rules = std::move(rules),

@@ -34,11 +34,12 @@ amqp::Error forced(const std::string& link, const std::string& why) {
 
 }  // namespace
 
-AmqpConnection::AmqpConnection(Shared& shared, std::shared_ptr<net::Stream> stream)
+AmqpConnection::AmqpConnection(Shared& shared, std::shared_ptr<net::Stream> stream, Status room)
     : shared_(shared),
       stream_(std::move(stream)),
       engine_(engine_options(shared.options)),
-      deadline_(shared.clock.now() + shared.options.claim_deadline) {}
+      deadline_(shared.clock.now() + shared.options.claim_deadline),
+      room_(std::move(room)) {}
 
 AmqpConnection::~AmqpConnection() {
   if (timer_ != 0) shared_.loop.cancel(timer_);
@@ -235,6 +236,11 @@ void AmqpConnection::on(amqp::SaslLogin& login) {
 
 void AmqpConnection::on(amqp::Opened& opened) {
   opened_ = true;
+  if (!room_) {
+    shared_.log.warn("AMQP connection refused",
+                     {{"peer", stream_->peer()}, {"error", room_.error().message}});
+    return close(to_error(Operation::Entity, room_.error()));
+  }
   shared_.log.debug("AMQP connection opened",
                     {{"peer", stream_->peer()}, {"container", opened.open.container_id}});
   tick();  // keeping it alive is due from now on

@@ -14,6 +14,7 @@
 #include "amqp/connection.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/result.h"
 #include "broker/broker.h"
 #include "front/amqp_server.h"
 #include "front/claims.h"
@@ -49,7 +50,8 @@ struct Shared {
 class AmqpConnection final : public net::Stream::Events,
                              public std::enable_shared_from_this<AmqpConnection> {
  public:
-  AmqpConnection(Shared& shared, std::shared_ptr<net::Stream> stream);
+  // `room`: why there is none for it, which it is told when it opens.
+  AmqpConnection(Shared& shared, std::shared_ptr<net::Stream> stream, Status room);
   ~AmqpConnection() override;
 
   void start();
@@ -126,6 +128,7 @@ class AmqpConnection final : public net::Stream::Events,
   std::shared_ptr<net::Stream> stream_;
   amqp::Connection engine_;
   const TimePoint deadline_;  // for the first claim
+  const Status room_;
   Claims claims_;
   bool asked_for_peer_ = false;
   std::optional<broker::Holder> peer_holder_{};

@@ -83,11 +83,11 @@ AmqpServer::AmqpServer(net::EventLoop& loop, broker::Broker& broker, const Clock
 AmqpServer::~AmqpServer() { shutdown(); }
 
 void AmqpServer::serve(std::shared_ptr<net::Stream> stream) {
-  const auto& limit = impl_->options.max_connections;
-  const bool full = limit && connections() >= *limit;
-  if (full) impl_->shared.log.warn("AMQP connection refused: too many", {{"peer", stream->peer()}});
-  if (full || impl_->over) return stream->close();
-  const auto connection = std::make_shared<AmqpConnection>(impl_->shared, std::move(stream));
+  if (impl_->over) return stream->close();
+  const Status room =
+      broker::check_count(static_cast<std::int64_t>(connections()),
+                          impl_->shared.broker.limits().connections, "a namespace", "connections");
+  const auto connection = std::make_shared<AmqpConnection>(impl_->shared, std::move(stream), room);
   impl_->shared.connections.emplace(connection.get(), connection);
   connection->start();
 }

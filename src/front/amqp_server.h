@@ -38,8 +38,7 @@ struct AmqpOptions {
   std::function<std::optional<broker::Holder>(const std::string& peer)> holder_at{};
 
   std::string container_id = "jobmill";
-  std::string version{};                         // shown to clients in the properties of open
-  std::optional<std::size_t> max_connections{};  // more are closed at once
+  std::string version{};  // shown to clients in the properties of open
   // What waits for a client that does not read; beyond it he gets no deliveries and is not read
   // from until it has gone.
   std::size_t max_unsent_bytes = 1u << 20;

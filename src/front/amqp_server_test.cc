@@ -494,15 +494,39 @@ TEST_CASE("server: what is no AMQP is answered with our header and closed") {
   CHECK(stream->closed());
 }
 
-TEST_CASE("server: beyond the limit of connections new ones are closed") {
-  AmqpOptions options = FrontRig::anonymous();
-  options.max_connections = 1;
-  FrontRig rig(std::move(options));
+TEST_CASE("server: beyond the limit of connections new ones are told so and closed") {
+  FrontRig rig(FrontRig::anonymous(), {.connections = 1});
+  const auto witness = std::make_unique<FrontClient>(rig);
   FrontClient client(rig);
-  const auto stream = std::make_shared<MemoryStream>();
-  rig.server.serve(stream);
-  CHECK(stream->closed());
+  client.pump();
+  const auto closed = client.take<amqp::Closed>();
+  REQUIRE(closed);
+  CHECK(condition_of(closed->error) == "amqp:resource-limit-exceeded");
   CHECK(rig.server.connections() == 1);
+}
+
+TEST_CASE("server: beyond the limit of receivers of a queue new ones are refused") {
+  FrontRig rig(FrontRig::anonymous(), {.receivers = 1});
+  FrontClient client(rig);
+  const auto first = client.attach(client.receiver("queue1"));
+  client.pump();
+  client.attach(client.receiver("queue1/$deadletterqueue"));
+  client.pump();
+  const auto refused = client.take<amqp::LinkDetached>();
+  REQUIRE(refused);
+  CHECK(refused->link != first);
+  CHECK(condition_of(refused->error) == "amqp:resource-limit-exceeded");
+}
+
+TEST_CASE("server: messages are as large as the limits allow, unless the queue says less") {
+  FrontRig rig(FrontRig::anonymous(), broker::kCloudLimits);
+  FrontClient client(rig);
+  const auto link = client.attach(client.sender("queue1"));
+  client.pump();
+  CHECK(client.send(link, FrontClient::message(std::string(200 << 10, 'x'))));
+  CHECK(accepted(client.outcome()));
+  client.send(link, FrontClient::message(std::string(300 << 10, 'x')));
+  CHECK(client.rejection() == "amqp:link:message-size-exceeded");
 }
 
 TEST_CASE("server: idle links stay, unless a time-out was asked for") {

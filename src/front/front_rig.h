@@ -89,8 +89,8 @@ class FrontRig {
  public:
   static constexpr std::string_view kKey = "SAS_KEY_VALUE";
 
-  explicit FrontRig(AmqpOptions given = anonymous())
-      : broker(open_broker()), server(loop, *broker, clock, log, std::move(given)) {
+  explicit FrontRig(AmqpOptions given = anonymous(), broker::Limits limits = {})
+      : broker(open_broker(limits)), server(loop, *broker, clock, log, std::move(given)) {
     make_queue({.name = "queue1"});
   }
 
@@ -143,8 +143,9 @@ class FrontRig {
   }
 
  private:
-  std::unique_ptr<broker::Broker> open_broker() {
-    auto opened = broker::Broker::open(store, {.root_key = Secret(std::string(kKey))}, clock.now());
+  std::unique_ptr<broker::Broker> open_broker(broker::Limits limits) {
+    auto opened = broker::Broker::open(
+        store, {.root_key = Secret(std::string(kKey)), .limits = limits}, clock.now());
     REQUIRE(opened);
     return *std::move(opened);
   }

@@ -29,6 +29,8 @@ T must(Result<T> result) {
 }
 
 struct Rig : testing::ServiceBusRig {
+  using ServiceBusRig::ServiceBusRig;
+
   struct Answer {
     int status = 0;
     Node body{};
@@ -189,6 +191,37 @@ TEST_CASE("ARM: the server's own rule is shown and stays, beside those of a name
   CHECK(rig.arm("DELETE", root).status == 400);
   CHECK(rig.arm("PUT", root, R"({"properties": {"rights": ["Send"]}})").status == 400);
   CHECK(rig.arm("POST", root + "/regenerateKeys", R"({"keyType": "PrimaryKey"})").status == 400);
+}
+
+TEST_CASE(
+    "ARM: what the limits of the cloud have no room for is forbidden, what is too much wrong") {
+  Rig rig({.entities = 1, .rules = 2, .message_kb = 256, .queue_mb = 5120});
+  const std::string queues = "/sbemulatorns/queues", rules = "/sbemulatorns/authorizationRules";
+  const auto made = rig.arm("PUT", queues + "/orders", "{}");
+  CHECK(text(made.body, {"properties", "maxMessageSizeInKilobytes"}) == "256");
+  CHECK(rig.arm("PUT", queues + "/orders", R"({"properties": {"maxSizeInMegabytes": 5121}})")
+            .status == 400);
+  CHECK(rig.arm("PUT", queues + "/bills", "{}").status == 403);
+  const char* all = R"({"properties": {"rights": ["Manage"]}})";
+  CHECK(rig.arm("PUT", rules + "/one", all).status == 200);
+  CHECK(rig.arm("PUT", rules + "/two", all).status == 403);
+  CHECK(rig.arm("PUT", rules + "/one", R"({"properties": {"rights": ["Send"]}})").status == 200);
+}
+
+TEST_CASE("limits: what the cloud would refuse is told") {
+  Rig rig;
+  rig.make({.name = "orders"});
+  const auto before = rig.call("GET", "/v1/servicebus/limits");
+  CHECK(text(before.body, {"limits"}) == "open");
+  CHECK(at(before.body, {"beyond"}).items.empty());
+  rig.make({.name = "wide", .max_size_mb = 10 * 1024, .max_message_kb = 2048});
+  const auto after = rig.call("GET", "/v1/servicebus/limits");
+  const auto& beyond = at(after.body, {"beyond"}).items;
+  REQUIRE(beyond.size() == 2);
+  CHECK(beyond[0].text == "queue wide: MaxMessageSizeInKilobytes must be from 1 to 256");
+  CHECK(beyond[1].text == "queue wide: MaxSizeInMegabytes must be from 1024 to 5120");
+  Rig cloud(broker::kCloudLimits);
+  CHECK(text(cloud.call("GET", "/v1/servicebus/limits").body, {"limits"}) == "cloud");
 }
 
 TEST_CASE("connection strings: by rule and queue, for either listener") {

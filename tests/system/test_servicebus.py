@@ -90,6 +90,27 @@ class Namespaces(BrokerTest):
         self.az(server, ["queue", "create", "-g", "rg", "--namespace-name", "missing", "-n", "x"], code=3)
 
 
+class Limits(BrokerTest):
+    def doctor(self, server):
+        checks = json.loads(self.run_jobmill("doctor", "-o", "json", server=server).stdout)
+        return next(check["detail"] for check in checks if check["check"] == "cloud limits")
+
+    def test_the_doctor_tells_what_the_cloud_would_refuse_and_the_setting_refuses_it(self):
+        server = self.bus()
+        self.queue(server, "orders")
+        self.assertEqual("servicebus.limits is open; nothing here is beyond them", self.doctor(server))
+        self.queue(server, "wide", "--max-size", "10240")
+        self.assertEqual("servicebus.limits is open; beyond them: queue wide: MaxSizeInMegabytes must be from 1024 to 5120",
+                         self.doctor(server))
+        server.close()
+        server = self.bus("--config", self.file("jobmill.yaml", "servicebus: {limits: cloud}\n"))
+        self.assertEqual("servicebus.limits is cloud; nothing here is beyond them", self.doctor(server))
+        self.az(server, ["queue", "create", "-g", "rg", "-n", "wider", "--max-size", "10240"], code=1)
+        self.assertIn("MaxSizeInMegabytes must be from 1024 to 5120", self.stderr)
+        shown = self.az(server, ["queue", "show", "-g", "rg", "-n", "wide"])
+        self.assertEqual((5120, 256), (shown["maxSizeInMegabytes"], shown["maxMessageSizeInKilobytes"]))
+
+
 class Rules(BrokerTest):
     def test_keys_and_connection_strings(self):
         server = self.bus()

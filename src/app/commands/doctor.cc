@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/core.h>
@@ -99,14 +101,31 @@ Check server(ApiClient& client) {
           fmt::format("{} answers, version {}", client.url(), cell(reply.document, "version"))};
 }
 
+// Never a failure: only what one should know before going there. None without a broker, or when the
+// server does not tell us.
+std::optional<Check> cloud_limits(ApiClient& client) {
+  const Reply reply = client.get("/v1/servicebus/limits");
+  const Node* beyond = reply ? reply.document.find("beyond") : nullptr;
+  if (beyond == nullptr) return std::nullopt;
+  const std::string setting = cell(reply.document, "limits");
+  Check check{true, "cloud limits",
+              fmt::format("servicebus.limits is {}; nothing here is beyond them", setting)};
+  if (beyond->items.empty()) return check;
+  check.says = fmt::format("servicebus.limits is {}; beyond them", setting);
+  const char* between = ": ";
+  for (const Node& one : beyond->items) check.says += std::exchange(between, "; ") + one.text;
+  return check;
+}
+
 int doctor(const Arguments& arguments) {
   auto client = ApiClient::from(arguments);
   if (!client) return kUsage;
   const std::string state = environment("STATE_DIRECTORY");
   const std::string data = arguments.get("data", state.empty() ? ".jobmill" : state);
-  const std::vector<Check> checks{
+  std::vector<Check> checks{
       data_folder(data), disk_sync(existing(data)), port(8000), port(8080), time_zones(), cgroups(),
       server(*client)};
+  if (auto limits = cloud_limits(*client)) checks.push_back(*std::move(limits));
 
   Node list = Node::array();
   for (const Check& check : checks) {

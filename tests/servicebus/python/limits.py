@@ -1,0 +1,60 @@
+"""What users of azure-servicebus see of the limits of the cloud.
+
+    limits.py sync|async      one line per case, then a summary
+"""
+import asyncio
+import datetime
+import sys
+
+import azure.servicebus
+from azure.core.exceptions import HttpResponseError
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus import exceptions as errors
+
+import admin
+import suite
+from suite import Raises, same
+
+FITS, TOO_LARGE = "x" * (200 << 10), "x" * (300 << 10)
+
+
+async def messages(_):
+    async with suite.connect() as client, client.get_queue_sender("large") as sender:
+        await sender.send_messages(ServiceBusMessage(FITS))
+        with Raises(errors.MessageSizeExceededError):
+            await sender.send_messages(ServiceBusMessage(TOO_LARGE))
+        soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+        await sender.schedule_messages(ServiceBusMessage(FITS), soon)
+        with Raises(errors.MessageSizeExceededError):
+            await sender.schedule_messages(ServiceBusMessage(TOO_LARGE), soon)
+
+
+async def queues(client):
+    made = await client.create_queue("made")
+    same((1024, 256), (made.max_size_in_megabytes, made.max_message_size_in_kilobytes), "sizes when nothing is said")
+    for wrong in ({"max_size_in_megabytes": 512}, {"max_size_in_megabytes": 10240}, {"max_message_size_in_kilobytes": 2048}):
+        try:
+            await client.create_queue("beyond", **wrong)
+            raise AssertionError(f"taken: {wrong}")
+        except HttpResponseError as error:
+            same(400, error.status_code, f"status of {wrong}")
+    made.max_size_in_megabytes = 5120
+    await client.update_queue(made)
+
+
+async def main():
+    failed = 0
+    async with admin.connect() as client:
+        for case in (messages, queues):
+            try:
+                await case(client)
+                print(f"ok {case.__name__}", flush=True)
+            except Exception as error:  # whatever the client raises is a failure of this case
+                failed += 1
+                print(f"FAILED {case.__name__}: {type(error).__name__}: {error}", flush=True)
+    print(f"azure-servicebus {azure.servicebus.__version__} limits {sys.argv[1]}: {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
