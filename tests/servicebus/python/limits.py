@@ -1,6 +1,6 @@
 """What users of azure-servicebus see of the limits of the cloud.
 
-    limits.py sync|async      one line per case, then a summary
+    limits.py sync|async [full]      one line per case, then a summary; full: no more connections are possible
 """
 import asyncio
 import datetime
@@ -42,10 +42,17 @@ async def queues(client):
     await client.update_queue(made)
 
 
+async def connections(_):
+    with Raises(errors.ServiceBusConnectionError, "amqp:resource-limit-exceeded"):
+        async with suite.connect(retry_total=0) as client, client.get_queue_sender("large") as sender:
+            await sender.send_messages(ServiceBusMessage(FITS))
+
+
 async def main():
     failed = 0
+    cases = (connections,) if "full" in sys.argv else (messages, queues)
     async with admin.connect() as client:
-        for case in (messages, queues):
+        for case in cases:
             try:
                 await case(client)
                 print(f"ok {case.__name__}", flush=True)
