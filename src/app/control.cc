@@ -208,8 +208,7 @@ void Control::reconcile(const std::set<Key>& changed) {
     if (left) deployments.insert(*left);
     reconcile_scaled(key);
     const auto after = scaled_.find(key);
-    if (left && (after == scaled_.end() || after->second.spec.target_key() != *left))
-      workloads_->not_scaled(*left);
+    if (left && scaler_of(*left) == nullptr) workloads_->not_scaled(*left);
     if (after == scaled_.end()) continue;
     const scale::ScaledObjectSpec& spec = after->second.spec;
     workloads_->scaled(spec.target_key(), spec.target.api_version);

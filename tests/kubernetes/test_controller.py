@@ -3,6 +3,7 @@ import json
 
 from api import ApiError
 from harness import until
+from node import now
 from support import ControllerTest
 
 
@@ -83,10 +84,29 @@ class Scaling(ControllerTest):
         self.source.value = 50
         self.scaled_object(advanced={"restoreToOriginalReplicaCount": True})
         self.until_ready("web", 5)
-        self.assertEqual(["finalizer.keda.sh"], self.api.get("scaledobjects", self.ns, "web")["metadata"]["finalizers"])
+        self.assertEqual(["finalizer.keda.sh"], self.finalizers())
         self.api.delete("scaledobjects", self.ns, "web")
         self.until_ready("web", 2)
         until(lambda: self.api.find("scaledobjects", self.ns, "web") is None, what="the end of the object")
+
+    def test_the_next_object_of_a_target_follows_the_one_that_goes(self):
+        self.deployment("web", 1)
+        self.controller()
+        self.source.value = 30
+        first = self.scaled_object(advanced={"restoreToOriginalReplicaCount": True})
+        self.until_ready("web", 3)
+        until(lambda: self.finalizers() == ["finalizer.keda.sh"], what="its finalizer")
+        until(lambda: now() > first["metadata"]["creationTimestamp"], what="another second: the older object has the target")
+        self.scaled_object("next", scaleTargetRef={"name": "web"})
+        self.assertIn("web", self.until_condition("Ready", "False", "next")[2])
+        self.api.delete("scaledobjects", self.ns, "web")
+        until(lambda: self.api.find("scaledobjects", self.ns, "web") is None, what="the end of the object")
+        self.until_condition("Ready", "True", "next")
+        self.source.value = 40
+        self.until_ready("web", 4)
+
+    def finalizers(self):
+        return self.api.get("scaledobjects", self.ns, "web")["metadata"].get("finalizers")
 
     def test_an_object_that_cannot_be_used_says_why(self):
         self.deployment("web", 1)
