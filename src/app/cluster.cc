@@ -74,6 +74,11 @@ std::vector<std::string> finalizers_of(const Node& document) {
   return out;
 }
 
+bool has_finalizer(const Node& document) {
+  const auto finalizers = finalizers_of(document);
+  return std::ranges::find(finalizers, kFinalizer) != finalizers.end();
+}
+
 std::string text_of(const Node* node, std::string_view key) {
   const Node* found = node != nullptr ? node->find(key) : nullptr;
   return found == nullptr ? std::string() : found->text;
@@ -158,6 +163,7 @@ void Cluster::lead(bool leads) {
   unheard_.clear();
   objects_ = {};
   puts_.clear();
+  for (auto& [key, written] : written_) stop_finalizing(written);
   written_.clear();
   gone_ = std::exchange(given_, {});
   give();
@@ -216,6 +222,11 @@ void Cluster::take(ClusterObjects::Change change) {
     puts_.erase(key);
     gone_.insert(key);
   }
+  // Before what is gone is given on: the drain goes on with the group that scaled it until now.
+  for (const Key& key : change.judged) {
+    const auto* judged = objects_.judged(key);
+    if (judged != nullptr && judged->verdict == Verdict::Ends && !dry_run()) finalize(key);
+  }
   if (unheard_.empty()) give();
   for (const Key& key : change.judged) judge_told(key);
 }
@@ -251,6 +262,9 @@ void Cluster::give() {
 // A verdict that is new. Objects may come before those that they refer to: it is told later.
 void Cluster::judge_told(const Key& key) {
   const auto* judged = objects_.judged(key);
+  const bool ends = judged != nullptr && judged->verdict == Verdict::Ends;
+  if (const auto it = written_.find(key); it != written_.end() && !ends)
+    stop_finalizing(it->second);
   if (judged == nullptr) {
     written_.erase(key);
     return;
@@ -267,7 +281,7 @@ void Cluster::judge_told(const Key& key) {
   if (dry_run()) return;
   for (const std::string& warning : judged->warnings)
     events_.tell(document, EventType::Normal, "KEDAScalerInfo", warning);
-  if (judged->verdict == Verdict::Ends) return finalize(key);
+  if (ends) return;
   if (judged->verdict == Verdict::Good) settle(key);
   look_at(key);
 }
@@ -296,10 +310,9 @@ void Cluster::keep_label(const Key& key) {
 
 // An object whose target gets its number back when it is deleted has to wait for that.
 void Cluster::keep_finalizer(const Key& key) {
-  auto finalizers = finalizers_of(*objects_.document(key));
-  if (!objects_.spec(key)->restore_to_original_replicas ||
-      std::ranges::find(finalizers, kFinalizer) != finalizers.end())
-    return;
+  const Node& document = *objects_.document(key);
+  if (!objects_.spec(key)->restore_to_original_replicas || has_finalizer(document)) return;
+  auto finalizers = finalizers_of(document);
   finalizers.emplace_back(kFinalizer);
   set_finalizers(key, std::move(finalizers));
 }
@@ -312,54 +325,72 @@ void Cluster::set_finalizers(const Key& key, std::vector<std::string> finalizers
   const Node* metadata = objects_.document(key)->find("metadata");
   patch.find("metadata")
       ->set("resourceVersion", Node::string(text_of(metadata, "resourceVersion")));
-  client_.merge_patch(
-      resource_of(key), key.ns, key.name, std::move(patch),
-      [this, key](const Result<Node>& answer) {
-        if (answer || answer.error().code == Code::NotFound) return;
-        // Somebody changed it: the watch brings it, and we try again.
-        if (const auto it = written_.find(key); it != written_.end()) it->second.finalizing = false;
-        parts_.log.warn("finalizers were not set",
-                        {{"object", manifest::to_string(key)}, {"error", answer.error().message}});
-      });
+  client_.merge_patch(resource_of(key), key.ns, key.name, std::move(patch),
+                      [this, key](const Result<Node>& answer) { finalizers_set(key, answer); });
 }
 
-void Cluster::finalize(const Key& key) {
-  auto finalizers = finalizers_of(*objects_.document(key));
-  if (std::erase(finalizers, kFinalizer) == 0) return;
-  Written& written = written_[key];
-  if (std::exchange(written.finalizing, true)) return;
-  restore_replicas(key, [this, key, finalizers] {
-    if (objects_.document(key) == nullptr) return;
-    events_.tell(*objects_.document(key), EventType::Normal, key.kind + "Deleted",
-                 "it is no longer scaled");
-    set_finalizers(key, finalizers);
+// Somebody may have changed it meanwhile: the watch has brought that when we try again.
+void Cluster::finalizers_set(const Key& key, const Result<Node>& answer) {
+  if (answer || answer.error().code == Code::NotFound) return;
+  parts_.log.warn("finalizers were not set",
+                  {{"object", manifest::to_string(key)}, {"error", answer.error().message}});
+  const auto it = written_.find(key);
+  if (it == written_.end()) return;
+  it->second.finalizers_later = world_.run_after(kRetry, [this, key] {
+    const auto* judged = objects_.judged(key);
+    if (judged == nullptr) return;
+    if (judged->verdict == Verdict::Ends) return release(key);
+    if (judged->verdict == Verdict::Good) settle(key);
   });
 }
 
-void Cluster::restore_replicas(const Key& key, std::function<void()> done) {
-  if (key.kind != "ScaledObject") return done();
-  const scale::ScaledObjectSpec& spec = *objects_.spec(key);
-  const Node* status = objects_.document(key)->find("status");
-  const Node* original = status != nullptr ? status->find("originalReplicaCount") : nullptr;
+// The finalizer stays until the target has its replicas back, in the order of any scaling in: who
+// leads after us finds it and goes on.
+void Cluster::finalize(const Key& key) {
+  if (!has_finalizer(*objects_.document(key))) return;
+  Written& written = written_[key];
+  if (std::exchange(written.finalizing, true)) return;
+  const auto replicas = to_restore(key, written);
+  if (!replicas) return release(key);
+  const scale::ScaleTargetRef& target = objects_.spec(key)->target;
+  events_.tell(*objects_.document(key), EventType::Normal, "KEDAScalerInfo",
+               fmt::format("it is being deleted: {}/{} gets its {} original replicas back; pods "
+                           "that are too many end their jobs before they go",
+                           target.kind, target.name, *replicas));
+  written.restoring = objects_.spec(key)->target_key();
+  parts_.control().workloads().restore(*written.restoring, target.api_version, *replicas,
+                                       [this, key] { restored(key); });
+}
+
+void Cluster::stop_finalizing(Written& written) {
+  written.finalizing = false;
+  if (const auto target = std::exchange(written.restoring, std::nullopt))
+    parts_.control().workloads().stop_restoring(*target);
+}
+
+void Cluster::restored(const Key& key) {
+  const auto it = written_.find(key);
+  if (it != written_.end() && std::exchange(it->second.restoring, std::nullopt)) release(key);
+}
+
+// Nothing is left to be done for an object that is being deleted.
+void Cluster::release(const Key& key) {
+  const Node& document = *objects_.document(key);
+  auto finalizers = finalizers_of(document);
+  std::erase(finalizers, kFinalizer);
+  events_.tell(document, EventType::Normal, key.kind + "Deleted", "it is no longer scaled");
+  set_finalizers(key, std::move(finalizers));
+}
+
+// The number that the target of a ScaledObject gets back; nothing: it stays at what it has. An
+// object that is deleted at once may have no status yet.
+std::optional<int> Cluster::to_restore(const Key& key, const Written& written) const {
+  const scale::ScaledObjectSpec* spec = objects_.spec(key);
+  if (spec == nullptr || !spec->restore_to_original_replicas || spec->target.name.empty())
+    return std::nullopt;
+  const Node* original = find_at(*objects_.document(key), {"status", "originalReplicaCount"});
   const auto replicas = original != nullptr ? original->as_int() : std::nullopt;
-  if (!spec.restore_to_original_replicas || !replicas) return done();
-  Node patch = Node::object();
-  patch.set("spec", Node::object()).set("replicas", Node::integer(*replicas));
-  client_.discover(spec.target.api_version, spec.target.kind,
-                   [this, key, name = spec.target.name, patch = std::move(patch),
-                    done = std::move(done)](const Result<k8s::Resource>& resource) {
-                     if (!resource) return done();  // the kind is gone, and its objects with it
-                     client_.merge_patch(
-                         *resource, key.ns, name, patch,
-                         [this, key, done](const Result<Node>& answer) {
-                           if (!answer)
-                             parts_.log.warn("the original replicas were not restored",
-                                             {{"object", manifest::to_string(key)},
-                                              {"error", answer.error().message}});
-                           done();
-                         },
-                         "scale");
-                   });
+  return replicas ? std::optional(static_cast<int>(*replicas)) : written.original;
 }
 
 // Two autoscalers of one target undo each other's work: the other one goes.

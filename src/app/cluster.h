@@ -72,7 +72,9 @@ class Cluster {
     TimePoint since{};            // we know the object
     TimePoint not_before{};       // the next write
     std::optional<int> original;  // replicas before we set any
-    bool finalizing = false;
+    std::shared_ptr<void> finalizers_later;
+    std::optional<Key> restoring;  // the target, while its object waits for that
+    bool finalizing = false;       // it is being deleted, and that is under way
   };
 
   void lead(bool leads);
@@ -86,11 +88,15 @@ class Cluster {
   void judge_told(const Key& key);
   void settle(const Key& key);
   void finalize(const Key& key);
+  void restored(const Key& key);
+  void release(const Key& key);
+  void stop_finalizing(Written& written);
   void keep_finalizer(const Key& key);
   void keep_label(const Key& key);
   void adopt(const Key& key);
   void set_finalizers(const Key& key, std::vector<std::string> finalizers);
-  void restore_replicas(const Key& key, std::function<void()> done);
+  void finalizers_set(const Key& key, const Result<Node>& answer);
+  std::optional<int> to_restore(const Key& key, const Written& written) const;
 
   Node wanted_status(const Key& key);
   void write_status(const Key& key);

@@ -169,8 +169,9 @@ bool ClusterObjects::take(const Node& document, Change& change) {
   std::string version = version_of(document);
   if (scaled.version == version) {  // only its status, or its labels
     if (const Node* status = document.find("status")) scaled.object.document.set("status", *status);
-    if (const Node* labels = find_at(document, {"metadata", "labels"}))
-      scaled.object.document.find("metadata")->set("labels", *labels);
+    for (const char* field : {"labels", "resourceVersion"})
+      if (const Node* found = find_at(document, {"metadata", field}))
+        scaled.object.document.find("metadata")->set(field, *found);
     return false;
   }
   scaled.version = std::move(version);

@@ -162,6 +162,13 @@ TEST_CASE("cluster objects: one that is being deleted is no longer used") {
   CHECK(objects.judged(key("scaling"))->verdict == Verdict::Ends);
 }
 
+TEST_CASE("cluster objects: the version of the last change is known, also of a status") {
+  ClusterObjects objects;
+  objects.put(scaled_object({.extra = R"(,"resourceVersion":"7")"}));
+  CHECK(objects.put(scaled_object({.extra = R"(,"resourceVersion":"8")"})).put.empty());
+  CHECK(text_at(*objects.document(key("scaling")), {"metadata", "resourceVersion"}) == "8");
+}
+
 TEST_CASE("cluster objects: secrets are fed when they change, and gone when they are not listed") {
   const auto secret = [](int version) {
     return parsed(fmt::format(

@@ -130,6 +130,7 @@ class KubernetesWorkloads::Target final : public scale::ScaleTarget {
   bool working = false;
   int most_ready = 0;
   std::optional<int> would_scale_to{};  // dry run
+  std::function<void()> restored{};     // set: it gets back the number that it had before
   std::optional<TimePoint> armed{};
   std::shared_ptr<void> timer{};
   // As it was told last.
@@ -179,9 +180,15 @@ std::vector<KubernetesWorkloads::TargetPtr> KubernetesWorkloads::all() const {
 }
 
 void KubernetesWorkloads::scaled(const Key& key, const std::string& api_version) {
+  const TargetPtr target = target_of(key, api_version);
+  if (target->restored) end_restore(*target);
+}
+
+KubernetesWorkloads::TargetPtr KubernetesWorkloads::target_of(const Key& key,
+                                                              const std::string& api_version) {
   const auto known = targets_.find(key);
-  if (known != targets_.end() && known->second->api_version == api_version) return;
-  if (known != targets_.end()) not_scaled(key);
+  if (known != targets_.end() && known->second->api_version == api_version) return known->second;
+  if (known != targets_.end()) drop(key);
   auto target = std::make_shared<Target>(*this, key, api_version);
   target->self = target;
   target->trouble =
@@ -189,6 +196,7 @@ void KubernetesWorkloads::scaled(const Key& key, const std::string& api_version)
   if (parts_.dry_run) target->group.let_be(parts_.clock.now());
   targets_[key] = target;
   discover(target);
+  return target;
 }
 
 void KubernetesWorkloads::discover(const TargetPtr& target) {
@@ -215,15 +223,61 @@ void KubernetesWorkloads::resolved(const TargetPtr& target, Result<k8s::Resource
 
 void KubernetesWorkloads::not_scaled(const Key& key) {
   const auto it = targets_.find(key);
-  if (it == targets_.end()) return;
+  if (it != targets_.end() && !it->second->restored) drop(key);
+}
+
+void KubernetesWorkloads::drop(const Key& key) {
+  const auto it = targets_.find(key);
   TargetPtr target = std::move(it->second);
   targets_.erase(it);
+  if (target->restored) end_restore(*target);
   leave(std::move(target));
   tell_lost(key);
   sweep_later();
 }
 
+// The group that scaled it until now goes on, if there is one: it knows what is drained already.
+void KubernetesWorkloads::restore(const Key& key, const std::string& api_version, int replicas,
+                                  std::function<void()> done) {
+  const TargetPtr target = target_of(key, api_version);
+  parts_.log.info(
+      "replicas are restored",
+      {{"workload", manifest::to_string(key)}, {"namespace", key.ns}, {"to", replicas}});
+  if (target->restored) end_restore(*target);  // of another object that is deleted
+  target->restored = std::move(done);
+  target->write_trouble.reset();
+  target->group.want(replicas, parts_.clock.now());
+  work(target);
+}
+
+void KubernetesWorkloads::stop_restoring(const Key& key) {
+  const auto it = targets_.find(key);
+  if (it == targets_.end() || !std::exchange(it->second->restored, nullptr)) return;
+  drop(key);
+}
+
+void KubernetesWorkloads::end_restore(Target& target) {
+  parts_.loop.post([alive = std::weak_ptr(alive_), done = std::exchange(target.restored, nullptr)] {
+    if (!alive.expired()) done();
+  });
+}
+
+// What is in the way for now is waited for; a target that is gone, or that we may not scale, would
+// keep the object that is being deleted for ever.
+void KubernetesWorkloads::look_at_restore(Target& target) {
+  const auto found = find(target.key);
+  const bool hopeless = !found && !is_passing(found.error().code);
+  if (!hopeless && !target.group.reached()) return;
+  if (hopeless)
+    parts_.log.warn("the original replicas were not restored",
+                    {{"workload", manifest::to_string(target.key)},
+                     {"namespace", target.key.ns},
+                     {"error", found.error().message}});
+  drop(Key(target.key));
+}
+
 void KubernetesWorkloads::leave(TargetPtr target) {
+  target->restored = nullptr;
   if (parts_.dry_run) return;
   leaving_.push_back(target);
   target->group.let_be(parts_.clock.now());
@@ -648,6 +702,7 @@ void KubernetesWorkloads::arm(const TargetPtr& target) {
 
 // Later: whoever is told may be the one who is calling.
 void KubernetesWorkloads::tell_changes(Target& target) {
+  if (target.restored) look_at_restore(target);
   std::vector<std::pair<std::string, scale::ReplicaPhase>> replicas;
   for (const scale::Replica& one : target.replicas()) replicas.emplace_back(one.name, one.phase);
   const auto found = find(target.key);

@@ -52,6 +52,9 @@ class KubernetesWorkloads final : public Workloads {
   void scaled(const Key& target, const std::string& api_version) override;
   // Its replicas stay as they are, and what it drained goes back to work.
   void not_scaled(const Key& target) override;
+  void restore(const Key& target, const std::string& api_version, int replicas,
+               std::function<void()> done) override;
+  void stop_restoring(const Key& target) override;
 
   Result<scale::ScaleTarget*> find(const Key& target) override;
   int busy(const Key& target) const override;
@@ -81,7 +84,11 @@ class KubernetesWorkloads final : public Workloads {
   };
 
   std::vector<TargetPtr> all() const;  // also those that are being left
+  TargetPtr target_of(const Key& key, const std::string& api_version);
+  void drop(const Key& key);
   void leave(TargetPtr target);
+  void end_restore(Target& target);
+  void look_at_restore(Target& target);
   void tell_lost(const Key& key);
   void discover(const TargetPtr& target);
   void resolved(const TargetPtr& target, Result<k8s::Resource> resource);

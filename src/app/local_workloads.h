@@ -48,6 +48,10 @@ class LocalWorkloads final : public Workloads {
   void remove(const manifest::ObjectKey& key) override;  // drains; gone when it is empty
   void scaled(const manifest::ObjectKey&, const std::string&) override {}  // apply() was told
   void not_scaled(const manifest::ObjectKey&) override {}
+  // Objects of this machine go at once: nothing is restored.
+  void restore(const manifest::ObjectKey&, const std::string&, int,
+               std::function<void()>) override {}
+  void stop_restoring(const manifest::ObjectKey&) override {}
 
   Result<scale::ScaleTarget*> find(const manifest::ObjectKey& key) override;
   int busy(const manifest::ObjectKey& key) const override;

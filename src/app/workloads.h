@@ -34,6 +34,14 @@ class Workloads {
   virtual void scaled(const Key& target, const std::string& api_version) = 0;
   virtual void not_scaled(const Key& target) = 0;
 
+  // What a ScaledObject scaled gets back the number that it had before: at once where that is more,
+  // else as in any scaling in. It may no longer be scaled meanwhile. `done` is called later, once:
+  // it has the number, or somebody else's; it cannot have it; or it is scaled again.
+  virtual void restore(const Key& target, const std::string& api_version, int replicas,
+                       std::function<void()> done) = 0;
+  // Nobody waits for that any more, and `done` is not called: it stays at what it has.
+  virtual void stop_restoring(const Key& target) = 0;
+
   // To be used at once. NotFound, Unavailable, PermissionDenied say why it cannot be scaled.
   virtual Result<scale::ScaleTarget*> find(const Key& target) = 0;
   virtual int busy(const Key& target) const = 0;        // replicas that hold a job

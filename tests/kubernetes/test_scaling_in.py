@@ -1,4 +1,6 @@
 """Pods that hold jobs are not ended by a scale-in, whichever Kubernetes would take."""
+import signal
+
 from harness import JOBMILL, until
 from node import Program
 from support import ControllerTest
@@ -16,11 +18,11 @@ class ScalingIn(ControllerTest):
         script = self.file("job.sh", f'touch "{self.folder}/runs-$POD"; until [ -e "{self.folder}/gate-$POD" ]; do sleep 0.05; done')
         self.node.programs["worker"] = Program([JOBMILL, "worker", "--server", self.server.url, "--workers", "1", "--", "sh", script])
 
-    def workload(self, replicas):
+    def workload(self, replicas, original=0, **advanced):
         variables = [{"name": "POD", **POD}, {"name": "JOBMILL_REPLICA", **POD}]
-        self.deployment("web", 0, image="worker", env=variables)
+        self.deployment("web", original, image="worker", env=variables)
         self.source.value = 10 * replicas
-        self.scaled_object(advanced=AT_ONCE)
+        self.scaled_object(advanced={**AT_ONCE, **advanced})
         self.until_ready("web", replicas)
         until(lambda: self.server.metric("workers")["totalWorkers"] == replicas, what="their workers")
 
@@ -73,6 +75,63 @@ class ScalingIn(ControllerTest):
         self.assert_ran_once(ids)
         self.assertEqual(set(busy), self.names())
         self.assertEqual(2, self.wanted())
+
+    def test_the_end_of_an_object_lets_jobs_end(self):
+        ids, busy = self.run_until_deleted()
+        until(lambda: self.wanted() == 3, what="the end of the idle pod")
+        self.assertEqual(set(busy), self.names())
+        self.finish(busy[2])
+        until(lambda: self.wanted() == 2, what="the end of the first that drained")
+        self.assertEqual(["finalizer.keda.sh"], self.object()["metadata"]["finalizers"])
+        self.finish(busy[1])
+        until(lambda: not self.object(), what="the end of the object")
+        self.assertEqual(1, self.wanted())
+        until(lambda: self.names() == {busy[0]}, what="the end of the drained pods")
+        self.finish(busy[0])
+        self.assert_ran_once(ids)
+        until(lambda: self.workers() == {busy[0]: "run"}, what="the one that stays, at work")
+
+    def test_the_end_of_an_object_outlives_the_leader(self):
+        ids, busy = self.run_until_deleted()
+        until(lambda: self.wanted() == 3, what="the end of the idle pod")
+        address = self.server.url.removeprefix("http://")
+        self.server.kill(signal.SIGKILL)
+        self.server = self.controller(http_address=address)
+        until(lambda: self.server.stderr().count("replicas are restored") == 1, what="the next leader, who goes on")
+        self.finish(busy[2])
+        until(lambda: self.wanted() == 2, what="the end of the first that drained")
+        self.assertTrue(self.object())
+        self.finish(busy[1])
+        until(lambda: not self.object(), what="the end of the object")
+        until(lambda: self.names() == {busy[0]}, what="the end of the drained pods")
+        self.assertEqual(1, self.wanted())
+        self.finish(busy[0])
+        self.assert_ran_once(ids)
+
+    def test_an_object_that_need_not_wait_any_more(self):
+        ids, busy = self.run_until_deleted()
+        until(lambda: self.wanted() == 3, what="the end of the idle pod")
+        self.api.merge("scaledobjects", self.ns, "web", {"metadata": {"finalizers": None}})
+        until(lambda: set(self.workers().values()) == {"run"}, what="their return to work")
+        self.assertEqual((3, set(busy)), (self.wanted(), self.names()))
+        for pod in busy:
+            self.finish(pod)
+        self.assert_ran_once(ids)
+
+    def run_until_deleted(self):
+        """Four pods, three of them with a job, whose object is deleted: one pod is to be left. Its jobs and their pods."""
+        self.workload(4, original=1, restoreToOriginalReplicaCount=True)
+        until(lambda: self.object()["metadata"].get("finalizers"), what="the finalizer")
+        ids, busy = self.run_jobs(3)
+        self.api.delete("scaledobjects", self.ns, "web")
+        return ids, busy
+
+    def object(self):
+        return self.api.find("scaledobjects", self.ns, "web")
+
+    def workers(self):
+        """Pod -> what its worker is told to do."""
+        return {one["replica"]: one["state"] for one in self.server.get("/v1/workers").json}
 
     def test_a_busy_pod_is_marked(self):
         self.workload(2)

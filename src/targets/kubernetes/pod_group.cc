@@ -668,6 +668,13 @@ std::vector<scale::Replica> PodGroup::replicas() const {
   return list;
 }
 
+bool PodGroup::reached() const {
+  const auto is_to_go = [this](const Member& m) {
+    return m.active() && m.released && !is_due(*m.released + kTakeBack, now_);
+  };
+  return known() && !sent_ && spec_ == wanted_ && count(is_to_go) == 0;
+}
+
 int PodGroup::busy() const {
   return count([](const Member& m) { return m.active() && m.occupied(); });
 }

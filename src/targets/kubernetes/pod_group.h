@@ -121,6 +121,9 @@ class PodGroup {
   bool known() const { return spec_ && listed_; }  // nothing is decided before
   int wanted() const { return wanted_.value_or(0); }
   int asked_for() const { return spec_.value_or(0); }  // spec.replicas
+  // spec.replicas is what is wanted, and those that were to go with it do, or another one did. A
+  // controller that is slow to end them is not waited for.
+  bool reached() const;
   scale::ReplicaCounts counts() const;
   std::vector<scale::Replica> replicas() const;
   int busy() const;  // pods that hold a job

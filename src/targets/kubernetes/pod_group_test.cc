@@ -626,6 +626,36 @@ TEST_CASE("pod group: while two revisions live, either may lose as many") {
   CHECK(cluster.writes() == std::vector<int>{0});
 }
 
+TEST_CASE("pod group: a number is reached when those that had to go do") {
+  Workers cluster(2);
+  cluster.occupy("mill-0", 1);
+  cluster.occupy("mill-1", 1);
+  CHECK(cluster.group.reached());
+  cluster.want(1);
+  cluster.pass(1h);
+  CHECK_FALSE(cluster.group.reached());
+
+  cluster.occupy(cluster.pods_of(Kind::Quiet).front(), 0);
+  cluster.pass(1s);
+  CHECK(cluster.spec == 1);
+  CHECK_FALSE(cluster.group.reached());  // another one may be gone in its place
+  cluster.reconcile();
+  CHECK(cluster.group.reached());
+
+  cluster.want(3);
+  CHECK(cluster.group.reached());  // more are asked for at once
+}
+
+TEST_CASE("pod group: a controller that ends no pods is not waited for") {
+  Workers cluster(2);
+  cluster.want(1);
+  cluster.pass(2s);
+  CHECK(cluster.spec == 1);
+  CHECK_FALSE(cluster.group.reached());
+  cluster.pass(5s);
+  CHECK(cluster.group.reached());
+}
+
 TEST_CASE("pod group: the drain limit ends a drain, and says what it interrupts") {
   Workers cluster(1, {.drain_limit = 1min});
   cluster.occupy("mill-0", 1);
