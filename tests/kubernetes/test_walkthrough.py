@@ -61,7 +61,7 @@ class Walkthrough(WalkthroughTest):
         self.until_wanted(5, WORKERS)
         self.assertLess(time.monotonic() - asked, 25, "five pods are asked for when their jobs are scheduled, not at the next poll")
         self.until_ready(WORKERS, 5)
-        self.assertEqual(20, self.web("/api/metrics/workers")["totalWorkers"])
+        until(lambda: self.web("/api/metrics/workers")["totalWorkers"] == 20, what="the slots of five")
         self.assertEqual([], self.jobs("SUCCEEDED"), "the workers are there before their work is due")
         self.until_done(40)
         self.until_ready(WORKERS, 0)
