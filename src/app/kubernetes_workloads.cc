@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "app/cluster_pods.h"
+#include "app/replica_name.h"
 #include "base/duration.h"
 #include "manifest/label_selector.h"
 
@@ -114,6 +115,16 @@ class KubernetesWorkloads::Target final : public scale::ScaleTarget {
            (owner_kind.empty() || owner_kind == pod.owner_kind);
   }
 
+  // The pod in which a worker runs, by what it says of itself; empty: none of these. Without
+  // JOBMILL_REPLICA that is its host, as long as nothing else is said in the pod.
+  std::string_view pod_of(const jobs::WorkerSpec& worker) const {
+    const ReplicaName replica = read_replica_name(worker.replica);
+    if (!replica.may_be_in(key.ns)) return {};
+    if (group.owns(replica.name)) return replica.name;
+    const bool by_host = replica.ns.empty() && group.owns(worker.host);
+    return by_host ? std::string_view(worker.host) : std::string_view();
+  }
+
   KubernetesWorkloads& owner;
   const Key key;
   const std::string api_version;
@@ -138,6 +149,7 @@ class KubernetesWorkloads::Target final : public scale::ScaleTarget {
   std::string told_trouble{};
   int told_wanted = -1;
   int told_busy = 0;
+  bool told_namesakes = false;
 };
 
 void KubernetesWorkloads::Target::scale_to(int replicas) {
@@ -727,21 +739,38 @@ void KubernetesWorkloads::refresh_leases() {
   if (!targets_.empty() || !leaving_.empty()) leases_.refresh();
 }
 
-// A worker names its pod by JOBMILL_REPLICA; without it by its host, which is the pod's name as
-// long as nothing else is said in the pod.
 void KubernetesWorkloads::leases_seen(const std::vector<jobs::Worker>& workers) {
-  for (const TargetPtr& target : all()) {
+  const std::vector<TargetPtr> targets = all();
+  for (const TargetPtr& target : targets) {
     std::vector<LeaseView> mine;
     for (const jobs::Worker& worker : workers) {
-      for (const std::string* name : {&worker.spec.replica, &worker.spec.host}) {
-        if (name->empty() || !target->group.owns(*name)) continue;
-        mine.push_back(lease_view(worker, *name));
-        break;
-      }
+      const std::string_view pod = target->pod_of(worker.spec);
+      if (pod.empty()) continue;
+      mine.push_back(lease_view(worker, std::string(pod)));
+      const auto other = std::ranges::find_if(targets, [&](const TargetPtr& one) {
+        return one->key.ns != target->key.ns && !one->pod_of(worker.spec).empty();
+      });
+      if (other == targets.end()) continue;
+      mine.back().shared = true;
+      tell_namesakes(*target, pod, **other);
     }
     target->group.leases(target->group.read_begins(), mine, parts_.clock.now());
     work(target);
   }
+}
+
+// Once: it is so until the workload is changed.
+void KubernetesWorkloads::tell_namesakes(Target& target, std::string_view pod,
+                                         const Target& other) {
+  if (std::exchange(target.told_namesakes, true)) return;
+  parts_.log.warn(
+      "pods of two namespaces have the name that a worker is known by, so neither is taken for "
+      "idle; set JOBMILL_REPLICA to $(POD_NAMESPACE)/$(POD_NAME) in both",
+      {{"pod", pod},
+       {"workload", manifest::to_string(target.key)},
+       {"namespace", target.key.ns},
+       {"other_workload", manifest::to_string(other.key)},
+       {"other_namespace", other.key.ns}});
 }
 
 }  // namespace jobmill::app

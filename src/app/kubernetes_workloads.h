@@ -116,6 +116,7 @@ class KubernetesWorkloads final : public Workloads {
   void arm(const TargetPtr& target);
   void tell_changes(Target& target);
   void leases_seen(const std::vector<jobs::Worker>& workers);
+  void tell_namesakes(Target& target, std::string_view pod, const Target& other);
   void sweep_later();
 
   KubernetesWorkloadParts parts_;

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <fstream>
 #include <functional>
 #include <future>
 #include <map>
@@ -31,6 +33,27 @@ using jobmill::testing::Words;
 using Key = manifest::ObjectKey;
 
 const Key kWeb{"StatefulSet", "a", "web"};
+const Key kOther{"StatefulSet", "b", "web"};
+
+// A log whose lines can be counted.
+class LogFile {
+ public:
+  explicit LogFile(const Clock& clock) : log(clock, {.fd = ::fileno(file_.get())}) {}
+
+  std::ptrdiff_t count(const std::string& words) {
+    std::ifstream lines(fmt::format("/proc/self/fd/{}", ::fileno(file_.get())));
+    std::ptrdiff_t found = 0;
+    for (std::string line; std::getline(lines, line);)
+      found += line.find(words) != std::string::npos ? 1 : 0;
+    return found;
+  }
+
+ private:
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_{std::tmpfile(), &std::fclose};
+
+ public:
+  Log log;
+};
 
 // StatefulSets `web` of two ready pods in the namespaces a and b, before an API server that keeps
 // spec.replicas and makes or ends no pod.
@@ -40,6 +63,7 @@ class FakeCluster {
 
   // What was set, in order: "a/web 1".
   Words writes;
+  std::atomic<int> written = 0;
   // The next write is refused.
   std::atomic<bool> refusing = false;
 
@@ -50,6 +74,7 @@ class FakeCluster {
     if (request.path == "/apis/apps/v1")
       return to.send(json(R"({"resources":[{"name":"statefulsets","kind":"StatefulSet",
           "namespaced":true,"verbs":["get"]}]})"));
+    if (request.path.ends_with("/web")) return to.send(json(workload(namespace_in(request))));
     const bool of_pods = request.path == "/api/v1/pods";
     std::string items;
     for (const char* ns : {"a", "b"})
@@ -62,13 +87,17 @@ class FakeCluster {
     if (refusing) return to.send(json(R"({"kind":"Status","message":"no"})", 403));
     const Node body = *parse_json(request.body);
     const auto replicas = body.find("spec")->find("replicas")->as_int().value_or(-1);
-    const std::string ns = request.path.find("/namespaces/a/") != std::string::npos ? "a" : "b";
+    const std::string ns = namespace_in(request);
     to.send(json(fmt::format(
         R"({{"kind":"Scale","metadata":{{"resourceVersion":"{}"}},"spec":{{"replicas":{}}}}})",
         ++version_, replicas)));
+    ++written;
     writes.tell(fmt::format("{}/web {}", ns, replicas));
   }
 
+  static std::string namespace_in(const http::Request& request) {
+    return request.path.find("/namespaces/a/") != std::string::npos ? "a" : "b";
+  }
   static std::string workload(const std::string& ns) {
     return fmt::format(
         R"({{"metadata":{{"name":"web","namespace":"{}","generation":1,"resourceVersion":"5"}},
@@ -106,8 +135,8 @@ class Rig {
                                                  .world = world(),
                                                  .store = *store_,
                                                  .pool = pool_,
-                                                 .clock = clock_,
-                                                 .log = log_},
+                                                 .clock = clock,
+                                                 .log = log.log},
                          [](const Key&) {});
     });
   }
@@ -144,12 +173,29 @@ class Rig {
     });
   }
 
+  void scale(const Key& key) {
+    with([&](KubernetesWorkloads& workloads) { workloads.scaled(key, "apps/v1"); });
+    CHECK(becomes([&](KubernetesWorkloads& workloads) { return bool(workloads.find(key)); }));
+  }
+  void scale_to(const Key& key, int replicas) {
+    with([&](KubernetesWorkloads& workloads) { (*workloads.find(key))->scale_to(replicas); });
+  }
+  bool becomes_busy(const Key& key, int pods) {
+    return becomes([&](KubernetesWorkloads& workloads) { return workloads.busy(key) == pods; });
+  }
+  bool becomes(const std::string& worker_id, jobs::WorkerState state) {
+    const auto end = std::chrono::steady_clock::now() + 60s;
+    while (state_of(worker_id) != state)
+      if (std::chrono::steady_clock::now() > end) return false;
+    return true;
+  }
+
   // A worker, with a job or without.
   std::string worker(const std::string& replica, bool busy, const std::string& host = "elsewhere") {
     jobs::WorkerSpec spec;
     spec.replica = replica;
     spec.host = host;
-    const std::string id = store_->announce(spec, clock_.now())->worker_id;
+    const std::string id = store_->announce(spec, clock.now())->worker_id;
     if (busy) start_job(id);
     return id;
   }
@@ -157,10 +203,10 @@ class Rig {
     jobs::JobSpec spec;
     spec.kind = "mail";
     spec.queue = "default";
-    REQUIRE(store_->insert(std::vector{spec}, clock_.now()));
+    REQUIRE(store_->insert(std::vector{spec}, clock.now()));
     jobs::ClaimRequest request;
     request.worker_id = worker_id;
-    const auto claimed = store_->claim(request, clock_.now());
+    const auto claimed = store_->claim(request, clock.now());
     REQUIRE(claimed);
     REQUIRE(claimed->jobs.size() == 1);
     held_[worker_id] = claimed->jobs.front();
@@ -168,16 +214,21 @@ class Rig {
   void end_job(const std::string& worker_id) {
     const auto& held = held_.at(worker_id);
     const jobs::Settlement done{.job_id = held.job.id, .lock_token = held.lock_token};
-    REQUIRE(store_->settle(worker_id, std::vector{done}, clock_.now()));
+    REQUIRE(store_->settle(worker_id, std::vector{done}, clock.now()));
   }
-  jobs::WorkerState state(const std::string& worker_id) {
-    const auto workers = store_->workers(clock_.now());
+  void end(const std::string& worker_id) { REQUIRE(store_->leave(worker_id, clock.now())); }
+  jobs::WorkerState state_of(const std::string& worker_id) {
+    const auto workers = store_->workers(clock.now());
     REQUIRE(workers);
-    return std::ranges::find(*workers, worker_id, &jobs::Worker::id)->state;
+    const auto found = std::ranges::find(*workers, worker_id, &jobs::Worker::id);
+    REQUIRE(found != workers->end());
+    return found->state;
   }
 
   FakeCluster cluster;
   Words told;
+  SystemClock clock;
+  LogFile log{clock};
 
  private:
   void refresh() {
@@ -192,13 +243,11 @@ class Rig {
           const auto timer = loop_.run_after(delay, std::move(work));
           return {&loop_, [timer](net::EventLoop* of) { of->cancel(timer); }};
         },
-        .clock = clock_};
+        .clock = clock};
   }
 
-  SystemClock clock_;
-  Log log_{clock_, {.level = LogLevel::Off}};
   std::unique_ptr<sqlite::SqliteFile> file_ = *sqlite::SqliteFile::open(":memory:");
-  std::unique_ptr<jobs::JobStoreOwner> store_ = *sqlite::open_job_store(*file_, clock_.now());
+  std::unique_ptr<jobs::JobStoreOwner> store_ = *sqlite::open_job_store(*file_, clock.now());
   std::map<std::string, jobs::ClaimedJob> held_;
   net::EventLoop loop_;
   http::Client http_;
@@ -223,7 +272,7 @@ TEST_CASE("kubernetes workloads: fewer replicas are restored when the pods that 
   const std::string low = rig.worker("web-0", true);
   const std::string high = rig.worker("web-1", true);
   rig.restore(kWeb, 0);
-  CHECK(rig.becomes([&](auto&) { return rig.state(low) == jobs::WorkerState::Quiet; }));
+  CHECK(rig.becomes(low, jobs::WorkerState::Quiet));
   rig.end_job(high);
   CHECK(rig.cluster.writes.next() == "a/web 1");
   rig.end_job(low);
@@ -235,14 +284,13 @@ TEST_CASE("kubernetes workloads: what was scaled until now is drained, not set b
   Rig rig;
   const std::string low = rig.worker("web-0", true);
   rig.worker("web-1", true);
-  rig.with([](auto& workloads) { workloads.scaled(kWeb, "apps/v1"); });
-  CHECK(rig.becomes([](auto& workloads) { return bool(workloads.find(kWeb)); }));
+  rig.scale(kWeb);
   rig.restore(kWeb, 0);
   rig.with([](auto& workloads) { workloads.not_scaled(kWeb); });
-  CHECK(rig.becomes([&](auto&) { return rig.state(low) == jobs::WorkerState::Quiet; }));
+  CHECK(rig.becomes(low, jobs::WorkerState::Quiet));
   rig.end_job(low);
-  CHECK(rig.becomes([](auto& workloads) { return workloads.busy(kWeb) == 1; }));
-  CHECK(rig.state(low) == jobs::WorkerState::Quiet);
+  CHECK(rig.becomes_busy(kWeb, 1));
+  CHECK(rig.state_of(low) == jobs::WorkerState::Quiet);
 }
 
 TEST_CASE(
@@ -261,10 +309,10 @@ TEST_CASE("kubernetes workloads: what is scaled again is no longer restored") {
   Rig rig;
   const std::string worker = rig.worker("web-0", true);
   rig.restore(kWeb, 0);
-  CHECK(rig.becomes([&](auto&) { return rig.state(worker) == jobs::WorkerState::Quiet; }));
+  CHECK(rig.becomes(worker, jobs::WorkerState::Quiet));
   rig.with([](auto& workloads) { workloads.scaled(kWeb, "apps/v1"); });
   CHECK(rig.told.next() == "restored");
-  rig.with([](auto& workloads) { (*workloads.find(kWeb))->scale_to(3); });
+  rig.scale_to(kWeb, 3);
   CHECK(rig.cluster.writes.next() == "a/web 3");
 }
 
@@ -278,13 +326,61 @@ TEST_CASE("kubernetes workloads: of two that restore the same target none waits 
   CHECK(rig.told.next() == "restored");
 }
 
+TEST_CASE("kubernetes workloads: NAMESPACE/POD is that pod, and no other of its name") {
+  Rig rig;
+  const std::string ours = rig.worker("a/web-1", false);
+  const std::string others = rig.worker("b/web-1", true);
+  rig.scale(kWeb);
+  rig.scale(kOther);
+  CHECK(rig.becomes_busy(kOther, 1));
+  CHECK(rig.becomes_busy(kWeb, 0));
+
+  rig.scale_to(kWeb, 1);
+  CHECK(rig.cluster.writes.next() == "a/web 1");
+  CHECK(rig.state_of(ours) == jobs::WorkerState::Quiet);
+  CHECK(rig.state_of(others) == jobs::WorkerState::Run);
+}
+
+TEST_CASE("kubernetes workloads: a worker of which nobody knows the namespace is busy in each") {
+  Rig rig;
+  const std::string ours = rig.worker("web-1", false);
+  const std::string others = rig.worker("", false, "web-1");  // by its host
+  rig.scale(kWeb);
+  rig.scale(kOther);
+  CHECK(rig.becomes_busy(kWeb, 1));
+  CHECK(rig.becomes_busy(kOther, 1));
+
+  // Its pod is not taken, and what may be another group's worker is not quieted for it.
+  rig.scale_to(kWeb, 1);
+  CHECK(
+      rig.becomes([](auto& workloads) { return (*workloads.find(kWeb))->counts().draining == 1; }));
+  for (const std::string& worker : {ours, others})
+    CHECK(rig.state_of(worker) == jobs::WorkerState::Run);
+  for (const std::string& worker : {ours, others}) rig.end(worker);
+  const std::string exact = rig.worker("a/web-1", true);
+  CHECK(rig.becomes(exact, jobs::WorkerState::Quiet));
+  CHECK(rig.cluster.written == 0);
+  rig.end_job(exact);
+  CHECK(rig.cluster.writes.next() == "a/web 1");
+  CHECK(rig.log.count("pods of two namespaces have the name") == 2);  // each workload once
+}
+
+TEST_CASE("kubernetes workloads: a bare name is enough where only one namespace has it") {
+  Rig rig;
+  const std::string worker = rig.worker("web-1", false);
+  rig.scale(kWeb);
+  rig.scale_to(kWeb, 1);
+  CHECK(rig.cluster.writes.next() == "a/web 1");
+  CHECK(rig.state_of(worker) == jobs::WorkerState::Quiet);
+}
+
 TEST_CASE("kubernetes workloads: what need not be restored any more goes back to work") {
   Rig rig;
   const std::string worker = rig.worker("web-0", true);
   rig.restore(kWeb, 0);
-  CHECK(rig.becomes([&](auto&) { return rig.state(worker) == jobs::WorkerState::Quiet; }));
+  CHECK(rig.becomes(worker, jobs::WorkerState::Quiet));
   rig.with([](auto& workloads) { workloads.stop_restoring(kWeb); });
-  CHECK(rig.becomes([&](auto&) { return rig.state(worker) == jobs::WorkerState::Run; }));
+  CHECK(rig.becomes(worker, jobs::WorkerState::Run));
 }
 
 }  // namespace jobmill::app

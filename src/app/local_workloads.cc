@@ -7,6 +7,7 @@
 
 #include "app/apply_plan.h"
 #include "app/post_mortem.h"
+#include "app/replica_name.h"
 #include "base/duration.h"
 #include "manifest/services.h"
 
@@ -238,13 +239,16 @@ void LocalWorkloads::refresh_leases() {
 }
 
 void LocalWorkloads::leases_seen(const std::vector<jobs::Worker>& workers) {
-  std::vector<LeaseView> views;
-  for (const jobs::Worker& worker : workers)
-    if (!worker.spec.replica.empty()) views.push_back(lease_view(worker, worker.spec.replica));
   std::vector<Group*> all;
   for (const auto& [key, group] : groups_) all.push_back(group.get());
   for (const auto& group : leaving_) all.push_back(group.get());
   for (Group* group : all) {
+    std::vector<LeaseView> views;
+    for (const jobs::Worker& worker : workers) {
+      const ReplicaName replica = read_replica_name(worker.spec.replica);
+      if (!replica.name.empty() && replica.may_be_in(group->key.ns))
+        views.push_back(lease_view(worker, std::string(replica.name)));
+    }
     group->occupied.clear();
     for (const LeaseView& view : views)
       if (group->target->owns(view.replica)) group->occupied[view.replica] += view.occupied;

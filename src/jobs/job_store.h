@@ -45,7 +45,7 @@ struct WorkerSpec {
   std::string runtime;
   int prefetch = 0;
   std::string generation;
-  std::string replica;  // JOBMILL_REPLICA of a process that a server started
+  std::string replica;  // JOBMILL_REPLICA: which of those that are scaled it is
 };
 
 // `run` claims; `quiet` claims no more and works on; `stop` also unregisters when it is idle.

@@ -182,12 +182,13 @@ class ControllerTest(KubernetesTest):
                 self.addCleanup(self.api.delete, bindings, None, name)
         return self.cluster.kubeconfig_of(self.ns, account)
 
-    def controller(self, *flags, name="controller", **more):
+    def controller(self, *flags, name="controller", everywhere=False, **more):
         """With the rights that we deliver, unless the account has others already."""
         config = self.cluster.folder / f"{self.ns}-controller.kubeconfig"
         if not config.exists():
             self.give(self.rights())
-        server = self.serve("--target", "kubernetes", "--kubeconfig", config, "--watch-namespace", self.ns, *flags,
+        where = () if everywhere else ("--watch-namespace", self.ns)
+        server = self.serve("--target", "kubernetes", "--kubeconfig", config, *where, *flags,
                             data=self.folder / name, env={"POD_NAMESPACE": self.ns}, **more)
         self.addCleanup(self.show_after_failure, name, server.stderr)
         return server

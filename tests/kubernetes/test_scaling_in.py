@@ -6,6 +6,7 @@ from node import Program
 from support import ControllerTest
 
 POD = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+NAMESPACE = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
 COST = "controller.kubernetes.io/pod-deletion-cost"
 AT_ONCE = {"horizontalPodAutoscalerConfig": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}}
 
@@ -145,3 +146,59 @@ class ScalingIn(ControllerTest):
 
     def annotations(self, pod):
         return self.api.get("pods", self.ns, pod)["metadata"].get("annotations", {})
+
+
+class OneNameInTwoNamespaces(ControllerTest):
+    """StatefulSets of two pods each, web-0 and web-1, in two namespaces."""
+
+    def setUp(self):
+        super().setUp()
+        self.namespaces = [self.ns, self.namespace()]
+        self.server = self.controller(everywhere=True)
+        script = self.file("job.sh", f'touch "{self.folder}/runs-$POD"; until [ -e "{self.folder}/gate-$POD" ]; do sleep 0.05; done')
+        self.node.programs["worker"] = Program([JOBMILL, "worker", "--server", self.server.url, "--workers", "1", "--", "sh", script])
+
+    def workloads(self, replica):
+        variables = [{"name": "POD_NAMESPACE", **NAMESPACE}, {"name": "POD_NAME", **POD}, {"name": "POD", "value": "$(POD_NAMESPACE).$(POD_NAME)"},
+                     {"name": "JOBMILL_REPLICA", "value": replica}]
+        container = {"name": "main", "image": "worker", "env": variables}
+        self.source.value = 20
+        for self.ns in self.namespaces:
+            self.api.create("statefulsets", self.ns, {
+                "metadata": {"name": "web"},
+                "spec": {"replicas": 0, "serviceName": "web", "podManagementPolicy": "Parallel", "selector": {"matchLabels": {"app": "web"}},
+                         "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}}}})
+            self.scaled_object(scaleTargetRef={"name": "web", "kind": "StatefulSet"}, advanced=AT_ONCE)
+        until(lambda: self.server.metric("workers")["totalWorkers"] == 4, what="their workers")
+
+    def wanted_in(self):
+        return [self.api.scale("statefulsets", ns, "web") for ns in self.namespaces]
+
+    def test_each_namespace_has_its_own(self):
+        self.workloads("$(POD_NAMESPACE)/$(POD_NAME)")
+        ids = [self.server.call("POST", "/v1/jobs", {"kind": "k"}).json["id"] for _ in range(4)]
+        until(lambda: len(list(self.folder.glob("runs-*"))) == 4, what="a job in each pod")
+        self.source.value = 10
+        until(lambda: self.server.stderr().count("pod drains") == 2, what="a victim in each")
+        first, second = self.namespaces
+        (self.folder / f"gate-{second}.web-1").touch()
+        until(lambda: self.wanted_in() == [2, 1], what="the end of the one that is idle")
+        (self.folder / f"gate-{first}.web-1").touch()
+        until(lambda: self.wanted_in() == [1, 1], what="the end of the other one")
+        self.assertNotIn("goes back to work", self.server.stderr())
+        for ns in self.namespaces:
+            (self.folder / f"gate-{ns}.web-0").touch()
+        for job in ids:
+            until(lambda job=job: self.server.job(job)["state"] == "SUCCEEDED", what="the job's success")
+            states = [event["state"] for event in self.server.job(job)["history"]]
+            self.assertEqual(1, states.count("PROCESSING"), states)
+
+    def test_nobody_is_taken_for_idle_by_a_name_that_two_have(self):
+        self.workloads("$(POD_NAME)")
+        self.source.value = 10
+        until(lambda: self.server.stderr().count(" to=1") == 2, what="fewer that are wanted")
+        reads = self.source.reads
+        until(lambda: self.source.reads > reads + 6, what="three more looks at the source for each")
+        self.assertEqual([2, 2], self.wanted_in())
+        self.assertEqual({"run"}, {one["state"] for one in self.server.get("/v1/workers").json})
+        self.assertEqual(2, self.server.stderr().count("set JOBMILL_REPLICA to $(POD_NAMESPACE)/$(POD_NAME)"))

@@ -103,6 +103,18 @@ class Scaling(SystemTest):
             states = [event["state"] for event in server.job(job["id"])["history"]]
             self.assertEqual(["ENQUEUED", "PROCESSING", "SUCCEEDED"], states)
 
+    def test_replicas_may_be_named_with_their_namespace(self):
+        named = DEPLOYMENT.replace("          args: [worker]\n", """          args: [worker]
+          env:
+            - {name: NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+            - {name: NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+            - {name: JOBMILL_REPLICA, value: $(NAMESPACE)/$(NAME)}
+""")
+        server = self.serve(*self.IMAGE, "-f", self.file("scaling.yaml", named + SCALING + JOBS_TRIGGER))
+        self.enqueue(server, count=20, delay="PT58S")
+        until(lambda: self.replicas(server)["ready"] == 3, what="3 replicas, known by their workers")
+        self.assertEqual({"default/" + pod["name"] for pod in server.pods()}, {worker["replica"] for worker in server.get("/v1/workers").json})
+
     def test_work_in_progress_outlives_the_deletion_of_its_scaled_object(self):
         server = self.scaled(JOBS_TRIGGER)
         self.enqueue(server, ms=8000)

@@ -77,9 +77,7 @@ int ordinal(std::string_view pod) {
 
 // --- one pod -----------------------------------------------------------------------------------
 
-bool PodGroup::Member::occupied() const {
-  return std::ranges::any_of(workers, [](const Worker& w) { return w.seen.occupied > 0; });
-}
+bool PodGroup::Member::occupied() const { return std::ranges::any_of(workers, &Worker::occupied); }
 
 bool PodGroup::Member::registered() const {
   return std::ranges::any_of(workers, [this](const Worker& w) { return w.first > appeared; });
@@ -397,7 +395,7 @@ void PodGroup::steer(TimePoint now) {
 void PodGroup::steer(Worker& w, const Member& member, TimePoint now) {
   const bool quiet = member.leaves();
   if (w.asked || w.quiet == quiet || !is_due(w.retry_at, now)) return;
-  if (w.seen.by_hand && w.quiet == true) return;
+  if (w.seen.shared || (w.seen.by_hand && w.quiet == true)) return;
   w.asked = quiet;
   act({.kind = quiet ? Kind::Quiet : Kind::Unquiet,
        .pod = member.pod.name,
@@ -454,8 +452,7 @@ bool PodGroup::drained(const Member& member) const {
   if (overdue(member)) return true;
   if (picture_ <= member.appeared || in_doubt(member)) return false;
   return std::ranges::all_of(member.workers, [this](const Worker& w) {
-    return w.quiet == true && !w.asked && picture_ > w.confirmed && w.seen.quiet &&
-           w.seen.occupied == 0;
+    return w.quiet == true && !w.asked && picture_ > w.confirmed && w.seen.quiet && !w.occupied();
   });
 }
 
@@ -683,7 +680,7 @@ bool PodGroup::at_rest() const {
   return !sent_ && std::ranges::all_of(members_, [](const auto& entry) {
     const Member& m = entry.second;
     return m.leaves() || std::ranges::all_of(m.workers, [](const Worker& w) {
-             return !w.asked && (w.quiet == false || w.seen.by_hand);
+             return !w.asked && (w.quiet == false || w.seen.by_hand || w.seen.shared);
            });
   });
 }

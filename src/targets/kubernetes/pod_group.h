@@ -77,6 +77,9 @@ struct PodAction {
 // Then its deletion cost is set below that of the others, and spec.replicas is lowered to where
 // Kubernetes, in its order, meets drained pods only.
 //
+// A worker whose name several pods have is taken for busy in each of them, and keeps the mark that
+// it has: it may be another group's.
+//
 // A worker that somebody quieted by hand serves, and stays as it is: it is as good as marked when
 // it is to go, and not set back to work.
 //
@@ -141,6 +144,8 @@ class PodGroup {
     std::optional<bool> asked = {};  // the command on its way
     std::uint64_t confirmed = 0;     // when `quiet` became so
     TimePoint retry_at{};
+
+    bool occupied() const { return seen.occupied > 0 || seen.shared; }
   };
 
   struct Asked {

@@ -678,6 +678,33 @@ TEST_CASE("pod group: what a server before us drained goes on, or goes back to w
   CHECK(cluster.pods.at("mill-0").marks.deletion_cost == 0);
 }
 
+TEST_CASE("pod group: a worker that may be in another group's pod is busy, and not marked") {
+  Workers cluster(2);
+  cluster.lease("mill-0").shared = true;
+  cluster.changed();
+  CHECK(cluster.group.busy() == 1);
+  cluster.want(0);
+  cluster.pass(1h);
+  CHECK(cluster.pods_of(Kind::Quiet) == Names{"mill-1"});
+  CHECK(cluster.writes() == std::vector<int>{1});
+  CHECK(cluster.reconcile() == Names{"mill-1"});
+
+  cluster.lease("mill-0").shared = false;
+  cluster.changed();
+  CHECK(cluster.pods_of(Kind::Quiet) == Names{"mill-0"});
+  cluster.pass(1s);
+  CHECK(cluster.writes() == std::vector<int>{0});
+}
+
+TEST_CASE("pod group: the mark of a worker that may be another group's stays as it is") {
+  Cluster cluster(1);
+  cluster.store = {{.replica = "mill-0", .worker_id = "w-mill-0", .quiet = true, .shared = true}};
+  cluster.changed();
+  CHECK(cluster.pods_of(Kind::Unquiet).empty());
+  cluster.group.let_be(cluster.clock.now());
+  CHECK(cluster.group.at_rest());
+}
+
 TEST_CASE("pod group: what was quieted by hand stays so") {
   Cluster cluster(2);
   cluster.store = {{.replica = "mill-0", .worker_id = "w-mill-0", .quiet = true, .by_hand = true},

@@ -48,6 +48,7 @@ struct LeaseView {
   std::int64_t pid = 0;
   bool quiet = false;                          // claims nothing more
   bool by_hand = false;                        // quiet since somebody said so: no autoscaler
+  bool shared = false;                         // `replica` names others as well, of other groups
   int occupied = 0;                            // jobs it holds
   std::optional<TimePoint> oldest_start = {};  // of the jobs it holds
 };
