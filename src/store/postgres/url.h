@@ -22,8 +22,9 @@ struct ConnectOptions {
   Duration answer_timeout = std::chrono::seconds(45);
   // Plans each statement for its values: for searches, which differ and take longer than that.
   bool plan_for_values = false;
-  // Rows come in the order of an index, as claims and pages need them. Of a table without statistics
-  // the server would believe a lane to hold few, and collect and sort all of them for the first.
+  // Rows come in the order of an index, as claims and pages need them. Of a table without
+  // statistics the server would believe a lane to hold few, and collect and sort all of them for
+  // the first.
   bool rows_in_order = true;
 };
 
