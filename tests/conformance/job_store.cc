@@ -2,6 +2,7 @@
 #include "conformance/job_store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -565,6 +566,30 @@ void exercise_workers(const MakeJobStore& make) {
     CHECK(tail.ends_with("xlast words"));
     CHECK(bench.event_text(id, last, "exceptionMessage") == "out of memory");
     CHECK(code(bench.owner.worker_died("nobody", {}, bench.now())) == Code::NotFound);
+  }
+
+  SUBCASE("workers: whoever may run is given what is ready, whenever that began") {
+    Bench bench(make);
+    bench.enqueue(spec("k"));
+    const auto worker = bench.worker();
+    std::atomic<bool> ends = false;
+    std::jthread toggling([&] {
+      for (int i = 0; i < 1000; ++i)
+        for (const WorkerState state : {WorkerState::Quiet, WorkerState::Run})
+          need(bench.owner.set_worker_state(worker, state, {}, bench.now()));
+      ends = true;
+    });
+    int wrong = 0;
+    while (!ends) {
+      const Claimed claimed = bench.claim(worker);
+      wrong += claimed.jobs.empty() && claimed.state == WorkerState::Run ? 1 : 0;
+      for (const ClaimedJob& job : claimed.jobs) {
+        Settlement settlement = complete(job);
+        settlement.kind = Settlement::Kind::Release;
+        CHECK(bench.settle(settlement).status);
+      }
+    }
+    CHECK(wrong == 0);
   }
 
   SUBCASE("workers: who leaves gives back what it holds") {

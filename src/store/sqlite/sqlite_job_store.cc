@@ -153,15 +153,15 @@ class SqliteJobStore final : public JobStoreOwner {
     const auto until = begin + request.wait;
     for (TimePoint at = now;;) {
       if (!memory_.touch(request.worker_id, at)) return unknown_worker(request.worker_id);
-      if (may_take(request)) {
-        TRY(auto claimed, take(request, at));
-        if (!claimed.jobs.empty()) return claimed;
-      }
+      TRY(auto claimed, look(request, at));
+      if (!claimed.jobs.empty()) return claimed;
       ClaimLine::Place place(line_, request);
       // What became ready before it stood in line, nobody handed to it.
       if (auto answer = may_take(request) ? place.leave() : place.wait(until)) return *answer;
       const auto waited = std::chrono::steady_clock::now();
-      if (waited >= until || request.stop.stop_requested()) return nothing_for(request.worker_id);
+      if (request.stop.stop_requested()) return nothing_for(request.worker_id);
+      if (waited >= until)
+        return look(request, now + std::chrono::duration_cast<Duration>(waited - begin));
       at = now + std::chrono::duration_cast<Duration>(waited - begin);
     }
   }
@@ -728,11 +728,24 @@ class SqliteJobStore final : public JobStoreOwner {
         CommitQueue::Durability::Relaxed);
   }
 
+  // The answer's state is the one that it looked in: who may run and gets nothing is told that
+  // there was nothing.
+  Result<Claimed> look(const ClaimRequest& request, TimePoint now) {
+    const auto worker = memory_.worker(request.worker_id);
+    if (!worker) return unknown_worker(request.worker_id);
+    if (!may_take(*worker, request)) return Claimed{{}, worker->state};
+    return take(request, now);
+  }
+
+  bool may_take(const Worker& worker, const ClaimRequest& request) const {
+    return worker.state == WorkerState::Run && request.limit > 0 &&
+           memory_.ready(wanted(request.queues, worker.spec.queues),
+                         wanted(request.kinds, worker.spec.kinds));
+  }
+
   bool may_take(const ClaimRequest& request) const {
     const auto worker = memory_.worker(request.worker_id);
-    return worker && worker->state == WorkerState::Run && request.limit > 0 &&
-           memory_.ready(wanted(request.queues, worker->spec.queues),
-                         wanted(request.kinds, worker->spec.kinds));
+    return worker && may_take(*worker, request);
   }
 
   Result<Claimed> nothing_for(std::string_view worker_id) const {
