@@ -79,8 +79,7 @@ class ScalingIn(ControllerTest):
 
     def test_the_end_of_an_object_lets_jobs_end(self):
         ids, busy = self.run_until_deleted()
-        until(lambda: self.wanted() == 3, what="the end of the idle pod")
-        self.assertEqual(set(busy), self.names())
+        until(lambda: self.wanted() == 3 and self.names() == set(busy), what="the end of the idle pod")
         self.finish(busy[2])
         until(lambda: self.wanted() == 2, what="the end of the first that drained")
         self.assertEqual(["finalizer.keda.sh"], self.object()["metadata"]["finalizers"])
