@@ -201,7 +201,6 @@ class Scaling(SystemTest):
         self.assertIn("3", json.dumps(pod))
         self.assertIn("CrashLoopBackOff", until(lambda: [p["status"] for p in server.pods() if p["status"] == "CrashLoopBackOff"])[0])
 
-
     def test_the_end_of_a_replica_is_told_of_the_job_that_it_ran(self):
         deployment = DEPLOYMENT.replace("args: [worker]", f'command: [/bin/sh, -c, "echo last words >&2; JOBMILL_VERSION=1.2 exec {EXAMPLE} worker"]')
         server = self.serve(*self.IMAGE, "-f", self.file("scaling.yaml", deployment + SCALING + JOBS_TRIGGER))

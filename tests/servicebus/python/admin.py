@@ -139,19 +139,19 @@ async def refusals(client):
 CASES = [life_of_a_queue, every_property, runtime_properties, lists_of_many, status, namespace, refusals]
 
 
-async def main():
+async def run(name, cases):
     failed = 0
     async with connect() as client:
-        for case in CASES:
+        for case in cases:
             try:
                 await case(client)
                 print(f"ok {case.__name__}", flush=True)
             except Exception as error:  # whatever the client raises is a failure of this case
                 failed += 1
                 print(f"FAILED {case.__name__}: {type(error).__name__}: {error}", flush=True)
-    print(f"azure-servicebus {azure.servicebus.__version__} admin {sys.argv[1]}: {len(CASES)} cases, {failed} failed")
+    print(f"azure-servicebus {azure.servicebus.__version__} {name} {sys.argv[1]}: {len(cases)} cases, {failed} failed")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(run("admin", CASES)))
