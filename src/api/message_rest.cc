@@ -295,10 +295,9 @@ Result<std::vector<std::string>> read_messages(const Request& request) {
 
 bool too_large(const broker::Broker& broker, const Address& to,
                const std::vector<std::string>& messages) {
-  const auto queue = broker.queue(to.path);
-  if (!queue) return false;
-  const auto most = static_cast<std::size_t>(queue->description.max_message_kb) * 1024;
-  return std::ranges::any_of(messages, [&](const std::string& one) { return one.size() > most; });
+  const std::uint64_t most = broker.max_message_bytes(to.path);
+  return most > 0 &&
+         std::ranges::any_of(messages, [&](const std::string& one) { return one.size() > most; });
 }
 
 // --- receiving ---------------------------------------------------------------------------------

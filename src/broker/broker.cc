@@ -67,6 +67,10 @@ void Broker::update(QueueDescription queue, TimePoint now, Done done) {
 void Broker::remove(std::string_view path, Done done) { engine_->remove(path, std::move(done)); }
 Result<QueueInfo> Broker::queue(std::string_view path) const { return engine_->queue(path); }
 std::vector<QueueInfo> Broker::queues() const { return engine_->queues(); }
+std::uint64_t Broker::max_message_bytes(std::string_view path) const {
+  const auto info = queue(path);
+  return info ? static_cast<std::uint64_t>(info->description.max_message_kb) * 1024 : 0;
+}
 const Limits& Broker::limits() const { return engine_->limits(); }
 std::vector<std::string> Broker::beyond(const Limits& limits) const {
   return engine_->beyond(limits);

@@ -196,7 +196,8 @@ class Broker {
   void update(QueueDescription queue, TimePoint now, Done done);
   void remove(std::string_view path, Done done);
   Result<QueueInfo> queue(std::string_view path) const;
-  std::vector<QueueInfo> queues() const;  // by name
+  std::vector<QueueInfo> queues() const;                         // by name
+  std::uint64_t max_message_bytes(std::string_view path) const;  // 0: there is no such queue
   const Limits& limits() const;
   // What is there and these limits would refuse, one sentence each.
   std::vector<std::string> beyond(const Limits& limits) const;

@@ -279,7 +279,7 @@ Status schedule_message(const Call& call) {
   if (list == nullptr || list->empty())
     return bad_argument("messages", "a list of maps with a binary 'message'");
   std::vector<std::string_view> messages;
-  const std::uint64_t most = max_message_bytes(call.broker, call.entity.path);
+  const std::uint64_t most = call.broker.max_message_bytes(call.entity.path);
   for (const Value& item : *list) {
     TRY(const std::string_view message, scheduled_message(item));
     auto error = message.size() > most ? std::optional(too_large()) : properties_too_large(message);

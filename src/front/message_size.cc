@@ -6,11 +6,6 @@
 
 namespace jobmill::front {
 
-std::uint64_t max_message_bytes(const broker::Broker& broker, const std::string& path) {
-  const auto queue = broker.queue(path);
-  return queue ? static_cast<std::uint64_t>(queue->description.max_message_kb) * 1024 : 0;
-}
-
 amqp::Error too_large() {
   return make_error(condition::kTooLarge, "The message is larger than the queue allows.");
 }

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "amqp/performatives.h"
-#include "broker/broker.h"
 
 namespace jobmill::front {
-
-// 0: there is no such queue.
-std::uint64_t max_message_bytes(const broker::Broker& broker, const std::string& path);
 
 amqp::Error too_large();
 

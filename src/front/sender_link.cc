@@ -41,7 +41,7 @@ void SenderLink::attach(AmqpConnection& connection, amqp::LinkAttached& attached
   if (auto error = obstacle(connection.broker(), address))
     return engine.refuse(attached.link, *std::move(error));
 
-  const std::uint64_t bytes = max_message_bytes(connection.broker(), address.path);
+  const std::uint64_t bytes = connection.broker().max_message_bytes(address.path);
   amqp::Attach answer{.sender_settle_mode = attached.attach.sender_settle_mode,
                       .receiver_settle_mode = attached.attach.receiver_settle_mode,
                       .source = attached.attach.source,
